@@ -1,1 +1,153 @@
-//! placeholder
+//! What CPU and shaders must agree on: parameter structs, buffer layouts, and the compiled SPIR-V.
+//! Knows no Vulkan, no files, no farm. Every struct here has its mirror in `glsl/lib/layout.glsl`.
+#![forbid(unsafe_code)]
+
+use bytemuck::{Pod, Zeroable};
+
+/// Pixels along one side of a block; a leaf is one block for one group of samples.
+pub const BLOCK: u32 = 8;
+/// Samples in one group; groups are summed in order.
+pub const GROUP: u32 = 4;
+/// "No texture" in a material, "no child" in a node.
+pub const NONE: u32 = u32::MAX;
+
+/// A BVH node with both child boxes. Leaves: `*_count > 0` triangles from `*_first`;
+/// inner: `*_count == 0`, `*_first` is the child's node index.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Node {
+    pub left_min: [f32; 3],
+    pub left_first: u32,
+    pub left_max: [f32; 3],
+    pub left_count: u32,
+    pub right_min: [f32; 3],
+    pub right_first: u32,
+    pub right_max: [f32; 3],
+    pub right_count: u32,
+}
+
+/// A triangle for intersection, stored in BVH order. `primitive` is its place in the scene file's
+/// order: it indexes [`Surface`] and breaks ties, so the hit does not depend on the BVH.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Triangle {
+    pub corner: [f32; 3],
+    pub primitive: u32,
+    pub edge1: [f32; 3],
+    pub material: u32,
+    pub edge2: [f32; 3],
+    pub pad: u32,
+}
+
+/// What shading needs of a triangle, indexed by primitive. World space. Tangent w is the sign of
+/// the bitangent; tangents are zero where the material has no normal texture.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Surface {
+    pub normal: [[f32; 3]; 3],
+    pub uv: [[f32; 2]; 3],
+    pub tangent: [[f32; 4]; 3],
+    pub material: u32,
+}
+
+/// Alpha modes of [`Material::alpha_mode`] (glTF 2.0 §3.9.4). Blend is drawn as stochastic
+/// coverage; mask compares with the cutoff.
+pub const ALPHA_OPAQUE: u32 = 0;
+pub const ALPHA_MASK: u32 = 1;
+pub const ALPHA_BLEND: u32 = 2;
+
+/// A metallic-roughness material (glTF 2.0 §3.9.2). Factors are linear; emissive already carries
+/// its strength. Texture fields index [`Texture`] or are [`NONE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Material {
+    pub base_color: [f32; 4],
+    pub emissive: [f32; 3],
+    pub metallic: f32,
+    pub roughness: f32,
+    pub normal_scale: f32,
+    pub alpha_cutoff: f32,
+    pub alpha_mode: u32,
+    pub double_sided: u32,
+    pub base_color_texture: u32,
+    pub metallic_roughness_texture: u32,
+    pub normal_texture: u32,
+    pub emissive_texture: u32,
+    pub pad: [u32; 3],
+}
+
+/// Wrap modes (glTF 2.0 §5.26).
+pub const WRAP_REPEAT: u32 = 0;
+pub const WRAP_CLAMP: u32 = 1;
+pub const WRAP_MIRROR: u32 = 2;
+
+/// An image in the texel buffer: RGBA8 packed R in the low byte, rows from the top.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Texture {
+    /// First texel in the texel buffer.
+    pub first: u32,
+    pub width: u32,
+    pub height: u32,
+    pub wrap_s: u32,
+    pub wrap_t: u32,
+    /// 1: nearest, 0: bilinear.
+    pub nearest: u32,
+    /// 1: decode R, G, B by the sRGB table.
+    pub srgb: u32,
+    pub pad: u32,
+}
+
+/// Kinds of [`Light::kind`] (KHR_lights_punctual).
+pub const LIGHT_DIRECTIONAL: u32 = 0;
+pub const LIGHT_POINT: u32 = 1;
+pub const LIGHT_SPOT: u32 = 2;
+
+/// A punctual light (KHR_lights_punctual), world space. `color` is multiplied by intensity:
+/// radiant intensity (W/sr) for point and spot, irradiance (W/m²) for directional.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Light {
+    pub position: [f32; 3],
+    pub kind: u32,
+    /// Unit vector the light shines along.
+    pub direction: [f32; 3],
+    /// Reach in metres; 0 is without end.
+    pub range: f32,
+    pub color: [f32; 3],
+    /// Spot: `1 / max(0.001, cos(inner) - cos(outer))`.
+    pub angle_scale: f32,
+    /// Spot: `-cos(outer) * angle_scale`.
+    pub angle_offset: f32,
+    pub pad: [u32; 3],
+}
+
+/// One texel of the environment: radiance, and its row of the alias table (Vose) over
+/// luminance × solid angle. Equirectangular, +Y up, row 0 at the top, see
+/// `glsl/lib/environment.glsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct EnvironmentTexel {
+    pub radiance: [f32; 3],
+    /// Density of drawing this texel, per steradian.
+    pub pdf: f32,
+    /// Keep this texel if a 32-bit draw is below the threshold, else take `alias`.
+    pub threshold: u32,
+    pub alias: u32,
+    pub pad: [u32; 2],
+}
+
+/// A pinhole camera. A ray through image point (x, y) in -1..1 (right, up) goes along
+/// `forward + x * right + y * up`; `right` and `up` carry the tangents of the half angles.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Camera {
+    pub position: [f32; 3],
+    pub pad0: u32,
+    pub forward: [f32; 3],
+    pub pad1: u32,
+    pub right: [f32; 3],
+    pub pad2: u32,
+    pub up: [f32; 3],
+    pub pad3: u32,
+}

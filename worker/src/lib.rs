@@ -1,1 +1,3 @@
-//! placeholder
+//! A worker: a link to the scheduler plus engines behind one small trait.
+
+pub mod engine;

@@ -1,0 +1,145 @@
+//! The commitment to a tile: a Merkle sum tree over its leaves. Each node carries the work units
+//! below it, so the root binds every block of every sample group and the total that is paid for.
+//! Knows neither pixels nor money.
+
+use crate::digest::Digest;
+
+/// One block for one group of samples: the hash of its partial sums, and its work units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Leaf {
+    pub hash: Digest,
+    pub units: u64,
+}
+
+/// The root of a tile's sum tree: what a report commits to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Commitment {
+    pub root: Digest,
+    pub units: u64,
+}
+
+/// A leaf with the sibling nodes that lead to the root, from the bottom up.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Opening {
+    pub leaf: Leaf,
+    pub path: Vec<Leaf>,
+}
+
+/// Hash of a leaf's payload: for a render block 64 × 3 little-endian f32 sums.
+pub fn payload(bytes: &[u8]) -> Digest {
+    Digest::of(bytes)
+}
+
+fn node(left: &Leaf, right: &Leaf) -> Option<Leaf> {
+    let mut bytes = [0; 81];
+    bytes[0] = 1;
+    bytes[1..33].copy_from_slice(&left.hash.0);
+    bytes[33..41].copy_from_slice(&left.units.to_le_bytes());
+    bytes[41..73].copy_from_slice(&right.hash.0);
+    bytes[73..81].copy_from_slice(&right.units.to_le_bytes());
+    Some(Leaf { hash: Digest::of(&bytes), units: left.units.checked_add(right.units)? })
+}
+
+/// The leaf as the tree's lowest node: domain-separated from inner nodes, units bound to the hash.
+fn floor(leaf: &Leaf) -> Leaf {
+    let mut bytes = [0; 41];
+    bytes[1..33].copy_from_slice(&leaf.hash.0);
+    bytes[33..41].copy_from_slice(&leaf.units.to_le_bytes());
+    Leaf { hash: Digest::of(&bytes), units: leaf.units }
+}
+
+fn levels(leaves: &[Leaf]) -> Option<Vec<Vec<Leaf>>> {
+    let mut levels = vec![leaves.iter().map(floor).collect::<Vec<_>>()];
+    while levels[levels.len() - 1].len() > 1 {
+        let below = &levels[levels.len() - 1];
+        let above = below
+            .chunks(2)
+            .map(|pair| if let [left, right] = pair { node(left, right) } else { Some(pair[0]) })
+            .collect::<Option<Vec<_>>>()?;
+        levels.push(above);
+    }
+    Some(levels)
+}
+
+/// Commits to the leaves; a node without a sibling rises unchanged. `None` if there are no leaves
+/// or their units overflow.
+pub fn commit(leaves: &[Leaf]) -> Option<Commitment> {
+    if leaves.is_empty() {
+        return None;
+    }
+    let levels = levels(leaves)?;
+    let top = levels[levels.len() - 1][0];
+    Some(Commitment { root: top.hash, units: top.units })
+}
+
+/// Opens the leaf at `index`. `None` if there is no such leaf.
+pub fn open(leaves: &[Leaf], index: u32) -> Option<Opening> {
+    let mut at = index as usize;
+    let leaf = *leaves.get(at)?;
+    let levels = levels(leaves)?;
+    let mut path = Vec::new();
+    for level in &levels[..levels.len() - 1] {
+        if let Some(sibling) = level.get(at ^ 1) {
+            path.push(*sibling);
+        }
+        at /= 2;
+    }
+    Some(Opening { leaf, path })
+}
+
+/// Whether the opening leads from leaf `index` of `count` to the commitment.
+pub fn verify(commitment: &Commitment, count: u32, index: u32, opening: &Opening) -> bool {
+    if index >= count {
+        return false;
+    }
+    let (mut at, mut width) = (index, count);
+    let mut here = floor(&opening.leaf);
+    let mut path = opening.path.iter();
+    while width > 1 {
+        if at ^ 1 < width {
+            let Some(sibling) = path.next() else { return false };
+            let above = if at & 1 == 0 { node(&here, sibling) } else { node(sibling, &here) };
+            let Some(above) = above else { return false };
+            here = above;
+        }
+        at /= 2;
+        width = width.div_ceil(2);
+    }
+    path.next().is_none() && here.hash == commitment.root && here.units == commitment.units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(count: u32) -> Vec<Leaf> {
+        (0..count)
+            .map(|n| Leaf { hash: Digest::of(&n.to_le_bytes()), units: u64::from(n) + 7 })
+            .collect()
+    }
+
+    #[test]
+    fn every_leaf_opens_and_no_other_leaf_does() {
+        for count in 1..40 {
+            let leaves = leaves(count);
+            let root = commit(&leaves).unwrap();
+            for index in 0..count {
+                let opening = open(&leaves, index).unwrap();
+                assert!(verify(&root, count, index, &opening));
+                let mut inflated = opening.clone();
+                inflated.leaf.units += 1;
+                assert!(!verify(&root, count, index, &inflated));
+                for other in (0..count).filter(|other| *other != index) {
+                    assert!(!verify(&root, count, other, &opening));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn overflowing_units_have_no_commitment() {
+        let leaf = Leaf { hash: Digest::default(), units: u64::MAX };
+        assert_eq!(commit(&[leaf, leaf]), None);
+        assert_eq!(commit(&[]), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! The engine trait: what in a worker turns a tile into bytes. Knows no jobs, money or network.
+
+use farm::digest::Digest;
+use std::path::PathBuf;
+
+/// What one tile is: together with the engine digest it decides every byte of the output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TileSpec {
+    /// Digest of the scene bundle (see `assets.rs`).
+    pub scene: Digest,
+    /// Digest of the environment asset, if the job has one.
+    pub environment: Option<Digest>,
+    /// Frame number; its time in seconds is `frame / fps`.
+    pub frame: u32,
+    pub fps: u32,
+    /// Size of the whole frame in pixels.
+    pub frame_width: u32,
+    pub frame_height: u32,
+    /// The tile's rectangle: x and y are multiples of 8, width and height reach to the next
+    /// multiple of 8 or to the frame's edge.
+    pub x: u32,
+    pub y: u32,
+    pub width: u32,
+    pub height: u32,
+    /// Samples per pixel, a multiple of 4.
+    pub samples: u32,
+    /// Longest path in segments (1: only what the camera sees).
+    pub depth: u32,
+    pub seed: u32,
+}
+
+impl TileSpec {
+    /// Blocks of 8×8 pixels, row by row; edge blocks may be partly outside the frame.
+    pub fn blocks(&self) -> u32 {
+        self.width.div_ceil(8) * self.height.div_ceil(8)
+    }
+    pub fn groups(&self) -> u32 {
+        self.samples / 4
+    }
+    /// Leaves of the commitment. Leaf `block * groups + group` is that block for that group.
+    pub fn leaves(&self) -> u32 {
+        self.blocks() * self.groups()
+    }
+}
+
+/// What computing a tile gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The delivered tile: `width * height` pixels row by row, each three little-endian f32, the
+    /// sum of its samples (divide by `samples` for the mean).
+    pub bytes: Vec<u8>,
+    /// Every leaf of the commitment, in order.
+    pub leaves: Vec<farm::leaf::Leaf>,
+}
+
+/// Why an engine gave nothing. `Scene` is the job's fault (the text is shown to the artist),
+/// `Device` the host's.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("{0}")]
+    Scene(String),
+    #[error("device: {0}")]
+    Device(String),
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Where an engine finds the bytes behind a digest: a path in the worker's asset cache.
+pub trait Assets: Sync {
+    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError>;
+}
+
+/// Turns tiles into bytes. One value drives one device from one thread.
+pub trait Engine: Send {
+    /// Name used in doctor and logs: `render`, `infer`.
+    fn name(&self) -> &'static str;
+    /// Hash of everything that decides the bits: SPIR-V and preparation versions.
+    fn digest(&self) -> Digest;
+    /// Computes the whole tile. `stop` is polled between dispatches.
+    fn run(
+        &mut self,
+        spec: &TileSpec,
+        assets: &dyn Assets,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Output, EngineError>;
+    /// Computes the named leaves only; the answer has the order of the question.
+    fn audit(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Vec<farm::leaf::Leaf>, EngineError>;
+}
