@@ -1,1 +1,17 @@
-//! placeholder
+//! The wire and the journal: generated types, and the one door between them and the farm's.
+#![forbid(unsafe_code)]
+
+/// The public API, `girih.v1`.
+pub mod v1 {
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    tonic::include_proto!("girih.v1");
+}
+
+/// What the journal holds.
+pub mod journal {
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    tonic::include_proto!("journal.v1");
+}
+
+/// The file descriptor set, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

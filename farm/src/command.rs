@@ -1,0 +1,116 @@
+//! Every input of the farm. Time and entropy arrive here and nowhere else.
+
+use crate::digest::Digest;
+use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::job::Spec;
+use crate::leaf::{Commitment, Leaf, Opening};
+use crate::money::{Amount, Price};
+
+/// A client's own name for a request (a UUID): the same name gives the same answer.
+pub type RequestId = u128;
+
+/// What can be asked of the farm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A new account, known by the BLAKE3 digest of its API key.
+    OpenAccount {
+        key: Digest,
+        operator: bool,
+        name: String,
+    },
+    /// Credits from outside, to an account or (`None`) to the pot that pays audits.
+    TopUp {
+        account: Option<AccountId>,
+        amount: Amount,
+        request: RequestId,
+    },
+    Submit(Submit),
+    Cancel {
+        job: JobId,
+    },
+    /// A worker's key proved itself: enrol it, or welcome it back.
+    Connect(Connect),
+    /// Its stream ended; its leases live on until they expire.
+    Disconnect {
+        worker: WorkerId,
+    },
+    Report {
+        worker: WorkerId,
+        lease: LeaseId,
+        outcome: Outcome,
+    },
+    /// The answer to a challenge: the drawn leaves, in the order drawn.
+    Open {
+        worker: WorkerId,
+        lease: LeaseId,
+        openings: Vec<Opening>,
+    },
+    Renew {
+        worker: WorkerId,
+        leases: Vec<LeaseId>,
+    },
+    /// No new leases for this worker until it connects again.
+    Drain {
+        worker: WorkerId,
+    },
+    /// Commits to the secret of the next audit epoch and reveals that of the last.
+    Secret {
+        next: [u8; 32],
+    },
+    /// The shell has stored a frame's images, made of outputs with this digest.
+    Stored {
+        job: JobId,
+        frame: u32,
+        exr: Digest,
+        png: Digest,
+        made_of: Digest,
+    },
+    /// Nothing but the passing of time: expiry, maturity, audits that found no auditor.
+    Tick,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submit {
+    pub account: AccountId,
+    pub request: RequestId,
+    pub spec: Spec,
+    /// The most it may cost; held at once.
+    pub cap: Amount,
+    pub price: Price,
+    pub priority: u8,
+    /// Only workers of the same account.
+    pub private: bool,
+    /// Audit workers of the same account as well.
+    pub audit_own: bool,
+}
+
+/// What a worker offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// Ed25519 public key.
+    pub key: [u8; 32],
+    pub owner: AccountId,
+    pub engines: Vec<Digest>,
+    pub device: String,
+    pub slots: u32,
+    pub units_per_second: u64,
+    /// Leases it still works on or holds results for.
+    pub leases: Vec<LeaseId>,
+}
+
+/// What became of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole tile: digest of its bytes, and the commitment to its leaves.
+    Done {
+        output: Digest,
+        commitment: Commitment,
+    },
+    /// The leaves an audit asked for, in its order.
+    Leaves(Vec<Leaf>),
+    Failed {
+        scene: bool,
+        why: String,
+    },
+}

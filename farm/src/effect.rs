@@ -1,0 +1,45 @@
+//! Every output of the farm: what a command answers, and what the shell must now do.
+
+use crate::digest::Digest;
+use crate::entry::Entry;
+use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::money::Amount;
+
+/// The answer to an accepted command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Done,
+    Account(AccountId),
+    Available(Amount),
+    Job(JobId),
+    /// The worker's id, and which of the leases it named are still its own.
+    Connected {
+        worker: WorkerId,
+        live: Vec<LeaseId>,
+    },
+    /// The report is kept. Settled: nothing more will be asked about this lease.
+    Reported {
+        settled: bool,
+    },
+}
+
+/// What the shell must do; imperative.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Lease a tile to the worker. No leaves: the whole tile.
+    Grant { worker: WorkerId, lease: LeaseId, job: JobId, tile: u64, leaves: Vec<u32> },
+    /// Ask the worker to open these leaves of its commitment.
+    Challenge { worker: WorkerId, lease: LeaseId, leaves: Vec<u32> },
+    /// Tell the worker that the lease is over and its result may be forgotten.
+    Settle { worker: WorkerId, lease: LeaseId },
+    /// Tell the worker that the lease is no longer its own.
+    Revoke { worker: WorkerId, lease: LeaseId },
+    /// Put this output into the job's frame. Sent again, with another output, if a tile is redone.
+    Deliver { job: JobId, tile: u64, output: Digest },
+    /// Every tile of the frame is there: store its images, answer with `Stored`.
+    Store { job: JobId, frame: u32, made_of: Digest },
+    /// The job changed state.
+    JobChanged { job: JobId },
+    /// Append to the public log.
+    Log(Entry),
+}

@@ -1,0 +1,58 @@
+//! Every limit, time-out and count that shapes the farm's behaviour, in one place.
+
+/// A lease not renewed for this long is taken back.
+pub const LEASE_MS: u64 = 30_000;
+/// A lease older than this is taken back however often it was renewed.
+pub const LEASE_AGE_MS_MAX: u64 = 20 * 60_000;
+/// Leases a worker may hold for each slot: one computing, one waiting, so that it stays busy
+/// across a round trip.
+pub const LEASES_PER_SLOT: u32 = 2;
+/// Slots a worker may offer.
+pub const SLOTS_MAX: u32 = 256;
+/// Engines a worker may offer.
+pub const ENGINES_PER_WORKER_MAX: usize = 64;
+/// Audit leases waiting at one worker; beyond it another auditor is drawn.
+pub const AUDITS_WAITING_MAX: usize = 256;
+/// Owners on which a tile may fail before its job stops with the error.
+pub const FAILED_OWNERS_MAX: usize = 3;
+/// Failures of a tile, whoever had it, before its job stops.
+pub const FAILURES_MAX: u32 = 6;
+/// Opinions on one tile before it is declared undecided and computed afresh.
+pub const OPINIONS_MAX: usize = 7;
+/// Audits a tile may go through undecided before its job stops.
+pub const UNDECIDED_MAX: u32 = 3;
+/// A tile is payable when so many later tiles of its worker are clean ...
+pub const MATURITY_TILES: usize = 64;
+/// ... or after this long.
+pub const MATURITY_MS: u64 = 2 * 3_600_000;
+/// The farm's fee, in thousandths of what a tile earns.
+pub const FEE_PERMILLE: u64 = 50;
+/// Work of one account is compared in steps of this many tiles, so that a scene stays warm for
+/// about as long before another account's turn.
+pub const SHARE_TILES: u64 = 64;
+/// Jobs looked at for a warm scene among those that are equally due.
+pub const WARM_LOOKS: usize = 16;
+/// Scenes a worker is believed to hold warm.
+pub const WARM_SCENES: usize = 4;
+/// Random draws for an auditor before the roster is searched in order.
+pub const AUDITOR_DRAWS: usize = 8;
+/// Frames in a job.
+pub const FRAMES_MAX: u32 = 1_000_000;
+/// Side of a frame in pixels.
+pub const SIDE_MAX: u32 = 65_536;
+/// Side of a tile in pixels.
+pub const TILE_SIDE_MAX: u32 = 1024;
+/// Samples per pixel.
+pub const SAMPLES_MAX: u32 = 65_536;
+/// Leaves of one tile.
+pub const LEAVES_MAX: u64 = 1 << 20;
+/// Segments of a path.
+pub const DEPTH_MAX: u32 = 64;
+/// Open jobs of one account.
+pub const JOBS_OPEN_MAX: u32 = 10_000;
+/// Highest priority.
+pub const PRIORITY_MAX: u8 = 9;
+/// Bytes of a failure text kept.
+pub const WHY_BYTES_MAX: usize = 500;
+/// Bytes of an account name or device name.
+pub const NAME_BYTES_MAX: usize = 64;

@@ -1,0 +1,59 @@
+//! Every refusal, in order of precedence. A refusal is a fact about the world; it changes nothing.
+
+macro_rules! rejects {
+    ($($(#[$doc:meta])* $name:ident => $reason:literal, $says:literal;)*) => {
+        /// Why a command was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reject {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reject {
+            /// The reason as it stands in `google.rpc.ErrorInfo`.
+            pub fn reason(self) -> &'static str {
+                match self { $(Self::$name => $reason,)* }
+            }
+        }
+
+        impl std::fmt::Display for Reject {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str(match self { $(Self::$name => $says,)* })
+            }
+        }
+
+        impl std::error::Error for Reject {}
+    };
+}
+
+rejects! {
+    TimeNotRising => "TIME_NOT_RISING", "time did not rise since the last command";
+    UnknownAccount => "UNKNOWN_ACCOUNT", "there is no such account";
+    KeyTaken => "KEY_TAKEN", "this key belongs to another account";
+    NameTooLong => "NAME_TOO_LONG", "a name has at most 64 bytes";
+    UnknownJob => "UNKNOWN_JOB", "there is no such job";
+    UnknownWorker => "UNKNOWN_WORKER", "there is no such worker; connect first";
+    SpecInvalid => "SPEC_INVALID",
+        "the job's sizes are out of range: sides 1..=65536, tile a multiple of 8 up to 1024, \
+         samples a multiple of 4 up to 65536, depth 1..=64, at most a million frames";
+    PriorityInvalid => "PRIORITY_INVALID", "priority is 0..=9";
+    AmountInvalid => "AMOUNT_INVALID", "an amount is 1..=2^60 micro-credits";
+    PriceInvalid => "PRICE_INVALID", "a price is 1..=2^40 micro-credits per million work units";
+    TooManyJobs => "TOO_MANY_JOBS", "the account has 10,000 open jobs; let some end first";
+    BudgetTooSmall => "BUDGET_TOO_SMALL",
+        "max_spend is below what one tile may cost; raise it or lower size, samples or depth";
+    InsufficientCredit => "INSUFFICIENT_CREDIT",
+        "the account has less than max_spend available; top it up or lower max_spend";
+    RequestReused => "REQUEST_REUSED", "this request_id was used for a different request";
+    OfferInvalid => "OFFER_INVALID",
+        "a worker offers 1..=256 slots and 1..=64 engines; a device name has at most 64 bytes";
+    WorkerOfAnother => "WORKER_OF_ANOTHER", "this worker key is enrolled by another account";
+    WorkerRefuted => "WORKER_REFUTED", "this worker was found lying and gets no more leases";
+    LeaseUnknown => "LEASE_UNKNOWN", "there is no such lease, or it is another worker's";
+    LeaseExpired => "LEASE_EXPIRED", "the lease was taken back; the tile is somebody else's now";
+    ReportRepeated => "REPORT_REPEATED", "this lease was already reported";
+    ReportMismatch => "REPORT_MISMATCH", "the report does not answer what the lease asked";
+    NotChallenged => "NOT_CHALLENGED", "this lease was not challenged";
+    OpeningFalse => "OPENING_FALSE", "an opening does not lead to the commitment";
+    FrameUnknown => "FRAME_UNKNOWN", "the job has no such frame";
+    FrameOutdated => "FRAME_OUTDATED", "the frame has changed since; store it again";
+}
