@@ -13,5 +13,9 @@ pub mod journal {
     tonic::include_proto!("journal.v1");
 }
 
+pub mod convert;
+pub mod record;
+pub mod signing;
+
 /// The file descriptor set, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,246 @@
+//! The one door between the wire and the farm: everything that comes in is checked here for form,
+//! never for meaning. Knows no connection and no caller.
+
+use crate::v1;
+use bytes::Bytes;
+use farm::command::Outcome;
+use farm::digest::Digest;
+use farm::entry::{Book, Reason};
+use farm::id::LeaseId;
+use farm::job::Spec;
+use farm::leaf::{Commitment, Leaf, Opening};
+use farm::limit;
+use farm::view::{JobState, JobView, WorkerView};
+
+/// A message whose form is wrong; says which field and what it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} must be {must_be}")]
+pub struct Malformed {
+    pub field: &'static str,
+    pub must_be: &'static str,
+}
+
+/// A shorthand for the error.
+pub(crate) fn malformed(field: &'static str, must_be: &'static str) -> Malformed {
+    Malformed { field, must_be }
+}
+
+/// 32 bytes.
+pub fn bytes32(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], Malformed> {
+    bytes.try_into().map_err(|_| malformed(field, "32 bytes"))
+}
+
+/// A digest of 32 bytes.
+pub fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, Malformed> {
+    bytes32(field, bytes).map(Digest)
+}
+
+/// The wire's form of a digest.
+pub fn wire_digest(digest: &Digest) -> Bytes {
+    Bytes::copy_from_slice(&digest.0)
+}
+
+/// A UUID in its usual text form, with or without hyphens.
+pub fn request_id(text: &str) -> Result<u128, Malformed> {
+    let must = malformed("request_id", "a UUID, like 0b4f6a52-3a0e-4f7e-9d1c-5a1c2b3d4e5f");
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(must);
+    }
+    u128::from_str_radix(&digits, 16).map_err(|_| must)
+}
+
+/// A job's spec; its sizes are judged by the farm.
+pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
+    let environment = match wire.environment.is_empty() {
+        true => None,
+        false => Some(digest("spec.environment", &wire.environment)?),
+    };
+    Ok(Spec {
+        engine: digest("spec.engine", &wire.engine)?,
+        scene: digest("spec.scene", &wire.scene)?,
+        environment,
+        frame_first: wire.frame_first,
+        frame_last: wire.frame_last,
+        frame_step: wire.frame_step,
+        fps: wire.fps,
+        width: wire.width,
+        height: wire.height,
+        tile_size: wire.tile_size,
+        samples: wire.samples,
+        depth: wire.depth,
+        seed: wire.seed,
+    })
+}
+
+/// The wire's form of a spec.
+pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
+    v1::JobSpec {
+        engine: wire_digest(&spec.engine),
+        scene: wire_digest(&spec.scene),
+        environment: spec.environment.as_ref().map(wire_digest).unwrap_or_default(),
+        frame_first: spec.frame_first,
+        frame_last: spec.frame_last,
+        frame_step: spec.frame_step,
+        fps: spec.fps,
+        width: spec.width,
+        height: spec.height,
+        tile_size: spec.tile_size,
+        samples: spec.samples,
+        depth: spec.depth,
+        seed: spec.seed,
+    }
+}
+
+/// The wire's form of a job.
+pub fn wire_job(job: &JobView) -> v1::Job {
+    let state = match job.state {
+        JobState::Open => v1::JobState::Open,
+        JobState::Done => v1::JobState::Done,
+        JobState::Cancelled => v1::JobState::Cancelled,
+        JobState::Failed => v1::JobState::Failed,
+        JobState::OutOfBudget => v1::JobState::OutOfBudget,
+    };
+    let frames = job.frames.iter().map(|frame| v1::Frame {
+        frame: frame.frame,
+        exr: wire_digest(&frame.exr),
+        png: wire_digest(&frame.png),
+        proven: frame.proven,
+    });
+    v1::Job {
+        job_id: u64::from(job.job.0),
+        spec: Some(wire_spec(&job.spec)),
+        state: state.into(),
+        failure: job.failure.clone(),
+        tiles_total: job.tiles_total,
+        tiles_accepted: job.tiles_accepted,
+        tiles_leased: job.tiles_leased,
+        tiles_claimed: job.tiles_claimed,
+        tiles_refuted: job.tiles_refuted,
+        max_spend: job.cap.0,
+        spent: job.spent.0,
+        units: job.units,
+        workers: job.workers,
+        create_time: job.created.0,
+        end_time: job.ended.map_or(0, |time| time.0),
+        frames: frames.collect(),
+        priority: u32::from(job.priority),
+        private: job.private,
+    }
+}
+
+/// The wire's form of a worker.
+pub fn wire_worker(worker: &WorkerView) -> v1::Worker {
+    v1::Worker {
+        worker_id: u64::from(worker.worker.0),
+        account_id: u64::from(worker.owner.0),
+        key: Bytes::copy_from_slice(&worker.key),
+        device: worker.device.clone(),
+        online: worker.online,
+        tiles_clean: worker.tiles_clean,
+        faults: worker.faults,
+        refuted: worker.refuted,
+        leases: worker.leases,
+        held: worker.held.0,
+        payable: worker.payable.0,
+    }
+}
+
+/// The wire's form of a leaf.
+pub fn wire_leaf(leaf: &Leaf) -> v1::Leaf {
+    v1::Leaf { hash: wire_digest(&leaf.hash), units: leaf.units }
+}
+
+fn leaf(wire: &v1::Leaf) -> Result<Leaf, Malformed> {
+    Ok(Leaf { hash: digest("leaf.hash", &wire.hash)?, units: wire.units })
+}
+
+/// A report of a worker.
+pub fn report(wire: &v1::Report) -> Result<(LeaseId, Outcome), Malformed> {
+    use v1::report::Outcome as Wire;
+    let outcome = match &wire.outcome {
+        Some(Wire::Done(done)) => Outcome::Done {
+            output: digest("report.output", &done.output)?,
+            commitment: Commitment { root: digest("report.root", &done.root)?, units: done.units },
+        },
+        Some(Wire::Leaves(leaves)) => {
+            Outcome::Leaves(leaves.leaves.iter().map(leaf).collect::<Result<_, _>>()?)
+        }
+        Some(Wire::Failed(failed)) => {
+            if failed.why.len() > limit::WHY_BYTES_MAX {
+                return Err(malformed("report.why", "at most 500 bytes"));
+            }
+            Outcome::Failed { scene: failed.scene, why: failed.why.clone() }
+        }
+        None => return Err(malformed("report.outcome", "present")),
+    };
+    Ok((LeaseId::from_u64(wire.lease), outcome))
+}
+
+/// The wire's form of a worker's report.
+pub fn wire_report(lease: LeaseId, outcome: &Outcome) -> v1::Report {
+    use v1::report::Outcome as Wire;
+    let outcome = match outcome {
+        Outcome::Done { output, commitment } => Wire::Done(v1::Done {
+            output: wire_digest(output),
+            root: wire_digest(&commitment.root),
+            units: commitment.units,
+        }),
+        Outcome::Leaves(leaves) => {
+            Wire::Leaves(v1::LeavesDone { leaves: leaves.iter().map(wire_leaf).collect() })
+        }
+        Outcome::Failed { scene, why } => {
+            Wire::Failed(v1::Failed { scene: *scene, why: why.clone() })
+        }
+    };
+    v1::Report { lease: lease.to_u64(), outcome: Some(outcome) }
+}
+
+/// A worker's answer to a challenge.
+pub fn opened(wire: &v1::Opened) -> Result<(LeaseId, Vec<Opening>), Malformed> {
+    let openings = wire.openings.iter().map(|opening| {
+        let own = opening.leaf.as_ref().ok_or(malformed("opening.leaf", "present"))?;
+        if opening.path.len() > 32 {
+            return Err(malformed("opening.path", "at most 32 nodes"));
+        }
+        let path = opening.path.iter().map(leaf).collect::<Result<_, _>>()?;
+        Ok(Opening { leaf: leaf(own)?, path })
+    });
+    Ok((LeaseId::from_u64(wire.lease), openings.collect::<Result<_, _>>()?))
+}
+
+/// The wire's form of the answer to a challenge.
+pub fn wire_opened(lease: LeaseId, openings: &[Opening]) -> v1::Opened {
+    let openings = openings.iter().map(|opening| v1::Opening {
+        leaf: Some(wire_leaf(&opening.leaf)),
+        path: opening.path.iter().map(wire_leaf).collect(),
+    });
+    v1::Opened { lease: lease.to_u64(), openings: openings.collect() }
+}
+
+/// A book's name as statements show it.
+pub fn book_name(book: Book) -> String {
+    match book {
+        Book::Available(account) => format!("available:{}", account.0),
+        Book::Hold(job) => format!("hold:{}", job.0),
+        Book::Held(worker) => format!("held:{}", worker.0),
+        Book::Payable(worker) => format!("payable:{}", worker.0),
+        Book::Fees => "farm:fees".into(),
+        Book::Audits => "farm:audits".into(),
+        Book::Outside => "outside".into(),
+    }
+}
+
+/// A reason's word, job and tile as statements show them.
+pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
+    match reason {
+        Reason::TopUp => ("top-up", 0, 0),
+        Reason::Submit(job) => ("submit", u64::from(job.0), 0),
+        Reason::Tile(job, tile) => ("tile", u64::from(job.0), tile),
+        Reason::Maturity(job, tile) => ("maturity", u64::from(job.0), tile),
+        Reason::Fee(job, tile) => ("fee", u64::from(job.0), tile),
+        Reason::Audit(job, tile) => ("audit", u64::from(job.0), tile),
+        Reason::Forfeit(job, tile) => ("forfeit", u64::from(job.0), tile),
+        Reason::Refund(job) => ("refund", u64::from(job.0), 0),
+    }
+}

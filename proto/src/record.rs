@@ -1,0 +1,268 @@
+//! Journal records: a command and its time, to bytes and back.
+
+use crate::convert::{Malformed, bytes32, digest, malformed, wire_digest};
+use crate::journal::{self as wire, record, report};
+use bytes::Bytes;
+use farm::Command;
+use farm::command::{Connect, Outcome, Submit};
+use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::job::Spec;
+use farm::leaf::{Commitment, Leaf, Opening};
+use farm::money::{Amount, Price};
+use farm::time::Time;
+use prost::Message;
+
+/// Appends the record of a command to `out`.
+pub fn encode(at: Time, command: &Command, out: &mut Vec<u8>) {
+    let record = wire::Record { at: at.0, command: Some(to_wire(command)) };
+    record.encode(out).expect("a Vec grows as needed");
+}
+
+/// Reads a record.
+pub fn decode(bytes: &[u8]) -> Result<(Time, Command), Malformed> {
+    let record = wire::Record::decode(bytes).map_err(|_| malformed("record", "a protobuf"))?;
+    let command = record.command.ok_or(malformed("record.command", "present"))?;
+    Ok((Time(record.at), from_wire(command)?))
+}
+
+fn to_wire(command: &Command) -> record::Command {
+    use record::Command as W;
+    match command {
+        Command::OpenAccount { key, operator, name } => W::OpenAccount(wire::OpenAccount {
+            key: wire_digest(key),
+            operator: *operator,
+            name: name.clone(),
+        }),
+        Command::TopUp { account, amount, request } => W::TopUp(wire::TopUp {
+            account: account.map(|account| account.0),
+            amount: amount.0,
+            request: Bytes::copy_from_slice(&request.to_le_bytes()),
+        }),
+        Command::Submit(submit) => W::Submit(submit_to_wire(submit)),
+        Command::Cancel { job } => W::Cancel(wire::Cancel { job: job.0 }),
+        Command::Connect(connect) => W::Connect(connect_to_wire(connect)),
+        Command::Disconnect { worker } => W::Disconnect(wire::Disconnect { worker: worker.0 }),
+        Command::Report { worker, lease, outcome } => W::Report(wire::Report {
+            worker: worker.0,
+            lease: lease.to_u64(),
+            outcome: Some(outcome_to_wire(outcome)),
+        }),
+        Command::Open { worker, lease, openings } => W::Open(wire::Open {
+            worker: worker.0,
+            lease: lease.to_u64(),
+            openings: openings.iter().map(opening_to_wire).collect(),
+        }),
+        Command::Renew { worker, leases } => {
+            W::Renew(wire::Renew { worker: worker.0, leases: lease_bits(leases) })
+        }
+        Command::Drain { worker } => W::Drain(wire::Drain { worker: worker.0 }),
+        Command::Secret { next } => W::Secret(wire::Secret { next: Bytes::copy_from_slice(next) }),
+        Command::Stored { job, frame, exr, png, made_of } => W::Stored(wire::Stored {
+            job: job.0,
+            frame: *frame,
+            exr: wire_digest(exr),
+            png: wire_digest(png),
+            made_of: wire_digest(made_of),
+        }),
+        Command::Tick => W::Tick(wire::Tick {}),
+    }
+}
+
+fn from_wire(command: record::Command) -> Result<Command, Malformed> {
+    use record::Command as W;
+    Ok(match command {
+        W::OpenAccount(open) => Command::OpenAccount {
+            key: digest("open_account.key", &open.key)?,
+            operator: open.operator,
+            name: open.name,
+        },
+        W::TopUp(top_up) => Command::TopUp {
+            account: top_up.account.map(AccountId),
+            amount: Amount(top_up.amount),
+            request: request(&top_up.request)?,
+        },
+        W::Submit(submit) => Command::Submit(submit_from_wire(submit)?),
+        W::Cancel(cancel) => Command::Cancel { job: JobId(cancel.job) },
+        W::Connect(connect) => Command::Connect(connect_from_wire(connect)?),
+        W::Disconnect(gone) => Command::Disconnect { worker: WorkerId(gone.worker) },
+        W::Report(report) => Command::Report {
+            worker: WorkerId(report.worker),
+            lease: LeaseId::from_u64(report.lease),
+            outcome: outcome_from_wire(
+                report.outcome.ok_or(malformed("report.outcome", "present"))?,
+            )?,
+        },
+        W::Open(open) => Command::Open {
+            worker: WorkerId(open.worker),
+            lease: LeaseId::from_u64(open.lease),
+            openings: open.openings.iter().map(opening_from_wire).collect::<Result<_, _>>()?,
+        },
+        W::Renew(renew) => Command::Renew {
+            worker: WorkerId(renew.worker),
+            leases: renew.leases.into_iter().map(LeaseId::from_u64).collect(),
+        },
+        W::Drain(drain) => Command::Drain { worker: WorkerId(drain.worker) },
+        W::Secret(secret) => Command::Secret { next: bytes32("secret.next", &secret.next)? },
+        W::Stored(stored) => Command::Stored {
+            job: JobId(stored.job),
+            frame: stored.frame,
+            exr: digest("stored.exr", &stored.exr)?,
+            png: digest("stored.png", &stored.png)?,
+            made_of: digest("stored.made_of", &stored.made_of)?,
+        },
+        W::Tick(_) => Command::Tick,
+    })
+}
+
+fn request(bytes: &[u8]) -> Result<u128, Malformed> {
+    let bytes = bytes.try_into().map_err(|_| malformed("request", "16 bytes"))?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+fn lease_bits(leases: &[LeaseId]) -> Vec<u64> {
+    leases.iter().map(|lease| lease.to_u64()).collect()
+}
+
+fn submit_to_wire(submit: &Submit) -> wire::Submit {
+    wire::Submit {
+        account: submit.account.0,
+        request: Bytes::copy_from_slice(&submit.request.to_le_bytes()),
+        spec: Some(spec_to_wire(&submit.spec)),
+        cap: submit.cap.0,
+        price: submit.price.0,
+        priority: u32::from(submit.priority),
+        private: submit.private,
+        audit_own: submit.audit_own,
+    }
+}
+
+fn submit_from_wire(submit: wire::Submit) -> Result<Submit, Malformed> {
+    let spec = submit.spec.ok_or(malformed("submit.spec", "present"))?;
+    Ok(Submit {
+        account: AccountId(submit.account),
+        request: request(&submit.request)?,
+        spec: spec_from_wire(&spec)?,
+        cap: Amount(submit.cap),
+        price: Price(submit.price),
+        priority: u8::try_from(submit.priority).map_err(|_| malformed("priority", "a byte"))?,
+        private: submit.private,
+        audit_own: submit.audit_own,
+    })
+}
+
+fn spec_to_wire(spec: &Spec) -> wire::Spec {
+    wire::Spec {
+        engine: wire_digest(&spec.engine),
+        scene: wire_digest(&spec.scene),
+        environment: spec.environment.as_ref().map(wire_digest).unwrap_or_default(),
+        frame_first: spec.frame_first,
+        frame_last: spec.frame_last,
+        frame_step: spec.frame_step,
+        fps: spec.fps,
+        width: spec.width,
+        height: spec.height,
+        tile_size: spec.tile_size,
+        samples: spec.samples,
+        depth: spec.depth,
+        seed: spec.seed,
+    }
+}
+
+fn spec_from_wire(spec: &wire::Spec) -> Result<Spec, Malformed> {
+    let environment = match spec.environment.is_empty() {
+        true => None,
+        false => Some(digest("spec.environment", &spec.environment)?),
+    };
+    Ok(Spec {
+        engine: digest("spec.engine", &spec.engine)?,
+        scene: digest("spec.scene", &spec.scene)?,
+        environment,
+        frame_first: spec.frame_first,
+        frame_last: spec.frame_last,
+        frame_step: spec.frame_step,
+        fps: spec.fps,
+        width: spec.width,
+        height: spec.height,
+        tile_size: spec.tile_size,
+        samples: spec.samples,
+        depth: spec.depth,
+        seed: spec.seed,
+    })
+}
+
+fn connect_to_wire(connect: &Connect) -> wire::Connect {
+    wire::Connect {
+        key: Bytes::copy_from_slice(&connect.key),
+        owner: connect.owner.0,
+        engines: connect.engines.iter().map(wire_digest).collect(),
+        device: connect.device.clone(),
+        slots: connect.slots,
+        units_per_second: connect.units_per_second,
+        leases: lease_bits(&connect.leases),
+    }
+}
+
+fn connect_from_wire(connect: wire::Connect) -> Result<Connect, Malformed> {
+    let engines = connect.engines.iter().map(|engine| digest("connect.engine", engine));
+    Ok(Connect {
+        key: bytes32("connect.key", &connect.key)?,
+        owner: AccountId(connect.owner),
+        engines: engines.collect::<Result<_, _>>()?,
+        device: connect.device,
+        slots: connect.slots,
+        units_per_second: connect.units_per_second,
+        leases: connect.leases.into_iter().map(LeaseId::from_u64).collect(),
+    })
+}
+
+fn leaf_to_wire(leaf: &Leaf) -> wire::Leaf {
+    wire::Leaf { hash: wire_digest(&leaf.hash), units: leaf.units }
+}
+
+fn leaf_from_wire(leaf: &wire::Leaf) -> Result<Leaf, Malformed> {
+    Ok(Leaf { hash: digest("leaf.hash", &leaf.hash)?, units: leaf.units })
+}
+
+fn opening_to_wire(opening: &Opening) -> wire::Opening {
+    wire::Opening {
+        leaf: Some(leaf_to_wire(&opening.leaf)),
+        path: opening.path.iter().map(leaf_to_wire).collect(),
+    }
+}
+
+fn opening_from_wire(opening: &wire::Opening) -> Result<Opening, Malformed> {
+    let leaf = opening.leaf.as_ref().ok_or(malformed("opening.leaf", "present"))?;
+    Ok(Opening {
+        leaf: leaf_from_wire(leaf)?,
+        path: opening.path.iter().map(leaf_from_wire).collect::<Result<_, _>>()?,
+    })
+}
+
+fn outcome_to_wire(outcome: &Outcome) -> report::Outcome {
+    match outcome {
+        Outcome::Done { output, commitment } => report::Outcome::Done(wire::Done {
+            output: wire_digest(output),
+            root: wire_digest(&commitment.root),
+            units: commitment.units,
+        }),
+        Outcome::Leaves(leaves) => report::Outcome::Leaves(wire::Leaves {
+            leaves: leaves.iter().map(leaf_to_wire).collect(),
+        }),
+        Outcome::Failed { scene, why } => {
+            report::Outcome::Failed(wire::Failed { scene: *scene, why: why.clone() })
+        }
+    }
+}
+
+fn outcome_from_wire(outcome: report::Outcome) -> Result<Outcome, Malformed> {
+    Ok(match outcome {
+        report::Outcome::Done(done) => Outcome::Done {
+            output: digest("done.output", &done.output)?,
+            commitment: Commitment { root: digest("done.root", &done.root)?, units: done.units },
+        },
+        report::Outcome::Leaves(leaves) => {
+            Outcome::Leaves(leaves.leaves.iter().map(leaf_from_wire).collect::<Result<_, _>>()?)
+        }
+        report::Outcome::Failed(failed) => Outcome::Failed { scene: failed.scene, why: failed.why },
+    })
+}
