@@ -2,6 +2,8 @@
 //! Knows no Vulkan, no files, no farm. Every struct here has its mirror in `glsl/lib/layout.glsl`.
 #![forbid(unsafe_code)]
 
+pub mod spirv;
+
 use bytemuck::{Pod, Zeroable};
 
 /// Pixels along one side of a block; a leaf is one block for one group of samples.
@@ -122,14 +124,17 @@ pub struct Light {
     pub pad: [u32; 3],
 }
 
-/// One texel of the environment: radiance, and its row of the alias table (Vose) over
-/// luminance × solid angle. Equirectangular, +Y up, row 0 at the top, see
-/// `glsl/lib/environment.glsl`.
+/// One texel of the environment: radiance, constant over the texel, and its row of the alias table
+/// (Vose) over luminance × solid angle. Equirectangular, +Y up: direction d lies at
+/// `u = 0.5 + atan2(d.z, d.x) / 2π`, `v = acos(d.y) / π`, row 0 at v = 0 (straight up). The solid
+/// angle of a texel in row r is exactly `2π / width * (cos(π r / height) - cos(π (r + 1) / height))`;
+/// within a texel directions are drawn uniformly by solid angle. See `glsl/lib/environment.glsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct EnvironmentTexel {
     pub radiance: [f32; 3],
-    /// Density of drawing this texel, per steradian.
+    /// Density of the directions drawn from this texel, per steradian: the texel's probability
+    /// divided by its solid angle. A texel may be 0 only if its radiance is 0.
     pub pdf: f32,
     /// Keep this texel if a 32-bit draw is below the threshold, else take `alias`.
     pub threshold: u32,

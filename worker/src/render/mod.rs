@@ -1,0 +1,3 @@
+//! The render engine: an exact path tracer.
+
+pub mod exact;

@@ -1,0 +1,167 @@
+//! Storage buffers: in the device's own memory, filled through staging where it is not mappable.
+
+use super::device::{Device, Shared};
+use super::pass::submit;
+use super::{VulkanError, failed};
+use ash::vk;
+use std::sync::Arc;
+
+/// A storage buffer that shaders read or write. Freed when dropped.
+pub struct Buffer {
+    shared: Arc<Shared>,
+    pub(super) raw: vk::Buffer,
+    memory: vk::DeviceMemory,
+    /// Where the memory is mapped, if it is.
+    mapped: Option<*mut u8>,
+    pub(super) bytes: u64,
+}
+
+// SAFETY: the mapped memory belongs to this value alone; reading and writing it takes `&self` for
+// reads and `&mut self` for writes.
+unsafe impl Send for Buffer {}
+
+const LOCAL: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::DEVICE_LOCAL;
+const COHERENT: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::from_raw(
+    vk::MemoryPropertyFlags::HOST_VISIBLE.as_raw()
+        | vk::MemoryPropertyFlags::HOST_COHERENT.as_raw(),
+);
+const CACHED: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::HOST_CACHED;
+
+impl Buffer {
+    /// A buffer for shaders to read, holding `content`; an empty one becomes four zero bytes.
+    /// `what` names it in errors.
+    pub fn filled(
+        device: &Device,
+        what: &'static str,
+        content: &[u8],
+    ) -> Result<Self, VulkanError> {
+        let content = if content.is_empty() { &[0; 4] } else { content };
+        let bytes = content.len() as u64;
+        let mut buffer = Self::allocate(device, what, bytes, &[LOCAL | COHERENT, LOCAL])?;
+        if buffer.mapped.is_some() {
+            buffer.write(content);
+        } else {
+            let mut staging = Self::allocate(device, "staging", bytes, &[COHERENT])?;
+            staging.write(content);
+            let region = [vk::BufferCopy::default().size(bytes)];
+            submit(&device.shared, |commands| {
+                // SAFETY: both buffers are alive until `submit` has waited for the copy.
+                unsafe {
+                    let raw = &device.shared.raw;
+                    raw.cmd_copy_buffer(commands, staging.raw, buffer.raw, &region);
+                }
+            })?;
+        }
+        Ok(buffer)
+    }
+
+    /// A buffer of `bytes` bytes that shaders write and [`Buffer::read`] reads.
+    pub fn output(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
+        Self::allocate(device, what, bytes.max(4), &[COHERENT | CACHED, COHERENT])
+    }
+
+    /// Copies `content` to the start of a mapped buffer.
+    pub fn write(&mut self, content: &[u8]) {
+        let mapped = self.mapped.expect("only mapped buffers are written");
+        assert!(content.len() as u64 <= self.bytes, "content longer than its buffer");
+        // SAFETY: `mapped` points to `self.bytes` bytes; no dispatch runs: each one is waited for.
+        unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), mapped, content.len()) }
+    }
+
+    /// The first `into.len()` bytes of an output buffer.
+    pub fn read(&self, into: &mut [u8]) {
+        let mapped = self.mapped.expect("output buffers are mapped");
+        assert!(into.len() as u64 <= self.bytes, "reading past the buffer");
+        // SAFETY: as in `write`; the memory is coherent and a host barrier ended the dispatch.
+        unsafe { std::ptr::copy_nonoverlapping(mapped, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// Makes a buffer in the first of the wished kinds of memory that the device has.
+    fn allocate(
+        device: &Device,
+        what: &'static str,
+        bytes: u64,
+        wishes: &[vk::MemoryPropertyFlags],
+    ) -> Result<Self, VulkanError> {
+        let shared = &device.shared;
+        let limit = shared.info.buffer_bytes_max;
+        if bytes > limit {
+            return Err(VulkanError::TooLarge { what, need: bytes, limit });
+        }
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+            | vk::BufferUsageFlags::TRANSFER_SRC
+            | vk::BufferUsageFlags::TRANSFER_DST;
+        let info = vk::BufferCreateInfo::default().size(bytes).usage(usage);
+        // SAFETY: the device is valid, the size is not zero.
+        let raw =
+            unsafe { shared.raw.create_buffer(&info, None) }.map_err(failed("vkCreateBuffer"))?;
+        let mut buffer = Self {
+            shared: shared.clone(),
+            raw,
+            memory: vk::DeviceMemory::null(),
+            mapped: None,
+            bytes,
+        };
+        buffer.bind(wishes)?;
+        Ok(buffer)
+    }
+
+    fn bind(&mut self, wishes: &[vk::MemoryPropertyFlags]) -> Result<(), VulkanError> {
+        let device = &self.shared.raw;
+        // SAFETY: the buffer belongs to this device.
+        let needs = unsafe { device.get_buffer_memory_requirements(self.raw) };
+        let types = self.shared.memory.memory_types_as_slice();
+        let fits = |index: usize, wish: vk::MemoryPropertyFlags| {
+            needs.memory_type_bits & (1 << index) != 0 && types[index].property_flags.contains(wish)
+        };
+        let candidates = wishes
+            .iter()
+            .filter_map(|wish| (0..types.len()).find(|index| fits(*index, *wish)))
+            .collect::<Vec<_>>();
+        let mut failure = vk::Result::ERROR_FEATURE_NOT_PRESENT;
+        for index in candidates {
+            let info = vk::MemoryAllocateInfo::default()
+                .allocation_size(needs.size)
+                .memory_type_index(index as u32);
+            // SAFETY: the memory type exists and suits the buffer.
+            match unsafe { device.allocate_memory(&info, None) } {
+                Ok(memory) => {
+                    self.memory = memory;
+                    return self.attach(types[index].property_flags.contains(COHERENT));
+                }
+                Err(error) => failure = error,
+            }
+        }
+        match failure {
+            vk::Result::ERROR_OUT_OF_DEVICE_MEMORY | vk::Result::ERROR_OUT_OF_HOST_MEMORY => {
+                Err(VulkanError::OutOfMemory(needs.size))
+            }
+            other => Err(failed("vkAllocateMemory")(other)),
+        }
+    }
+
+    fn attach(&mut self, map: bool) -> Result<(), VulkanError> {
+        let device = &self.shared.raw;
+        // SAFETY: fresh memory of sufficient size and alignment, bound once.
+        unsafe { device.bind_buffer_memory(self.raw, self.memory, 0) }
+            .map_err(failed("vkBindBufferMemory"))?;
+        if map {
+            let flags = vk::MemoryMapFlags::empty();
+            // SAFETY: the memory is host-visible and not mapped yet.
+            let at = unsafe { device.map_memory(self.memory, 0, vk::WHOLE_SIZE, flags) }
+                .map_err(failed("vkMapMemory"))?;
+            self.mapped = Some(at.cast());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: every dispatch that used the buffer has been waited for. Freeing unmaps.
+        unsafe {
+            self.shared.raw.destroy_buffer(self.raw, None);
+            self.shared.raw.free_memory(self.memory, None);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A pass, said as one sentence: name, pipeline, reads, writes, parameters, dispatch.
+
+use super::device::{Device, Shared};
+use super::{Buffer, Pipeline, VulkanError, failed};
+use ash::vk;
+
+/// A dispatch that takes longer than this is given up as hung.
+const DISPATCH_SECONDS_MAX: u64 = 60;
+
+/// One dispatch. Buffers are bound at 0, 1, 2 ...: first those read, then those written.
+pub struct Pass<'a> {
+    pub name: &'static str,
+    pub pipeline: &'a Pipeline,
+    pub reads: &'a [&'a Buffer],
+    pub writes: &'a [&'a Buffer],
+    /// Push constants; as many bytes as the pipeline was made with.
+    pub parameters: &'a [u8],
+    /// Workgroups along x.
+    pub workgroups: u32,
+}
+
+impl Pass<'_> {
+    /// Runs the pass and waits for it; outputs can be read afterwards.
+    pub fn run(&self, device: &Device) -> Result<(), VulkanError> {
+        let bound = (self.reads.len() + self.writes.len()) as u32;
+        assert_eq!(bound, self.pipeline.buffers, "pass `{}` binds another number", self.name);
+        let pushed = self.parameters.len() as u32;
+        assert_eq!(pushed, self.pipeline.push_bytes, "pass `{}`: parameters", self.name);
+        if self.workgroups == 0 {
+            return Ok(());
+        }
+        let shared = &device.shared;
+        let descriptors = Descriptors::new(shared, self)?;
+        submit(shared, |commands| {
+            let compute = vk::PipelineBindPoint::COMPUTE;
+            let layout = self.pipeline.layout;
+            let sets = [descriptors.set];
+            let barrier = [vk::MemoryBarrier::default()
+                .src_access_mask(vk::AccessFlags::SHADER_WRITE)
+                .dst_access_mask(vk::AccessFlags::HOST_READ)];
+            let stage = vk::ShaderStageFlags::COMPUTE;
+            // SAFETY: pipeline, set and buffers live until `submit` has waited for the dispatch.
+            unsafe {
+                let raw = &shared.raw;
+                raw.cmd_bind_pipeline(commands, compute, self.pipeline.raw);
+                raw.cmd_bind_descriptor_sets(commands, compute, layout, 0, &sets, &[]);
+                if !self.parameters.is_empty() {
+                    raw.cmd_push_constants(commands, layout, stage, 0, self.parameters);
+                }
+                raw.cmd_dispatch(commands, self.workgroups, 1, 1);
+                raw.cmd_pipeline_barrier(
+                    commands,
+                    vk::PipelineStageFlags::COMPUTE_SHADER,
+                    vk::PipelineStageFlags::HOST,
+                    vk::DependencyFlags::empty(),
+                    &barrier,
+                    &[],
+                    &[],
+                );
+            }
+        })
+    }
+}
+
+/// A descriptor pool with the one set of a pass.
+struct Descriptors<'a> {
+    shared: &'a Shared,
+    pool: vk::DescriptorPool,
+    set: vk::DescriptorSet,
+}
+
+impl<'a> Descriptors<'a> {
+    fn new(shared: &'a Shared, pass: &Pass<'_>) -> Result<Self, VulkanError> {
+        let sizes = [vk::DescriptorPoolSize::default()
+            .ty(vk::DescriptorType::STORAGE_BUFFER)
+            .descriptor_count(pass.pipeline.buffers.max(1))];
+        let info = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
+        // SAFETY: the device is valid.
+        let pool = unsafe { shared.raw.create_descriptor_pool(&info, None) }
+            .map_err(failed("vkCreateDescriptorPool"))?;
+        let mut descriptors = Self { shared, pool, set: vk::DescriptorSet::null() };
+        let layouts = [pass.pipeline.set];
+        let info =
+            vk::DescriptorSetAllocateInfo::default().descriptor_pool(pool).set_layouts(&layouts);
+        // SAFETY: the pool has room for exactly this set.
+        descriptors.set = unsafe { shared.raw.allocate_descriptor_sets(&info) }
+            .map_err(failed("vkAllocateDescriptorSets"))?[0];
+        let buffers: Vec<_> = (pass.reads.iter().chain(pass.writes))
+            .map(|buffer| {
+                [vk::DescriptorBufferInfo::default().buffer(buffer.raw).range(buffer.bytes)]
+            })
+            .collect();
+        let writes: Vec<_> = (buffers.iter().enumerate())
+            .map(|(binding, buffer)| {
+                vk::WriteDescriptorSet::default()
+                    .dst_set(descriptors.set)
+                    .dst_binding(binding as u32)
+                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .buffer_info(buffer)
+            })
+            .collect();
+        // SAFETY: set and buffers are valid and no dispatch uses the fresh set.
+        unsafe { shared.raw.update_descriptor_sets(&writes, &[]) };
+        Ok(descriptors)
+    }
+}
+
+impl Drop for Descriptors<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the dispatch that used the set has been waited for.
+        unsafe { self.shared.raw.destroy_descriptor_pool(self.pool, None) }
+    }
+}
+
+/// Command buffer and fence of one submission.
+struct Submission<'a> {
+    shared: &'a Shared,
+    commands: vk::CommandBuffer,
+    fence: vk::Fence,
+}
+
+impl Drop for Submission<'_> {
+    fn drop(&mut self) {
+        // SAFETY: freed only after the queue is idle, also when waiting failed half-way.
+        unsafe {
+            let raw = &self.shared.raw;
+            let _ = raw.queue_wait_idle(self.shared.queue);
+            raw.destroy_fence(self.fence, None);
+            raw.free_command_buffers(self.shared.pool, &[self.commands]);
+        }
+    }
+}
+
+/// Records commands, submits them and waits until they are done.
+pub(super) fn submit(
+    shared: &Shared,
+    record: impl FnOnce(vk::CommandBuffer),
+) -> Result<(), VulkanError> {
+    let raw = &shared.raw;
+    let info = vk::CommandBufferAllocateInfo::default()
+        .command_pool(shared.pool)
+        .level(vk::CommandBufferLevel::PRIMARY)
+        .command_buffer_count(1);
+    // SAFETY: the pool belongs to this device; an engine drives a device from one thread.
+    let commands = unsafe { raw.allocate_command_buffers(&info) }
+        .map_err(failed("vkAllocateCommandBuffers"))?[0];
+    let mut submission = Submission { shared, commands, fence: vk::Fence::null() };
+    let once =
+        vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
+    // SAFETY: the buffers are fresh; recording, submitting and waiting happen in order.
+    unsafe {
+        submission.fence = raw
+            .create_fence(&vk::FenceCreateInfo::default(), None)
+            .map_err(failed("vkCreateFence"))?;
+        raw.begin_command_buffer(commands, &once).map_err(failed("vkBeginCommandBuffer"))?;
+        record(commands);
+        raw.end_command_buffer(commands).map_err(failed("vkEndCommandBuffer"))?;
+        let buffers = [commands];
+        let work = [vk::SubmitInfo::default().command_buffers(&buffers)];
+        raw.queue_submit(shared.queue, &work, submission.fence).map_err(failed("vkQueueSubmit"))?;
+        let nanoseconds = DISPATCH_SECONDS_MAX * 1_000_000_000;
+        match raw.wait_for_fences(&[submission.fence], true, nanoseconds) {
+            Ok(()) => Ok(()),
+            Err(vk::Result::TIMEOUT) => Err(VulkanError::Hung(DISPATCH_SECONDS_MAX)),
+            Err(error) => Err(failed("vkWaitForFences")(error)),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Integration tests of the worker.
+
+mod devices;
+mod exact;
+mod spirv;
