@@ -1,10 +1,12 @@
-//! What a leaf of the public log says, in a fixed byte layout: one byte kind, eight bytes time,
-//! then the fields in order, integers little-endian. No private names.
+//! What a leaf of the public log says, in a fixed byte layout: eight bytes time, one byte kind,
+//! then the fields in order as `layout.rs` puts them. No private names.
 
 use crate::digest::Digest;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::layout::{self, Layout};
 use crate::money::{Amount, Price};
 use crate::time::Time;
+use crate::{layout_enum, layout_struct};
 
 /// An entry of the public log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +85,13 @@ pub enum Fact {
         root: Digest,
         units: u64,
     },
-    /// What is to be computed a second time: these leaves, or (none) the whole tile. The draw
-    /// follows from the epoch's secret.
+    /// What is to be computed a second time: these leaves, or (none) the whole tile. It follows
+    /// from the epoch's secret and the clean tiles of the worker so far.
     AuditDrawn {
         lease: LeaseId,
-        auditor: WorkerId,
         epoch: u32,
+        clean: u64,
+        count: u32,
         leaves: Vec<u32>,
     },
     /// An auditor's opinion, and the claim's own answer to the same question.
@@ -127,13 +130,52 @@ pub enum Fact {
     },
 }
 
+layout_struct!(Entry { time, fact });
+layout_enum!(Book {
+    0 = Available(account),
+    1 = Hold(job),
+    2 = Held(worker),
+    3 = Payable(worker),
+    4 = Fees,
+    5 = Audits,
+    6 = Outside,
+});
+layout_enum!(Reason {
+    0 = TopUp,
+    1 = Submit(job),
+    2 = Tile(job, tile),
+    3 = Maturity(job, tile),
+    4 = Fee(job, tile),
+    5 = Audit(job, tile),
+    6 = Forfeit(job, tile),
+    7 = Refund(job),
+});
+layout_enum!(Fact {
+    0 = AccountOpened { account },
+    1 = WorkerEnrolled { worker, owner, key },
+    2 = JobOpened { job, account, cap, price, tiles, spec },
+    3 = JobEnded { job, state },
+    4 = Leased { lease, worker, job, tile, audit },
+    5 = Committed { lease, job, tile, output, root, units },
+    6 = AuditDrawn { lease, epoch, clean, count, leaves },
+    7 = Opinion { lease, auditor, value, claim },
+    8 = Verdict { lease, worker, job, tile, accepted, units },
+    9 = Refuted { worker, lease },
+    10 = Transfer { debit, credit, amount, reason },
+    11 = SecretCommitted { epoch, commitment },
+    12 = SecretRevealed { epoch, secret },
+});
+
 impl Entry {
     /// The entry's bytes, as they stand in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
-        Vec::new()
+        let mut bytes = Vec::with_capacity(112);
+        self.put(&mut bytes);
+        bytes
     }
+
     /// Reads an entry; `None` if the bytes are not one, to the last byte.
-    pub fn from_bytes(_bytes: &[u8]) -> Option<Self> {
-        None
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        layout::read(bytes)
     }
 }

@@ -1,8 +1,14 @@
 //! A job: what was ordered, what it may cost, how far it is.
 
+use crate::command::Submit;
 use crate::digest::Digest;
-use crate::limit;
+use crate::id::AccountId;
+use crate::layout::Layout;
 use crate::money::{Amount, Price};
+use crate::time::Time;
+use crate::view::JobState;
+use crate::{layout_enum, layout_struct, limit};
+use std::collections::BTreeMap;
 
 /// What is to be rendered. Immutable; together with a tile's place it decides every byte.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -54,64 +60,194 @@ impl Spec {
     pub fn frame(&self, n: u32) -> u32 {
         self.frame_first + n * self.frame_step
     }
-    fn tiles_across(&self) -> u64 {
-        u64::from(self.width.div_ceil(self.tile_size))
-    }
-    /// Tiles of one frame.
-    pub fn tiles_per_frame(&self) -> u64 {
-        self.tiles_across() * u64::from(self.height.div_ceil(self.tile_size))
-    }
-    /// Tiles of the whole job.
-    pub fn tiles(&self) -> u64 {
-        self.tiles_per_frame() * u64::from(self.frames())
-    }
-    fn leaves_per_tile_max(&self) -> u64 {
-        let blocks = u64::from(self.tile_size / 8);
-        blocks * blocks * u64::from(self.samples / 4)
-    }
+}
 
-    /// The tile at this place of the job: frames in order, in each the rows from the top.
-    pub fn tile(&self, index: u64) -> Tile {
-        let per_frame = self.tiles_per_frame();
-        let (nth, place) = ((index / per_frame) as u32, index % per_frame);
-        let x = (place % self.tiles_across()) as u32 * self.tile_size;
-        let y = (place / self.tiles_across()) as u32 * self.tile_size;
-        Tile {
-            nth_frame: nth,
-            frame: self.frame(nth),
-            x,
-            y,
-            width: self.tile_size.min(self.width - x),
-            height: self.tile_size.min(self.height - y),
-        }
-    }
+layout_struct!(Spec {
+    engine,
+    scene,
+    environment,
+    frame_first,
+    frame_last,
+    frame_step,
+    fps,
+    width,
+    height,
+    tile_size,
+    samples,
+    depth,
+    seed,
+});
 
-    /// The most work units that this tile can take: at each vertex one ray on and one to a light.
-    pub fn units_max(&self, tile: &Tile) -> u64 {
-        let pixels = u64::from(tile.width) * u64::from(tile.height);
-        pixels * u64::from(self.samples) * u64::from(self.depth) * 2
-    }
-
-    /// Leaves of this tile: blocks of 8×8 pixels times groups of 4 samples.
-    pub fn leaves(&self, tile: &Tile) -> u32 {
-        tile.width.div_ceil(8) * tile.height.div_ceil(8) * (self.samples / 4)
-    }
-
-    /// The most that any tile of the job can cost.
-    pub fn tile_cost_max(&self, price: Price) -> Amount {
-        price.of(self.units_max(&self.tile(0)))
+impl Spec {
+    /// Digest of the spec in its fixed layout.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::with_capacity(160);
+        self.put(&mut bytes);
+        Digest::of(&bytes)
     }
 }
 
-/// A rectangle of one frame.
+/// A job's life. Waiting tiles are the numbers from `next` to the end; only tiles that came back
+/// are listed.
+#[derive(Debug)]
+pub struct Job {
+    pub account: AccountId,
+    pub spec: Spec,
+    pub cap: Amount,
+    pub price: Price,
+    pub priority: u8,
+    pub private: bool,
+    pub audit_own: bool,
+    pub state: JobState,
+    pub failure: String,
+    pub created: Time,
+    pub ended: Option<Time>,
+    /// Where it waits in the queue, and whether it does.
+    pub lane: u32,
+    pub queued: bool,
+    /// The first tile that was never leased.
+    pub next: u64,
+    /// Tiles to be leased again.
+    pub again: BTreeMap<u64, Again>,
+    /// Failures of tiles that are not accepted yet.
+    pub failures: BTreeMap<u64, Failures>,
+    /// Tiles being computed; tiles reported; what the reported ones cost.
+    pub computing: u64,
+    pub claims: u64,
+    pub claims_cost: Amount,
+    pub accepted: u64,
+    pub refuted: u64,
+    pub units: u64,
+    pub spent: Amount,
+    /// Frames with a delivered tile, until nothing about them can change, by place in the job.
+    pub frames: BTreeMap<u32, Frame>,
+    /// Stored images by place in the job.
+    pub images: BTreeMap<u32, Image>,
+}
+
+/// A tile that waits to be leased again: owners it should rather not go to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    pub avoid: Vec<AccountId>,
+}
+
+/// How often a tile failed, and on whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    pub owners: Vec<AccountId>,
+    pub count: u32,
+    pub undecided: u32,
+}
+
+/// A frame with delivered tiles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Output of each delivered tile, by its place in the frame.
+    pub outputs: BTreeMap<u64, Digest>,
+    pub proven: u64,
+    /// Tiles whose payment is final, so that they cannot come back.
+    pub settled: u64,
+}
+
+impl Frame {
+    /// Digest over the outputs in order.
+    pub fn made_of(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        self.outputs.values().for_each(|output| {
+            hasher.update(&output.0);
+        });
+        Digest(*hasher.finalize().as_bytes())
+    }
+}
+
+/// Stored images of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tile {
-    /// Place of its frame in the job, from 0.
-    pub nth_frame: u32,
-    /// The frame's number.
-    pub frame: u32,
-    pub x: u32,
-    pub y: u32,
-    pub width: u32,
-    pub height: u32,
+pub struct Image {
+    pub exr: Digest,
+    pub png: Digest,
+    pub proven: bool,
+}
+
+layout_enum!(JobState { 1 = Open, 2 = Done, 3 = Cancelled, 4 = Failed, 5 = OutOfBudget });
+layout_struct!(Again { avoid });
+layout_struct!(Failures { owners, count, undecided });
+layout_struct!(Frame { outputs, proven, settled });
+layout_struct!(Image { exr, png, proven });
+layout_struct!(Job {
+    account,
+    spec,
+    cap,
+    price,
+    priority,
+    private,
+    audit_own,
+    state,
+    failure,
+    created,
+    ended,
+    lane,
+    queued,
+    next,
+    again,
+    failures,
+    computing,
+    claims,
+    claims_cost,
+    accepted,
+    refuted,
+    units,
+    spent,
+    frames,
+    images,
+});
+
+impl Job {
+    /// A job just ordered.
+    pub fn new(submit: Submit, created: Time, lane: u32) -> Self {
+        Self {
+            account: submit.account,
+            spec: submit.spec,
+            cap: submit.cap,
+            price: submit.price,
+            priority: submit.priority,
+            private: submit.private,
+            audit_own: submit.audit_own,
+            state: JobState::Open,
+            failure: String::new(),
+            created,
+            ended: None,
+            lane,
+            queued: false,
+            next: 0,
+            again: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            computing: 0,
+            claims: 0,
+            claims_cost: Amount(0),
+            accepted: 0,
+            refuted: 0,
+            units: 0,
+            spent: Amount(0),
+            frames: BTreeMap::new(),
+            images: BTreeMap::new(),
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state == JobState::Open
+    }
+    /// Has tiles to lease.
+    pub fn has_work(&self) -> bool {
+        self.next < self.spec.tiles() || !self.again.is_empty()
+    }
+    /// What of its hold is spoken for: the most its computing tiles can cost, and its claims.
+    pub fn reserved(&self) -> Amount {
+        let most = self.spec.tile_cost_max(self.price).0;
+        Amount(self.claims_cost.0.saturating_add(self.computing.saturating_mul(most)))
+    }
+    /// Whether the hold covers one more tile.
+    pub fn affords_tile(&self, hold: Amount) -> bool {
+        let most = self.spec.tile_cost_max(self.price).0;
+        self.reserved().0.saturating_add(most) <= hold.0
+    }
 }

@@ -1,19 +1,33 @@
 //! The farm as one value. Pure: no input or output, no clock, no locks, no floats in a decision.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod command;
 pub mod digest;
 pub mod effect;
 pub mod entry;
+pub(crate) mod explain;
 pub mod farm;
+pub(crate) mod grant;
 pub mod id;
 pub mod job;
+pub mod layout;
 pub mod leaf;
+pub(crate) mod lease;
+pub(crate) mod ledger;
 pub mod limit;
 pub mod log;
 pub mod money;
+pub(crate) mod order;
+pub(crate) mod place;
+pub(crate) mod prng;
 pub mod reject;
+pub(crate) mod report;
+pub(crate) mod roster;
+pub(crate) mod settle;
+pub mod tile;
 pub mod time;
+pub(crate) mod trial;
 pub mod view;
 
 pub use crate::farm::{Farm, Policy};

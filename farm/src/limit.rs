@@ -11,6 +11,8 @@ pub const LEASES_PER_SLOT: u32 = 2;
 pub const SLOTS_MAX: u32 = 256;
 /// Engines a worker may offer.
 pub const ENGINES_PER_WORKER_MAX: usize = 64;
+/// Tiles of one worker that may wait for their verdict; beyond it the worker gets no new tile.
+pub const CLAIMS_WAITING_MAX: u32 = 4096;
 /// Audit leases waiting at one worker; beyond it another auditor is drawn.
 pub const AUDITS_WAITING_MAX: usize = 256;
 /// Owners on which a tile may fail before its job stops with the error.
@@ -22,7 +24,7 @@ pub const OPINIONS_MAX: usize = 7;
 /// Audits a tile may go through undecided before its job stops.
 pub const UNDECIDED_MAX: u32 = 3;
 /// A tile is payable when so many later tiles of its worker are clean ...
-pub const MATURITY_TILES: usize = 64;
+pub const MATURITY_TILES: u32 = 64;
 /// ... or after this long.
 pub const MATURITY_MS: u64 = 2 * 3_600_000;
 /// The farm's fee, in thousandths of what a tile earns.
@@ -36,6 +38,16 @@ pub const WARM_LOOKS: usize = 16;
 pub const WARM_SCENES: usize = 4;
 /// Random draws for an auditor before the roster is searched in order.
 pub const AUDITOR_DRAWS: usize = 8;
+/// Leaves drawn of a tile: this many times 64 over (64 + clean tiles) ...
+pub const LEAVES_DRAWN_MAX: u64 = 16;
+/// ... and never fewer than this.
+pub const LEAVES_DRAWN_MIN: u64 = 4;
+/// The first tiles of a newcomer, each computed in full a second time.
+pub const REPLICAS_FIRST: u64 = 10;
+/// Full replicas of a trusted worker, in a million tiles.
+pub const REPLICA_PARTS_MIN: u64 = 5_000;
+/// Auditors asked when opinions differ.
+pub const ESCALATION: usize = 2;
 /// Frames in a job.
 pub const FRAMES_MAX: u32 = 1_000_000;
 /// Side of a frame in pixels.

@@ -1,8 +1,11 @@
 //! What the farm shows of itself: plain copies for shells to read. Changes nothing.
 
 use crate::digest::Digest;
+use crate::entry::Book;
+use crate::farm::Farm;
 use crate::id::{AccountId, JobId, WorkerId};
 use crate::job::Spec;
+use crate::lease::Role;
 use crate::money::{Amount, Price};
 use crate::time::Time;
 
@@ -83,4 +86,130 @@ pub struct AccountView {
     pub key: Digest,
     pub operator: bool,
     pub name: String,
+}
+
+impl Farm {
+    pub fn accounts(&self) -> Vec<AccountView> {
+        let view = |(at, account): (usize, &crate::farm::Account)| AccountView {
+            account: AccountId(at as u32),
+            key: account.key,
+            operator: account.operator,
+            name: account.name.clone(),
+        };
+        self.accounts.iter().enumerate().map(view).collect()
+    }
+
+    /// An account's money; `None` if there is no such account.
+    pub fn balance(&self, account: AccountId) -> Option<BalanceView> {
+        self.accounts.get(account.0 as usize)?;
+        let available = self.ledger.balance(Book::Available(account));
+        let mut view = BalanceView { available, ..BalanceView::default() };
+        for (at, _) in self.jobs.iter().enumerate().filter(|(_, job)| job.account == account) {
+            view.on_hold.0 += self.ledger.balance(Book::Hold(JobId(at as u32))).0;
+        }
+        for (id, _) in self.roster.iter().filter(|(_, worker)| worker.owner == account) {
+            view.held.0 += self.ledger.balance(Book::Held(id)).0;
+            view.payable.0 += self.ledger.balance(Book::Payable(id)).0;
+        }
+        Some(view)
+    }
+
+    /// A book's balance.
+    pub fn book(&self, book: Book) -> Amount {
+        self.ledger.balance(book)
+    }
+
+    pub fn job(&self, id: JobId) -> Option<JobView> {
+        let job = self.jobs.get(id.0 as usize)?;
+        let mut workers: Vec<WorkerId> = Vec::new();
+        if job.computing > 0 {
+            let computing = self
+                .leases
+                .iter()
+                .filter(|(_, lease)| lease.job == id && matches!(lease.role, Role::Computing));
+            workers = computing.map(|(_, lease)| lease.worker).collect();
+            workers.sort_unstable();
+            workers.dedup();
+        }
+        let whole = job.spec.tiles_per_frame();
+        let frames = job.images.iter().map(|(nth, image)| FrameView {
+            frame: job.spec.frame(*nth),
+            exr: image.exr,
+            png: image.png,
+            proven: job.frames.get(nth).map_or(image.proven, |frame| frame.proven == whole),
+        });
+        Some(JobView {
+            job: id,
+            account: job.account,
+            spec: job.spec.clone(),
+            state: job.state,
+            failure: job.failure.clone(),
+            tiles_total: job.spec.tiles(),
+            tiles_accepted: job.accepted,
+            tiles_leased: job.computing,
+            tiles_claimed: job.claims,
+            tiles_refuted: job.refuted,
+            cap: job.cap,
+            price: job.price,
+            spent: job.spent,
+            units: job.units,
+            workers: workers.len() as u32,
+            priority: job.priority,
+            private: job.private,
+            created: job.created,
+            ended: job.ended,
+            frames: frames.collect(),
+        })
+    }
+
+    /// Jobs of the account (`None`: all), newest first, older than `before`.
+    pub fn jobs(
+        &self,
+        account: Option<AccountId>,
+        before: Option<JobId>,
+        most: usize,
+    ) -> Vec<JobView> {
+        let end = before.map_or(self.jobs.len(), |job| self.jobs.len().min(job.0 as usize));
+        (0..end)
+            .rev()
+            .filter(|at| account.is_none_or(|account| self.jobs[*at].account == account))
+            .take(most)
+            .filter_map(|at| self.job(JobId(at as u32)))
+            .collect()
+    }
+
+    pub fn worker(&self, id: WorkerId) -> Option<WorkerView> {
+        let worker = self.roster.get(id)?;
+        Some(WorkerView {
+            worker: id,
+            owner: worker.owner,
+            key: worker.key,
+            device: worker.device.clone(),
+            online: worker.online,
+            tiles_clean: worker.clean,
+            faults: worker.faults,
+            refuted: worker.refuted,
+            leases: worker.computing,
+            held: self.ledger.balance(Book::Held(id)),
+            payable: self.ledger.balance(Book::Payable(id)),
+        })
+    }
+
+    /// Workers of the owner (`None`: all), after `after`.
+    pub fn workers(
+        &self,
+        owner: Option<AccountId>,
+        after: Option<WorkerId>,
+        most: usize,
+    ) -> Vec<WorkerView> {
+        self.roster
+            .iter()
+            .filter(|(id, worker)| {
+                after.is_none_or(|after| *id > after)
+                    && owner.is_none_or(|owner| worker.owner == owner)
+            })
+            .take(most)
+            .filter_map(|(id, _)| self.worker(id))
+            .collect()
+    }
 }

@@ -1,0 +1,169 @@
+//! Explanations: why a tile waits, why a worker got nothing. Sentences for people; changes nothing.
+
+use crate::audit::{Claim, Question};
+use crate::entry::Book;
+use crate::farm::Farm;
+use crate::id::{JobId, WorkerId};
+use crate::job::Job;
+use crate::lease::{Lease, Role};
+use crate::limit;
+use crate::view::JobState;
+
+impl Farm {
+    /// Why this tile is where it is, in sentences.
+    pub fn explain_tile(&self, id: JobId, tile: u64) -> Vec<String> {
+        let Some(job) = self.jobs.get(id.0 as usize) else {
+            return vec![format!("there is no job {id}")];
+        };
+        if tile >= job.spec.tiles() {
+            return vec![format!("job {id} has {} tiles, 0 the first", job.spec.tiles())];
+        }
+        let mut lines = self.explain_state(id, job);
+        let found = self.leases.iter().find(|(_, lease)| {
+            lease.job == id && lease.tile == tile && !matches!(lease.role, Role::Audit(_))
+        });
+        match found {
+            Some((lease, found)) => {
+                lines.push(format!("it is leased to worker {} as {lease}", found.worker));
+                lines.extend(self.explain_lease(found));
+            }
+            None if tile >= job.next || job.again.contains_key(&tile) => {
+                lines.extend(self.explain_waiting(id, job, tile));
+            }
+            None if job.is_open() || job.state == JobState::Done => {
+                lines.push("it is accepted and paid for".into());
+            }
+            None => lines.push("it was not computed before the job ended".into()),
+        }
+        lines
+    }
+
+    fn explain_state(&self, id: JobId, job: &Job) -> Vec<String> {
+        let state = match job.state {
+            JobState::Open => return Vec::new(),
+            JobState::Done => "is done",
+            JobState::Cancelled => "was cancelled",
+            JobState::Failed => "failed",
+            JobState::OutOfBudget => "ran out of budget",
+        };
+        let why = if job.failure.is_empty() { "" } else { ": " };
+        vec![format!("job {id} {state}{why}{}", job.failure)]
+    }
+
+    fn explain_waiting(&self, id: JobId, job: &Job, tile: u64) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(failures) = job.failures.get(&tile) {
+            lines.push(format!(
+                "it failed {} times, on {} owners; {} stop the job",
+                failures.count,
+                failures.owners.len(),
+                limit::FAILED_OWNERS_MAX
+            ));
+        }
+        let hold = self.ledger.balance(Book::Hold(id));
+        if job.is_open() && !job.affords_tile(hold) {
+            lines.push(format!(
+                "it waits for money: of {hold} credits on hold, {} are spoken for and a tile may \
+                 cost {}",
+                job.reserved(),
+                job.spec.tile_cost_max(job.price)
+            ));
+        }
+        let offering = self.roster.working.iter().map(|worker| &self.roster[*worker]).filter(|w| {
+            w.engines.contains(&job.spec.engine) && (!job.private || w.owner == job.account)
+        });
+        let (count, room) =
+            offering.fold((0, 0), |(all, room), w| (all + 1, room + u32::from(w.has_room())));
+        lines.push(match (count, room) {
+            (0, _) if job.private => {
+                "no worker of the job's own account is online with its engine".into()
+            }
+            (0, _) => "no worker is online with its engine".into(),
+            (_, 0) => format!("all {count} workers with its engine are busy"),
+            _ => format!("{room} of {count} workers with its engine have room; it is next"),
+        });
+        let ahead = tile.saturating_sub(job.next);
+        if ahead > 0 {
+            lines.push(format!("{ahead} tiles of its job come before it"));
+        }
+        lines
+    }
+
+    fn explain_lease(&self, lease: &Lease) -> Vec<String> {
+        let age = (self.now.0 - lease.granted.0) / 1_000_000;
+        match &lease.role {
+            Role::Computing | Role::Audit(_) => {
+                vec![format!("it has been computed for {age} s")]
+            }
+            Role::Claimed(claim) => explain_claim(claim),
+        }
+    }
+
+    /// Why this worker has what it has, in sentences.
+    pub fn explain_worker(&self, id: WorkerId) -> Vec<String> {
+        let Some(worker) = self.roster.get(id) else {
+            return vec![format!("there is no worker {id}")];
+        };
+        let mut lines = vec![format!(
+            "{} clean tiles since its last fault, {} faults; {} tiles and audits computing, {} \
+             tiles waiting for a verdict",
+            worker.clean, worker.faults, worker.computing, worker.claims
+        )];
+        let first = limit::REPLICAS_FIRST;
+        if worker.clean < first {
+            lines.push(format!("a newcomer: each of its first {first} tiles is computed twice"));
+        }
+        lines.push(if worker.refuted {
+            "it was found lying and gets no more leases; what was held back is forfeit".into()
+        } else if !worker.online {
+            "it is not connected".into()
+        } else if worker.draining {
+            "it asked for no more leases".into()
+        } else if worker.claims >= limit::CLAIMS_WAITING_MAX {
+            "too many of its tiles wait for an auditor of another owner".into()
+        } else if !worker.has_room() {
+            format!("it has all the leases its {} slots allow", worker.slots)
+        } else {
+            self.explain_idle(id)
+        });
+        lines
+    }
+
+    fn explain_idle(&self, id: WorkerId) -> String {
+        let worker = &self.roster[id];
+        let open = || self.jobs.iter().filter(|job| job.is_open() && job.has_work());
+        let engine = || open().filter(|job| worker.engines.contains(&job.spec.engine));
+        if open().next().is_none() {
+            "no job has a tile to lease".into()
+        } else if engine().next().is_none() {
+            "no job with tiles to lease uses an engine it offers; update the worker".into()
+        } else if engine().all(|job| job.private && job.account != worker.owner) {
+            "the jobs with tiles to lease are private to other accounts".into()
+        } else if !engine().any(|job| job.queued) {
+            "the jobs with tiles to lease wait for money on hold".into()
+        } else {
+            "it is next to be served".into()
+        }
+    }
+}
+
+fn explain_claim(claim: &Claim) -> Vec<String> {
+    let asked = match &claim.question {
+        Question::Whole => "the whole tile".to_string(),
+        Question::Leaves(leaves) => format!("{} leaves", leaves.len()),
+    };
+    let mut lines = vec![format!("it is reported; {asked} must be computed a second time")];
+    if claim.answer.is_none() {
+        lines.push("its worker has not yet opened the drawn leaves".into());
+    } else if claim.wanted > 0 {
+        lines.push(format!(
+            "it waits for {} auditors of other owners than the {} heard or asked; connect one",
+            claim.wanted,
+            1 + claim.opinions.len() + claim.asked.len()
+        ));
+    }
+    if !claim.asked.is_empty() {
+        lines.push(format!("{} auditors are at it", claim.asked.len()));
+    }
+    lines
+}

@@ -1,0 +1,269 @@
+//! Orders: a job is submitted, its images are stored, it ends.
+
+use crate::command::Submit;
+use crate::digest::Digest;
+use crate::effect::{Effect, Reply};
+use crate::entry::{Book, Fact, Reason};
+use crate::farm::{Farm, Request};
+use crate::id::{JobId, LeaseId};
+use crate::job::{Image, Job};
+use crate::layout::Layout;
+use crate::lease::Role;
+use crate::limit;
+use crate::money::{AMOUNT_MAX, Amount};
+use crate::reject::Reject;
+use crate::view::JobState;
+
+/// No price is higher.
+const PRICE_MAX: u64 = 1 << 40;
+
+impl Farm {
+    pub(crate) fn submit(
+        &mut self,
+        submit: Submit,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Reject> {
+        let account = submit.account;
+        let open = self.accounts.get(account.0 as usize).ok_or(Reject::UnknownAccount)?.jobs_open;
+        if let Some(earlier) = self.requested(&submit) {
+            return earlier.map(Reply::Job);
+        }
+        self.judge_order(&submit, open)?;
+        let job = JobId(self.jobs.len() as u32);
+        let request = (u64::from(account.0), submit.request);
+        self.requests.insert(request, Request::Job(job, terms(&submit)));
+        self.transfer(
+            Book::Available(account),
+            Book::Hold(job),
+            submit.cap,
+            Reason::Submit(job),
+            effects,
+        );
+        let opened = Fact::JobOpened {
+            job,
+            account,
+            cap: submit.cap,
+            price: submit.price,
+            tiles: submit.spec.tiles(),
+            spec: submit.spec.digest(),
+        };
+        self.log(opened, effects);
+        let lane = self.queue.lane(submit.spec.engine, submit.private.then_some(account));
+        self.jobs.push(Job::new(submit, self.now, lane));
+        self.accounts[account.0 as usize].jobs_open += 1;
+        self.refresh(job, effects);
+        Ok(Reply::Job(job))
+    }
+
+    /// The answer that this request id got before.
+    fn requested(&self, submit: &Submit) -> Option<Result<JobId, Reject>> {
+        let earlier = self.requests.get(&(u64::from(submit.account.0), submit.request))?;
+        Some(match earlier {
+            Request::Job(job, same) if *same == terms(submit) => Ok(*job),
+            Request::Job(..) | Request::TopUp(..) => Err(Reject::RequestReused),
+        })
+    }
+
+    fn judge_order(&self, submit: &Submit, jobs_open: u32) -> Result<(), Reject> {
+        if !submit.spec.is_valid() {
+            return Err(Reject::SpecInvalid);
+        }
+        if submit.priority > limit::PRIORITY_MAX {
+            return Err(Reject::PriorityInvalid);
+        }
+        if submit.cap.0 == 0 || submit.cap.0 > AMOUNT_MAX {
+            return Err(Reject::AmountInvalid);
+        }
+        if submit.price.0 == 0 || submit.price.0 > PRICE_MAX {
+            return Err(Reject::PriceInvalid);
+        }
+        if jobs_open >= limit::JOBS_OPEN_MAX {
+            return Err(Reject::TooManyJobs);
+        }
+        if submit.cap < submit.spec.tile_cost_max(submit.price) {
+            return Err(Reject::BudgetTooSmall);
+        }
+        if submit.cap > self.ledger.balance(Book::Available(submit.account)) {
+            return Err(Reject::InsufficientCredit);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cancel(
+        &mut self,
+        job: JobId,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Reject> {
+        let found = self.jobs.get(job.0 as usize).ok_or(Reject::UnknownJob)?;
+        if found.is_open() {
+            self.end_job(job, JobState::Cancelled, String::new(), effects);
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(crate) fn stored(
+        &mut self,
+        id: JobId,
+        frame: u32,
+        image: Image,
+        made_of: Digest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Reject> {
+        let job = self.jobs.get_mut(id.0 as usize).ok_or(Reject::UnknownJob)?;
+        let nth = frame.wrapping_sub(job.spec.frame_first) / job.spec.frame_step;
+        let Some(state) = job.frames.get(&nth).filter(|_| job.spec.frame(nth) == frame) else {
+            return Err(Reject::FrameUnknown);
+        };
+        let whole = state.outputs.len() as u64 == job.spec.tiles_per_frame();
+        if !whole || state.made_of() != made_of {
+            return Err(Reject::FrameOutdated);
+        }
+        job.images.insert(nth, image);
+        self.forget_settled(id, nth);
+        effects.push(Effect::JobChanged { job: id });
+        self.end_if_done(id, effects);
+        Ok(Reply::Done)
+    }
+
+    /// Forgets a stored frame's outputs once none of its tiles can come back.
+    pub(crate) fn forget_settled(&mut self, id: JobId, nth: u32) {
+        let job = &mut self.jobs[id.0 as usize];
+        let whole = job.spec.tiles_per_frame();
+        let settled = job.frames.get(&nth).is_some_and(|frame| frame.settled == whole);
+        if let Some(image) = job.images.get_mut(&nth).filter(|_| settled) {
+            image.proven = true;
+            job.frames.remove(&nth);
+        }
+    }
+
+    /// Ends a job whose every tile is accepted and whose every frame is stored.
+    pub(crate) fn end_if_done(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[id.0 as usize];
+        let stored = job.images.len() as u64 == u64::from(job.spec.frames());
+        if job.is_open() && job.accepted == job.spec.tiles() && stored {
+            self.end_job(id, JobState::Done, String::new(), effects);
+        }
+    }
+
+    /// Ends a job: tiles being computed are called back, claims still get their verdict and their
+    /// pay, the rest of the hold returns.
+    pub(crate) fn end_job(
+        &mut self,
+        id: JobId,
+        state: JobState,
+        failure: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        let job = &mut self.jobs[id.0 as usize];
+        job.state = state;
+        job.failure = failure;
+        job.ended = Some(self.now);
+        job.again.clear();
+        job.failures.clear();
+        let images = &job.images;
+        job.frames.retain(|nth, _| images.contains_key(nth));
+        self.accounts[job.account.0 as usize].jobs_open -= 1;
+        if job.computing > 0 {
+            self.call_back(id, effects);
+        }
+        self.log(Fact::JobEnded { job: id, state: state as u8 }, effects);
+        self.refund(id, effects);
+        self.refresh(id, effects);
+        effects.push(Effect::JobChanged { job: id });
+    }
+
+    fn call_back(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+        let of_job =
+            |lease: &crate::lease::Lease| lease.job == id && matches!(lease.role, Role::Computing);
+        let leases: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, lease)| of_job(lease)).map(|(at, _)| at).collect();
+        for lease in leases {
+            self.take_back(lease, effects);
+        }
+    }
+
+    /// Opens a finished job again because a tile of it turned out false.
+    pub(crate) fn reopen(&mut self, id: JobId) {
+        let job = &mut self.jobs[id.0 as usize];
+        if job.state == JobState::Done {
+            job.state = JobState::Open;
+            job.ended = None;
+            self.accounts[job.account.0 as usize].jobs_open += 1;
+        }
+    }
+
+    /// Puts the job into the queue or out of it, as its work and its money allow; ends it when it
+    /// has work left that nothing can pay for any more.
+    pub(crate) fn refresh(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+        let hold = self.ledger.balance(Book::Hold(id));
+        let job = &mut self.jobs[id.0 as usize];
+        let wants = job.is_open() && job.has_work();
+        let queued = wants && job.affords_tile(hold);
+        if queued != job.queued {
+            job.queued = queued;
+            let (lane, priority, account) = (job.lane, job.priority, job.account);
+            if queued {
+                self.queue.insert(lane, priority, account, id);
+                self.work_arrived = true;
+            } else {
+                self.queue.remove(lane, priority, account, id);
+            }
+        }
+        let job = &self.jobs[id.0 as usize];
+        if wants && !queued && job.computing + job.claims == 0 {
+            let spent = format!(
+                "{} of {} credits are spent and a tile may cost up to {}; submit again with a \
+                 higher max_spend",
+                job.spent,
+                job.cap,
+                job.spec.tile_cost_max(job.price)
+            );
+            self.end_job(id, JobState::OutOfBudget, spent, effects);
+        }
+    }
+
+    /// Returns what an ended job's hold no longer needs.
+    pub(crate) fn refund(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+        let job = &self.jobs[id.0 as usize];
+        if job.is_open() {
+            return;
+        }
+        let rest = self.ledger.balance(Book::Hold(id)).0 - job.reserved().0;
+        let account = Book::Available(job.account);
+        self.transfer(Book::Hold(id), account, Amount(rest), Reason::Refund(id), effects);
+    }
+
+    /// What a shell that has just started owes the world: deliveries and stores of unfinished
+    /// frames. Leases need nothing: workers reconnect and name them.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (at, job) in self.jobs.iter().enumerate().filter(|(_, job)| job.is_open()) {
+            let (id, whole) = (JobId(at as u32), job.spec.tiles_per_frame());
+            let unstored = job.frames.iter().filter(|(nth, _)| !job.images.contains_key(nth));
+            for (nth, frame) in unstored {
+                let first = u64::from(*nth) * whole;
+                effects.extend(frame.outputs.iter().map(|(place, output)| Effect::Deliver {
+                    job: id,
+                    tile: first + place,
+                    output: *output,
+                }));
+                if frame.outputs.len() as u64 == whole {
+                    let made_of = frame.made_of();
+                    effects.push(Effect::Store { job: id, frame: job.spec.frame(*nth), made_of });
+                }
+            }
+        }
+        effects
+    }
+}
+
+/// What a request id stands for.
+fn terms(submit: &Submit) -> Digest {
+    let mut bytes = Vec::with_capacity(200);
+    submit.spec.put(&mut bytes);
+    submit.cap.put(&mut bytes);
+    submit.priority.put(&mut bytes);
+    submit.private.put(&mut bytes);
+    submit.audit_own.put(&mut bytes);
+    Digest::of(&bytes)
+}

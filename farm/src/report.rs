@@ -1,0 +1,251 @@
+//! Reports: a worker says what became of a lease, and opens what it committed to.
+
+use crate::audit::{self, Claim, Question};
+use crate::command::Outcome;
+use crate::digest::Digest;
+use crate::effect::{Effect, Reply};
+use crate::entry::Fact;
+use crate::farm::Farm;
+use crate::id::{JobId, LeaseId, WorkerId};
+use crate::job::Again;
+use crate::leaf::{self, Commitment, Leaf, Opening};
+use crate::lease::Role;
+use crate::limit;
+use crate::money::Amount;
+use crate::reject::Reject;
+use crate::view::JobState;
+
+impl Farm {
+    pub(crate) fn report(
+        &mut self,
+        worker: WorkerId,
+        id: LeaseId,
+        outcome: Outcome,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Reject> {
+        self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
+        let lease = self.leases.own(worker, id)?;
+        let (job, tile) = (lease.job, lease.tile);
+        let settled = match (&lease.role, outcome) {
+            (Role::Claimed(_), _) => return Err(Reject::ReportRepeated),
+            (Role::Computing, Outcome::Done { output, commitment }) => {
+                let spec = &self.jobs[job.0 as usize].spec;
+                if commitment.units > spec.units_max(&spec.tile(tile)) {
+                    return Err(Reject::ReportMismatch);
+                }
+                self.claim(id, output, commitment, effects)
+            }
+            (Role::Computing, Outcome::Failed { why, .. }) => {
+                self.leases.end(id);
+                self.roster[worker].computing -= 1;
+                self.jobs[job.0 as usize].computing -= 1;
+                self.fail_tile(worker, job, tile, &why, effects);
+                true
+            }
+            (Role::Audit(of), Outcome::Done { output, commitment }) => {
+                let of = *of;
+                let value = audit::value_of_tile(&output, &commitment);
+                self.asked(of, |question| matches!(question, Question::Whole))?;
+                self.hear(id, of, value, effects);
+                true
+            }
+            (Role::Audit(of), Outcome::Leaves(leaves)) => {
+                let (of, count) = (*of, leaves.len());
+                self.asked(
+                    of,
+                    |question| matches!(question, Question::Leaves(asked) if asked.len() == count),
+                )?;
+                self.hear(id, of, audit::value_of_leaves(leaves.iter()), effects);
+                true
+            }
+            (Role::Audit(_), Outcome::Failed { .. }) => {
+                self.miss_audit(id, effects);
+                true
+            }
+            (Role::Computing, Outcome::Leaves(_)) => return Err(Reject::ReportMismatch),
+        };
+        self.fill(worker, effects);
+        Ok(Reply::Reported { settled })
+    }
+
+    fn asked(&self, claim: LeaseId, fits: impl Fn(&Question) -> bool) -> Result<(), Reject> {
+        let lease = self.leases.get(claim).map(|lease| &lease.role);
+        match lease {
+            Some(Role::Claimed(claim)) if fits(&claim.question) => Ok(()),
+            _ => Err(Reject::ReportMismatch),
+        }
+    }
+
+    /// A tile is reported: the worker is bound, the picture gets it, and unless it is the job
+    /// owner's own worker the audit is drawn. Says whether the lease is settled by that.
+    fn claim(
+        &mut self,
+        id: LeaseId,
+        output: Digest,
+        commitment: Commitment,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(lease) = self.leases.get(id) else { return true };
+        let (worker, job_id, tile) = (lease.worker, lease.job, lease.tile);
+        let job = &mut self.jobs[job_id.0 as usize];
+        let own = self.roster[worker].owner == job.account && !job.audit_own;
+        let leaves = job.spec.leaves(&job.spec.tile(tile));
+        job.computing -= 1;
+        job.claims += 1;
+        job.claims_cost.0 += job.price.of(commitment.units).0;
+        self.roster[worker].computing -= 1;
+        self.roster[worker].claims += 1;
+        let Commitment { root, units } = commitment;
+        let committed = Fact::Committed { lease: id, job: job_id, tile, output, root, units };
+        self.log(committed, effects);
+        self.deliver(job_id, tile, output, effects);
+        if own {
+            self.leases.end(id);
+            self.accept(id, worker, job_id, tile, units, effects);
+            return true;
+        }
+        let question = self.draw(id, worker, &commitment, leaves, effects);
+        let answer = match &question {
+            Question::Whole => Some(audit::value_of_tile(&output, &commitment)),
+            Question::Leaves(_) => None,
+        };
+        let claim = Claim {
+            output,
+            commitment,
+            question: question.clone(),
+            answer,
+            units_asked: units,
+            opinions: Vec::new(),
+            asked: Vec::new(),
+            wanted: 1,
+            silent: Vec::new(),
+        };
+        if let Some(lease) = self.leases.get_mut(id) {
+            lease.role = Role::Claimed(Box::new(claim));
+        }
+        match question {
+            Question::Whole => {
+                self.leases.set_deadline(id, None);
+                self.seek(id, effects);
+            }
+            Question::Leaves(leaves) => {
+                let deadline = self.now.after_ms(self.policy.lease_ms);
+                self.leases.set_deadline(id, Some(deadline));
+                effects.push(Effect::Challenge { worker, lease: id, leaves });
+            }
+        }
+        false
+    }
+
+    fn draw(
+        &mut self,
+        id: LeaseId,
+        worker: WorkerId,
+        commitment: &Commitment,
+        count: u32,
+        effects: &mut Vec<Effect>,
+    ) -> Question {
+        let clean = self.roster[worker].clean;
+        let question = audit::draw(&self.secret.secret, id, &commitment.root, clean, count);
+        let leaves = match &question {
+            Question::Whole => Vec::new(),
+            Question::Leaves(leaves) => leaves.clone(),
+        };
+        let epoch = self.secret.epoch;
+        self.log(Fact::AuditDrawn { lease: id, epoch, clean, count, leaves }, effects);
+        question
+    }
+
+    /// Puts an output into its frame, and has the frame stored when it is whole.
+    fn deliver(&mut self, id: JobId, tile: u64, output: Digest, effects: &mut Vec<Effect>) {
+        let job = &mut self.jobs[id.0 as usize];
+        if !job.is_open() {
+            return;
+        }
+        let whole = job.spec.tiles_per_frame();
+        let (nth, place) = ((tile / whole) as u32, tile % whole);
+        let frame = job.frames.entry(nth).or_default();
+        frame.outputs.insert(place, output);
+        effects.push(Effect::Deliver { job: id, tile, output });
+        if frame.outputs.len() as u64 == whole {
+            let made_of = frame.made_of();
+            effects.push(Effect::Store { job: id, frame: job.spec.frame(nth), made_of });
+        }
+        effects.push(Effect::JobChanged { job: id });
+    }
+
+    /// The answer to a challenge. False openings are refused; the challenge stands until its
+    /// deadline.
+    pub(crate) fn open(
+        &mut self,
+        worker: WorkerId,
+        id: LeaseId,
+        openings: &[Opening],
+        effects: &mut Vec<Effect>,
+    ) -> Result<Reply, Reject> {
+        self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
+        let lease = self.leases.own(worker, id)?;
+        let spec = &self.jobs[lease.job.0 as usize].spec;
+        let count = spec.leaves(&spec.tile(lease.tile));
+        let Role::Claimed(claim) = &lease.role else { return Err(Reject::NotChallenged) };
+        let (None, Question::Leaves(asked)) = (&claim.answer, &claim.question) else {
+            return Err(Reject::NotChallenged);
+        };
+        let opens = |(index, opening): (&u32, &Opening)| {
+            leaf::verify(&claim.commitment, count, *index, opening)
+        };
+        if openings.len() != asked.len() || !asked.iter().zip(openings).all(opens) {
+            return Err(Reject::OpeningFalse);
+        }
+        let leaves = || openings.iter().map(|opening| &opening.leaf);
+        let answer = audit::value_of_leaves(leaves());
+        let units = leaves().map(|leaf: &Leaf| leaf.units).sum();
+        if let Some(Role::Claimed(claim)) = self.leases.get_mut(id).map(|lease| &mut lease.role) {
+            claim.answer = Some(answer);
+            claim.units_asked = units;
+        }
+        self.leases.set_deadline(id, None);
+        self.seek(id, effects);
+        Ok(Reply::Done)
+    }
+
+    /// A tile failed on this worker: it goes to another owner, or stops its job with the error.
+    pub(crate) fn fail_tile(
+        &mut self,
+        worker: WorkerId,
+        id: JobId,
+        tile: u64,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let owner = self.roster[worker].owner;
+        let job = &mut self.jobs[id.0 as usize];
+        if !job.is_open() {
+            return self.refund(id, effects);
+        }
+        let failures = job.failures.entry(tile).or_default();
+        failures.count += 1;
+        if !failures.owners.contains(&owner) {
+            failures.owners.push(owner);
+        }
+        let avoid = failures.owners.clone();
+        let hopeless = avoid.len() >= limit::FAILED_OWNERS_MAX;
+        if hopeless || failures.count >= limit::FAILURES_MAX {
+            let frame = job.spec.tile(tile).frame;
+            let why = format!("frame {frame}, tile {tile}: {why}");
+            job.again.insert(tile, Again::default());
+            return self.end_job(id, JobState::Failed, why, effects);
+        }
+        self.put_back(id, tile, Again { avoid }, effects);
+    }
+
+    /// Takes a claim out of its job's books.
+    pub(crate) fn unclaim(&mut self, worker: WorkerId, job: JobId, units: u64) -> Amount {
+        let job = &mut self.jobs[job.0 as usize];
+        let cost = job.price.of(units);
+        job.claims -= 1;
+        job.claims_cost.0 -= cost.0;
+        self.roster[worker].claims -= 1;
+        cost
+    }
+}

@@ -1,0 +1,128 @@
+//! The roster: workers, what they offer, when they are there, how far they are trusted.
+
+use crate::digest::Digest;
+use crate::id::{AccountId, LeaseId, WorkerId};
+use crate::layout_struct;
+use crate::limit;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A process on an owner's machine.
+#[derive(Debug, Default)]
+pub struct Worker {
+    pub key: [u8; 32],
+    pub owner: AccountId,
+    pub engines: Vec<Digest>,
+    pub device: String,
+    pub slots: u32,
+    pub units_per_second: u64,
+    pub online: bool,
+    pub draining: bool,
+    /// Found lying; gets no more leases.
+    pub refuted: bool,
+    /// Clean tiles since the last fault.
+    pub clean: u64,
+    pub faults: u32,
+    /// Leases being computed: tiles and audits.
+    pub computing: u32,
+    /// Tiles reported and waiting for their verdict.
+    pub claims: u32,
+    /// Queues it is served from.
+    pub lanes: Vec<u32>,
+    /// Scenes it worked on last, newest first.
+    pub warm: VecDeque<Digest>,
+    /// Claims whose audit was drawn for it and is not yet leased.
+    pub audits: VecDeque<LeaseId>,
+}
+
+layout_struct!(Worker {
+    key,
+    owner,
+    engines,
+    device,
+    slots,
+    units_per_second,
+    online,
+    draining,
+    refuted,
+    clean,
+    faults,
+    computing,
+    claims,
+    lanes,
+    warm,
+    audits,
+});
+
+impl Worker {
+    /// May be given leases at all.
+    pub fn works(&self) -> bool {
+        self.online && !self.draining && !self.refuted
+    }
+    /// Has room for another tile.
+    pub fn has_room(&self) -> bool {
+        self.works()
+            && self.computing < self.slots * limit::LEASES_PER_SLOT
+            && self.claims < limit::CLAIMS_WAITING_MAX
+    }
+    /// Has room for an audit: they hold others up, so each slot takes one beyond its tiles.
+    pub fn has_room_for_audit(&self) -> bool {
+        self.works() && self.computing < self.slots * (limit::LEASES_PER_SLOT + 1)
+    }
+    /// Remembers the scene as the newest.
+    pub fn warmed(&mut self, scene: &Digest) {
+        if self.warm.front() == Some(scene) {
+            return;
+        }
+        self.warm.retain(|known| known != scene);
+        self.warm.push_front(*scene);
+        self.warm.truncate(limit::WARM_SCENES);
+    }
+}
+
+/// All workers.
+#[derive(Debug, Default)]
+pub struct Roster {
+    workers: Vec<Worker>,
+    by_key: BTreeMap<[u8; 32], WorkerId>,
+    /// Workers that may be given leases, for drawing auditors.
+    pub working: Vec<WorkerId>,
+    /// Workers with room that found nothing to do.
+    pub idle: BTreeSet<WorkerId>,
+}
+
+layout_struct!(Roster { workers, by_key, working, idle });
+
+impl Roster {
+    pub fn get(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers.get(id.0 as usize)
+    }
+    pub fn find(&self, key: &[u8; 32]) -> Option<WorkerId> {
+        self.by_key.get(key).copied()
+    }
+    /// Enrols a new worker under its key.
+    pub fn enrol(&mut self, worker: Worker) -> WorkerId {
+        let id = WorkerId(u32::try_from(self.workers.len()).expect("fewer than 2^32 workers"));
+        self.by_key.insert(worker.key, id);
+        self.workers.push(worker);
+        id
+    }
+    pub fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.workers.iter().enumerate().map(|(at, worker)| (WorkerId(at as u32), worker))
+    }
+    pub fn count(&self) -> u32 {
+        self.workers.len() as u32
+    }
+}
+
+impl std::ops::Index<WorkerId> for Roster {
+    type Output = Worker;
+    fn index(&self, id: WorkerId) -> &Worker {
+        &self.workers[id.0 as usize]
+    }
+}
+
+impl std::ops::IndexMut<WorkerId> for Roster {
+    fn index_mut(&mut self, id: WorkerId) -> &mut Worker {
+        &mut self.workers[id.0 as usize]
+    }
+}

@@ -1,0 +1,121 @@
+//! Settlement: verdicts become transfers. The one file where trials and money meet.
+
+use crate::effect::Effect;
+use crate::entry::{Book, Reason};
+use crate::farm::Farm;
+use crate::id::{JobId, WorkerId};
+use crate::layout_struct;
+use crate::limit;
+use crate::money::Amount;
+use crate::time::Time;
+
+/// An accepted tile whose pay is held back until it is mature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldTile {
+    pub job: JobId,
+    pub tile: u64,
+    pub units: u64,
+    pub amount: Amount,
+    pub at: Time,
+}
+
+layout_struct!(HeldTile { job, tile, units, amount, at });
+
+impl Farm {
+    /// Pays for an accepted tile: to a job's own worker at once and without a fee, to others into
+    /// what is held back for them.
+    pub(crate) fn earn(
+        &mut self,
+        worker: WorkerId,
+        job: JobId,
+        tile: u64,
+        units: u64,
+        amount: Amount,
+        effects: &mut Vec<Effect>,
+    ) {
+        let found = &self.jobs[job.0 as usize];
+        let reason = Reason::Tile(job, tile);
+        if self.roster[worker].owner == found.account && !found.audit_own {
+            self.transfer(Book::Hold(job), Book::Payable(worker), amount, reason, effects);
+            return self.settle_tile(job, tile);
+        }
+        self.transfer(Book::Hold(job), Book::Held(worker), amount, reason, effects);
+        let held = HeldTile { job, tile, units, amount, at: self.now };
+        self.held[worker.0 as usize].push_back(held);
+        self.mature(worker, effects);
+    }
+
+    /// The tile can no longer come back.
+    fn settle_tile(&mut self, id: JobId, tile: u64) {
+        let job = &mut self.jobs[id.0 as usize];
+        let whole = job.spec.tiles_per_frame();
+        let nth = (tile / whole) as u32;
+        if let Some(frame) = job.frames.get_mut(&nth) {
+            frame.settled += 1;
+            if frame.settled == whole {
+                self.forget_settled(id, nth);
+            }
+        }
+    }
+
+    /// Pays out tiles that enough later ones or enough time have proven, less the farm's fee.
+    pub(crate) fn mature(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
+        while let Some(held) = self.held[worker.0 as usize].front() {
+            let late = held.at.after_ms(self.policy.maturity_ms) <= self.now;
+            let many = self.held[worker.0 as usize].len() > self.policy.maturity_tiles as usize;
+            if !late && !many {
+                break;
+            }
+            let Some(HeldTile { job, tile, amount, .. }) = self.held[worker.0 as usize].pop_front()
+            else {
+                break;
+            };
+            let fee = Amount(amount.0 * limit::FEE_PERMILLE / 1000);
+            let rest = Amount(amount.0 - fee.0);
+            let (from, to) = (Book::Held(worker), Book::Payable(worker));
+            self.transfer(from, to, rest, Reason::Maturity(job, tile), effects);
+            self.transfer(from, Book::Fees, fee, Reason::Fee(job, tile), effects);
+            self.settle_tile(job, tile);
+        }
+    }
+
+    /// A liar's tiles that are not mature go back: the money to their jobs, the tiles to others.
+    pub(crate) fn forfeit(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
+        for held in std::mem::take(&mut self.held[worker.0 as usize]) {
+            let HeldTile { job, tile, units, amount, .. } = held;
+            let reason = Reason::Forfeit(job, tile);
+            self.transfer(Book::Held(worker), Book::Hold(job), amount, reason, effects);
+            self.reopen(job);
+            let found = &mut self.jobs[job.0 as usize];
+            found.accepted -= 1;
+            found.refuted += 1;
+            found.units -= units;
+            found.spent.0 -= amount.0;
+            let whole = found.spec.tiles_per_frame();
+            if let Some(frame) = found.frames.get_mut(&((tile / whole) as u32)) {
+                frame.proven -= 1;
+            }
+            self.withdraw(job, tile, effects);
+            effects.push(Effect::JobChanged { job });
+        }
+    }
+
+    /// Pays an auditor whose opinion was the truth: the pot for audits first, then the fees, as far
+    /// as they go.
+    pub(crate) fn pay_auditor(
+        &mut self,
+        auditor: WorkerId,
+        job: JobId,
+        tile: u64,
+        units: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut owed = self.jobs[job.0 as usize].price.of(units).0;
+        for pot in [Book::Audits, Book::Fees] {
+            let part = owed.min(self.ledger.balance(pot).0);
+            let reason = Reason::Audit(job, tile);
+            self.transfer(pot, Book::Payable(auditor), Amount(part), reason, effects);
+            owed -= part;
+        }
+    }
+}

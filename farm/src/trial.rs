@@ -1,0 +1,342 @@
+//! Trials: a claim is put before auditors of other owners, they are heard, it is judged. Knows no
+//! money; what a verdict costs or pays is `settle.rs`.
+
+use crate::audit::{self, Claim, Opinion, Question, Verdict};
+use crate::digest::Digest;
+use crate::effect::Effect;
+use crate::entry::Fact;
+use crate::farm::Farm;
+use crate::id::{JobId, LeaseId, WorkerId};
+use crate::job::Again;
+use crate::lease::Role;
+use crate::limit;
+use crate::prng::Draws;
+use crate::view::JobState;
+
+/// Claims without an auditor looked at again in one command.
+const SEEKS_MAX: usize = 256;
+
+impl Farm {
+    fn claim_of(&self, id: LeaseId) -> Option<&Claim> {
+        match &self.leases.get(id)?.role {
+            Role::Claimed(claim) => Some(claim),
+            Role::Computing | Role::Audit(_) => None,
+        }
+    }
+
+    fn claim_mut(&mut self, id: LeaseId) -> Option<&mut Claim> {
+        match &mut self.leases.get_mut(id)?.role {
+            Role::Claimed(claim) => Some(claim),
+            Role::Computing | Role::Audit(_) => None,
+        }
+    }
+
+    /// Draws the auditors that a claim still wants, as far as there are any; else it waits.
+    pub(crate) fn seek(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+        self.waiting.remove(&id);
+        while self.claim_of(id).is_some_and(|claim| claim.wanted > 0) {
+            let Some(auditor) = self.draw_auditor(id) else {
+                self.waiting.insert(id);
+                break;
+            };
+            if let Some(claim) = self.claim_mut(id) {
+                claim.wanted -= 1;
+                claim.asked.push(auditor);
+            }
+            self.roster[auditor].audits.push_back(id);
+            self.fill(auditor, effects);
+        }
+    }
+
+    /// An auditor by lot: among those that hold the scene, else among all that may.
+    fn draw_auditor(&self, id: LeaseId) -> Option<WorkerId> {
+        let lease = self.leases.get(id)?;
+        let claim = self.claim_of(id)?;
+        let scene = &self.jobs[lease.job.0 as usize].spec.scene;
+        let working = &self.roster.working;
+        let count = u32::try_from(working.len()).ok().filter(|count| *count > 0)?;
+        let mut subject = id.to_u64().to_le_bytes().to_vec();
+        subject.extend_from_slice(&claim.commitment.root.0);
+        subject.push((claim.opinions.len() + claim.asked.len() + claim.silent.len()) as u8);
+        let mut draws = Draws::new(&self.secret.secret, &subject);
+        let may = |worker: &WorkerId| self.may_audit(*worker, lease.worker, lease.job, claim);
+        let warm = |worker: &WorkerId| self.roster[*worker].warm.contains(scene);
+        let lot: Vec<WorkerId> =
+            (0..2 * limit::AUDITOR_DRAWS).map(|_| working[draws.below(count) as usize]).collect();
+        let (first, second) = lot.split_at(limit::AUDITOR_DRAWS);
+        let drawn = first.iter().find(|worker| warm(worker) && may(worker));
+        let drawn = drawn.or_else(|| second.iter().find(|worker| may(worker)));
+        let start = draws.below(count) as usize;
+        let in_order = || working[start..].iter().chain(&working[..start]).find(|w| may(w));
+        drawn.or_else(in_order).copied()
+    }
+
+    fn may_audit(&self, id: WorkerId, claimant: WorkerId, job: JobId, claim: &Claim) -> bool {
+        let worker = &self.roster[id];
+        let job = &self.jobs[job.0 as usize];
+        if id == claimant
+            || !worker.works()
+            || worker.audits.len() >= limit::AUDITS_WAITING_MAX
+            || !worker.engines.contains(&job.spec.engine)
+            || claim.asked.contains(&id)
+            || claim.opinions.iter().any(|opinion| opinion.worker == id)
+        {
+            return false;
+        }
+        if job.private {
+            return worker.owner == job.account;
+        }
+        let owner_of = |worker: &WorkerId| self.roster[*worker].owner;
+        worker.owner != owner_of(&claimant)
+            && claim.opinions.iter().all(|opinion| opinion.owner != worker.owner)
+            && claim.asked.iter().all(|asked| owner_of(asked) != worker.owner)
+            && !claim.silent.contains(&worker.owner)
+    }
+
+    /// Claims that found no auditor are looked at again; owners that were silent once are asked
+    /// again rather than nobody.
+    pub(crate) fn seek_again(&mut self, effects: &mut Vec<Effect>) {
+        let waiting: Vec<LeaseId> = self.waiting.iter().take(SEEKS_MAX).copied().collect();
+        for id in waiting {
+            if let Some(claim) = self.claim_mut(id) {
+                claim.silent.clear();
+            }
+            self.seek(id, effects);
+        }
+    }
+
+    /// Leases an audit that was drawn for this worker.
+    pub(crate) fn grant_audit(&mut self, worker: WorkerId, of: LeaseId, effects: &mut Vec<Effect>) {
+        let Some(claim) = self.claim_of(of).filter(|claim| claim.asked.contains(&worker)) else {
+            return;
+        };
+        let leaves = match &claim.question {
+            Question::Whole => Vec::new(),
+            Question::Leaves(leaves) => leaves.clone(),
+        };
+        let Some((job, tile)) = self.leases.get(of).map(|lease| (lease.job, lease.tile)) else {
+            return;
+        };
+        let scene = self.jobs[job.0 as usize].spec.scene;
+        self.roster[worker].warmed(&scene);
+        self.grant(worker, job, tile, Role::Audit(of), leaves, effects);
+    }
+
+    /// An auditor's answer.
+    pub(crate) fn hear(
+        &mut self,
+        audit: LeaseId,
+        of: LeaseId,
+        value: Digest,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(lease) = self.leases.end(audit) else { return };
+        let worker = lease.worker;
+        let owner = self.roster[worker].owner;
+        self.roster[worker].computing -= 1;
+        let Some(claim) = self.claim_mut(of) else { return };
+        claim.asked.retain(|asked| *asked != worker);
+        claim.opinions.push(Opinion { worker, owner, value });
+        let (answer, pending) = (claim.answer.unwrap_or_default(), !claim.asked.is_empty());
+        self.log(Fact::Opinion { lease: of, auditor: worker, value, claim: answer }, effects);
+        if !pending {
+            self.judge(of, effects);
+        }
+    }
+
+    fn judge(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+        let Some(claim) = self.claim_of(id) else { return };
+        let Some(answer) = claim.answer else { return };
+        match audit::judge(answer, &claim.opinions) {
+            Verdict::Value(truth) => self.decide(id, truth, effects),
+            Verdict::Escalate if claim.wanted > 0 => self.seek(id, effects),
+            Verdict::Escalate => {
+                if let Some(claim) = self.claim_mut(id) {
+                    claim.wanted = limit::ESCALATION as u32;
+                }
+                self.seek(id, effects);
+            }
+            Verdict::Undecided => self.leave_undecided(id, effects),
+        }
+    }
+
+    /// The truth is known: the claim is accepted or refuted, who spoke it is paid, who did not is
+    /// out.
+    fn decide(&mut self, id: LeaseId, truth: Digest, effects: &mut Vec<Effect>) {
+        self.waiting.remove(&id);
+        let Some(lease) = self.leases.end(id) else { return };
+        let Role::Claimed(claim) = lease.role else { return };
+        let (worker, job, tile) = (lease.worker, lease.job, lease.tile);
+        let units = claim.commitment.units;
+        for opinion in claim.opinions.iter().filter(|opinion| opinion.value == truth) {
+            self.pay_auditor(opinion.worker, job, tile, claim.units_asked, effects);
+        }
+        effects.push(Effect::Settle { worker, lease: id });
+        if claim.answer == Some(truth) {
+            self.accept(id, worker, job, tile, units, effects);
+        } else {
+            self.unclaim(worker, job, units);
+            let accepted = false;
+            self.log(Fact::Verdict { lease: id, worker, job, tile, accepted, units }, effects);
+            self.jobs[job.0 as usize].refuted += 1;
+            self.withdraw(job, tile, effects);
+            self.refute(worker, id, effects);
+        }
+        for opinion in claim.opinions.iter().filter(|opinion| opinion.value != truth) {
+            self.refute(opinion.worker, id, effects);
+        }
+        self.fill(worker, effects);
+    }
+
+    /// A tile's verdict is in its favour.
+    pub(crate) fn accept(
+        &mut self,
+        id: LeaseId,
+        worker: WorkerId,
+        job_id: JobId,
+        tile: u64,
+        units: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let cost = self.unclaim(worker, job_id, units);
+        let accepted = true;
+        self.log(Fact::Verdict { lease: id, worker, job: job_id, tile, accepted, units }, effects);
+        self.roster[worker].clean += 1;
+        let job = &mut self.jobs[job_id.0 as usize];
+        job.accepted += 1;
+        job.units += units;
+        job.spent.0 += cost.0;
+        job.failures.remove(&tile);
+        let whole = job.spec.tiles_per_frame();
+        if let Some(frame) = job.frames.get_mut(&((tile / whole) as u32)) {
+            frame.proven += 1;
+        }
+        effects.push(Effect::JobChanged { job: job_id });
+        self.earn(worker, job_id, tile, units, cost, effects);
+        self.end_if_done(job_id, effects);
+        self.refund(job_id, effects);
+        self.refresh(job_id, effects);
+    }
+
+    /// Ends a claim without a verdict; its tile is computed afresh and its auditors are let go.
+    pub(crate) fn drop_claim(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+        self.waiting.remove(&id);
+        let Some(lease) = self.leases.end(id) else { return };
+        let Role::Claimed(claim) = lease.role else { return };
+        for auditor in &claim.asked {
+            self.roster[*auditor].audits.retain(|of| *of != id);
+        }
+        let audits = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| matches!(lease.role, Role::Audit(of) if of == id));
+        let audits: Vec<LeaseId> = audits.map(|(at, _)| at).collect();
+        for audit in audits {
+            let Some(lease) = self.leases.end(audit) else { continue };
+            self.roster[lease.worker].computing -= 1;
+            effects.push(Effect::Revoke { worker: lease.worker, lease: audit });
+        }
+        effects.push(Effect::Revoke { worker: lease.worker, lease: id });
+        self.unclaim(lease.worker, lease.job, claim.commitment.units);
+        self.withdraw(lease.job, lease.tile, effects);
+    }
+
+    /// Takes a tile's output out of its frame and puts the tile back.
+    pub(crate) fn withdraw(&mut self, id: JobId, tile: u64, effects: &mut Vec<Effect>) {
+        let job = &mut self.jobs[id.0 as usize];
+        let whole = job.spec.tiles_per_frame();
+        let nth = (tile / whole) as u32;
+        if let Some(frame) = job.frames.get_mut(&nth) {
+            frame.outputs.remove(&(tile % whole));
+        }
+        if job.is_open() {
+            job.images.remove(&nth);
+        }
+        self.put_back(id, tile, Again::default(), effects);
+    }
+
+    fn leave_undecided(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+        let Some((job, tile)) = self.leases.get(id).map(|lease| (lease.job, lease.tile)) else {
+            return;
+        };
+        self.drop_claim(id, effects);
+        let found = &mut self.jobs[job.0 as usize];
+        let failures = found.failures.entry(tile).or_default();
+        failures.undecided += 1;
+        let hopeless = failures.undecided >= limit::UNDECIDED_MAX;
+        if hopeless && found.is_open() {
+            let why = format!(
+                "tile {tile}: its auditors found no majority {} times",
+                limit::UNDECIDED_MAX
+            );
+            self.end_job(job, JobState::Failed, why, effects);
+        }
+    }
+
+    /// An auditor gave no answer: its lease ran out, failed or was lost. Another is drawn.
+    pub(crate) fn miss_audit(&mut self, audit: LeaseId, effects: &mut Vec<Effect>) {
+        let Some(lease) = self.leases.end(audit) else { return };
+        let Role::Audit(of) = lease.role else { return };
+        self.roster[lease.worker].computing -= 1;
+        effects.push(Effect::Revoke { worker: lease.worker, lease: audit });
+        let owner = self.roster[lease.worker].owner;
+        if let Some(claim) = self.claim_mut(of) {
+            claim.silent.push(owner);
+        }
+        self.unask(of, lease.worker, effects);
+    }
+
+    /// The claim asks somebody else instead.
+    pub(crate) fn unask(&mut self, of: LeaseId, auditor: WorkerId, effects: &mut Vec<Effect>) {
+        let Some(claim) = self.claim_mut(of) else { return };
+        if !claim.asked.contains(&auditor) {
+            return;
+        }
+        claim.asked.retain(|asked| *asked != auditor);
+        claim.wanted += 1;
+        self.seek(of, effects);
+    }
+
+    /// This worker lied: it is out, what is held back is forfeit, nothing of it counts any more.
+    fn refute(&mut self, id: WorkerId, lease: LeaseId, effects: &mut Vec<Effect>) {
+        let worker = &mut self.roster[id];
+        if worker.refuted {
+            return;
+        }
+        worker.refuted = true;
+        worker.faults += 1;
+        worker.clean = 0;
+        self.log(Fact::Refuted { worker: id, lease }, effects);
+        self.rest(id, effects);
+        let own: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(at, _)| at).collect();
+        for lease in own {
+            match self.leases.get(lease).map(|lease| &lease.role) {
+                Some(Role::Computing) => self.take_back(lease, effects),
+                Some(Role::Claimed(_)) => self.drop_claim(lease, effects),
+                Some(Role::Audit(_)) => self.miss_audit(lease, effects),
+                None => {}
+            }
+        }
+        self.strike_opinions(id, effects);
+        self.forfeit(id, effects);
+    }
+
+    /// What a liar said of claims that are not decided yet does not count.
+    fn strike_opinions(&mut self, liar: WorkerId, effects: &mut Vec<Effect>) {
+        let spoke = |claim: &Claim| claim.opinions.iter().any(|opinion| opinion.worker == liar);
+        let touched: Vec<LeaseId> = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| matches!(&lease.role, Role::Claimed(claim) if spoke(claim)))
+            .map(|(at, _)| at)
+            .collect();
+        for id in touched {
+            if let Some(claim) = self.claim_mut(id) {
+                claim.opinions.retain(|opinion| opinion.worker != liar);
+                claim.wanted += 1;
+            }
+            self.seek(id, effects);
+        }
+    }
+}
