@@ -21,6 +21,7 @@ pub mod money;
 pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod prng;
+pub mod proof;
 pub mod reject;
 pub(crate) mod report;
 pub(crate) mod roster;

@@ -16,9 +16,10 @@ pub const AMOUNT_MAX: u64 = 1 << 60;
 pub struct Price(pub u64);
 
 impl Price {
-    /// What so many work units cost, rounded down; at most [`AMOUNT_MAX`].
+    /// What so many work units cost, rounded up, so that no work is free; at most [`AMOUNT_MAX`].
     pub fn of(self, units: u64) -> Amount {
-        let cost = u128::from(self.0) * u128::from(units) / 1_000_000;
+        let cost = u128::from(self.0) * u128::from(units);
+        let cost = cost.div_ceil(1_000_000);
         Amount(u64::try_from(cost).unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX))
     }
 }

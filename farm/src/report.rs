@@ -30,7 +30,8 @@ impl Farm {
             (Role::Claimed(_), _) => return Err(Reject::ReportRepeated),
             (Role::Computing, Outcome::Done { output, commitment }) => {
                 let spec = &self.jobs[job.0 as usize].spec;
-                if commitment.units > spec.units_max(&spec.tile(tile)) {
+                let possible = 1..=spec.units_max(&spec.tile(tile));
+                if !possible.contains(&commitment.units) {
                     return Err(Reject::ReportMismatch);
                 }
                 self.claim(id, output, commitment, effects)

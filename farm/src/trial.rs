@@ -172,18 +172,25 @@ impl Farm {
             self.pay_auditor(opinion.worker, job, tile, claim.units_asked, effects);
         }
         effects.push(Effect::Settle { worker, lease: id });
+        let mut liars: Vec<WorkerId> = claim
+            .opinions
+            .iter()
+            .filter(|opinion| opinion.value != truth)
+            .map(|opinion| opinion.worker)
+            .collect();
         if claim.answer == Some(truth) {
             self.accept(id, worker, job, tile, units, effects);
         } else {
+            liars.push(worker);
             self.unclaim(worker, job, units);
             let accepted = false;
             self.log(Fact::Verdict { lease: id, worker, job, tile, accepted, units }, effects);
             self.jobs[job.0 as usize].refuted += 1;
             self.withdraw(job, tile, effects);
-            self.refute(worker, id, effects);
         }
-        for opinion in claim.opinions.iter().filter(|opinion| opinion.value != truth) {
-            self.refute(opinion.worker, id, effects);
+        liars.retain(|liar| self.refute(*liar, id, effects));
+        for liar in liars {
+            self.cast_out(liar, effects);
         }
         self.fill(worker, effects);
     }
@@ -297,16 +304,21 @@ impl Farm {
         self.seek(of, effects);
     }
 
-    /// This worker lied: it is out, what is held back is forfeit, nothing of it counts any more.
-    fn refute(&mut self, id: WorkerId, lease: LeaseId, effects: &mut Vec<Effect>) {
+    /// This worker lied about this claim; says whether that is news.
+    fn refute(&mut self, id: WorkerId, lease: LeaseId, effects: &mut Vec<Effect>) -> bool {
         let worker = &mut self.roster[id];
         if worker.refuted {
-            return;
+            return false;
         }
         worker.refuted = true;
         worker.faults += 1;
         worker.clean = 0;
         self.log(Fact::Refuted { worker: id, lease }, effects);
+        true
+    }
+
+    /// A liar is out: what is held back is forfeit, nothing of it counts any more.
+    fn cast_out(&mut self, id: WorkerId, effects: &mut Vec<Effect>) {
         self.rest(id, effects);
         let own: Vec<LeaseId> =
             self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(at, _)| at).collect();
