@@ -14,6 +14,16 @@ pub enum Question {
     Leaves(Vec<u32>),
 }
 
+impl Question {
+    /// The leaves asked for; none for the whole tile.
+    pub fn leaves(&self) -> Vec<u32> {
+        match self {
+            Self::Whole => Vec::new(),
+            Self::Leaves(leaves) => leaves.clone(),
+        }
+    }
+}
+
 /// One auditor's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opinion {

@@ -148,10 +148,7 @@ impl Farm {
     ) -> Question {
         let clean = self.roster[worker].clean;
         let question = audit::draw(&self.secret.secret, id, &commitment.root, clean, count);
-        let leaves = match &question {
-            Question::Whole => Vec::new(),
-            Question::Leaves(leaves) => leaves.clone(),
-        };
+        let leaves = question.leaves();
         let epoch = self.secret.epoch;
         self.log(Fact::AuditDrawn { lease: id, epoch, clean, count, leaves }, effects);
         question

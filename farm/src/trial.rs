@@ -110,10 +110,7 @@ impl Farm {
         let Some(claim) = self.claim_of(of).filter(|claim| claim.asked.contains(&worker)) else {
             return;
         };
-        let leaves = match &claim.question {
-            Question::Whole => Vec::new(),
-            Question::Leaves(leaves) => leaves.clone(),
-        };
+        let leaves = claim.question.leaves();
         let Some((job, tile)) = self.leases.get(of).map(|lease| (lease.job, lease.tile)) else {
             return;
         };

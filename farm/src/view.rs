@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::entry::Book;
 use crate::farm::Farm;
-use crate::id::{AccountId, JobId, WorkerId};
+use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Spec;
 use crate::lease::Role;
 use crate::money::{Amount, Price};
@@ -176,6 +176,19 @@ impl Farm {
             .take(most)
             .filter_map(|at| self.job(JobId(at as u32)))
             .collect()
+    }
+
+    /// What a live lease asks for: job, tile, and the leaves of an audit of some leaves only.
+    pub fn lease(&self, id: LeaseId) -> Option<(JobId, u64, Vec<u32>)> {
+        let lease = self.leases.get(id)?;
+        let leaves = match &lease.role {
+            Role::Computing | Role::Claimed(_) => Vec::new(),
+            Role::Audit(of) => match &self.leases.get(*of)?.role {
+                Role::Claimed(claim) => claim.question.leaves(),
+                Role::Computing | Role::Audit(_) => Vec::new(),
+            },
+        };
+        Some((lease.job, lease.tile, leaves))
     }
 
     pub fn worker(&self, id: WorkerId) -> Option<WorkerView> {
