@@ -1,6 +1,7 @@
 //! The farm as one value. Pure: no input or output, no clock, no locks, no floats in a decision.
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod audit;
 pub mod command;
 pub mod digest;
