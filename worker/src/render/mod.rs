@@ -1,3 +1,4 @@
 //! The render engine: an exact path tracer.
 
 pub mod exact;
+pub mod scene;

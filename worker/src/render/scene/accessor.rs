@@ -1,0 +1,343 @@
+//! Accessors (glTF 2.0 §3.6.2): typed elements out of buffers, with stride, sparse replacement
+//! and matrix padding. Every range is checked before memory is taken. Knows no meshes.
+
+use super::bundle::Bundle;
+use super::fault::{SceneError, malformed, too_large, unsupported};
+use super::gltf::{self, Accessor, Document, item};
+use super::uri::{self, Target};
+use std::borrow::Cow;
+
+/// Most elements of one accessor.
+pub const ELEMENTS_MAX: u64 = 1 << 24;
+/// Largest stride between elements, in bytes (glTF 2.0 §5.11.4 allows 252).
+const STRIDE_MAX: u64 = 4096;
+
+/// The bytes of every buffer of a document.
+#[derive(Debug)]
+pub struct Buffers<'a>(Vec<Cow<'a, [u8]>>);
+
+impl<'a> Buffers<'a> {
+    /// Reads all buffers: the GLB chunk, data URIs and files of the bundle.
+    pub fn read(
+        document: &Document,
+        chunk: Option<&'a [u8]>,
+        bundle: &Bundle,
+    ) -> Result<Self, SceneError> {
+        let mut bytes_left = super::bundle::BUNDLE_BYTES_MAX;
+        let mut all = Vec::new();
+        for (index, buffer) in document.buffers.iter().enumerate() {
+            let bytes = bytes_of(buffer, index, chunk, bundle)?;
+            if (bytes.len() as u64) < buffer.byte_length {
+                return Err(malformed(format!(
+                    "buffer {index} is cut off: it says {} bytes and has {}",
+                    buffer.byte_length,
+                    bytes.len()
+                )));
+            }
+            bytes_left = bytes_left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+                too_large(format!(
+                    "its buffers hold more than {} bytes",
+                    super::bundle::BUNDLE_BYTES_MAX
+                ))
+            })?;
+            all.push(bytes);
+        }
+        Ok(Self(all))
+    }
+
+    /// The bytes of a buffer view and its stride, if it says one.
+    pub fn view(
+        &self,
+        document: &Document,
+        index: u32,
+        owner: &str,
+    ) -> Result<(&[u8], Option<u64>), SceneError> {
+        let view = item(&document.buffer_views, index, "buffer view", owner)?;
+        let owner = format!("buffer view {index}");
+        let buffer = item(&self.0, view.buffer, "buffer", &owner)?;
+        let bytes = slice(buffer, view.byte_offset, view.byte_length).ok_or_else(|| {
+            malformed(format!(
+                "{owner} reaches beyond buffer {}, which has {} bytes",
+                view.buffer,
+                buffer.len()
+            ))
+        })?;
+        Ok((bytes, view.byte_stride))
+    }
+}
+
+fn bytes_of<'a>(
+    buffer: &gltf::Buffer,
+    index: usize,
+    chunk: Option<&'a [u8]>,
+    bundle: &Bundle,
+) -> Result<Cow<'a, [u8]>, SceneError> {
+    let thing = format!("buffer {index}");
+    match (&buffer.uri, chunk) {
+        (Some(uri), _) => match uri::resolve(uri, &thing)? {
+            Target::Embedded(bytes) => Ok(Cow::Owned(bytes)),
+            Target::File(path) => bundle.read_file(&path, &thing).map(Cow::Owned),
+        },
+        (None, Some(chunk)) if index == 0 => Ok(Cow::Borrowed(chunk)),
+        (None, _) => Err(malformed(format!("{thing} has neither a URI nor a GLB chunk"))),
+    }
+}
+
+fn slice(bytes: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
+    let end = offset.checked_add(length)?;
+    bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)
+}
+
+/// Component types (glTF 2.0 §3.6.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Component {
+    I8,
+    U8,
+    I16,
+    U16,
+    U32,
+    F32,
+}
+
+impl Component {
+    fn of(code: u32, owner: &str) -> Result<Self, SceneError> {
+        Ok(match code {
+            5120 => Self::I8,
+            5121 => Self::U8,
+            5122 => Self::I16,
+            5123 => Self::U16,
+            5125 => Self::U32,
+            5126 => Self::F32,
+            _ => return Err(malformed(format!("{owner} has the unknown component type {code}"))),
+        })
+    }
+
+    fn bytes(self) -> u64 {
+        match self {
+            Self::I8 | Self::U8 => 1,
+            Self::I16 | Self::U16 => 2,
+            Self::U32 | Self::F32 => 4,
+        }
+    }
+
+    /// One component as a number; normalised integers by the equations of glTF 2.0 §3.6.2.2.
+    fn number(self, b: &[u8], normalized: bool) -> f32 {
+        let (value, full) = match self {
+            Self::I8 => (f32::from(b[0] as i8), 127.0),
+            Self::U8 => (f32::from(b[0]), 255.0),
+            Self::I16 => (f32::from(i16::from_le_bytes([b[0], b[1]])), 32767.0),
+            Self::U16 => (f32::from(u16::from_le_bytes([b[0], b[1]])), 65535.0),
+            Self::U32 => (u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32, 4_294_967_295.0),
+            Self::F32 => return f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+        };
+        if normalized { (value / full).max(-1.0) } else { value }
+    }
+
+    fn integer(self, b: &[u8]) -> Option<u32> {
+        match self {
+            Self::U8 => Some(u32::from(b[0])),
+            Self::U16 => Some(u32::from(u16::from_le_bytes([b[0], b[1]]))),
+            Self::U32 => Some(u32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            Self::I8 | Self::I16 | Self::F32 => None,
+        }
+    }
+}
+
+/// Columns and rows of an element type; vectors have one column.
+fn shape(name: &str) -> Option<(u64, u64)> {
+    Some(match name {
+        "SCALAR" => (1, 1),
+        "VEC2" => (1, 2),
+        "VEC3" => (1, 3),
+        "VEC4" => (1, 4),
+        "MAT2" => (2, 2),
+        "MAT3" => (3, 3),
+        "MAT4" => (4, 4),
+        _ => return None,
+    })
+}
+
+/// Where the components of one element lie; columns of a matrix start at multiples of four bytes
+/// (glTF 2.0 §3.6.2.4).
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    component: Component,
+    columns: u64,
+    rows: u64,
+    column_bytes: u64,
+}
+
+impl Layout {
+    fn new(accessor: &Accessor, owner: &str) -> Result<Self, SceneError> {
+        let component = Component::of(accessor.component_type, owner)?;
+        let (columns, rows) = shape(&accessor.shape).ok_or_else(|| {
+            malformed(format!("{owner} has the unknown type `{}`", accessor.shape.escape_debug()))
+        })?;
+        let packed = rows * component.bytes();
+        let column_bytes = if columns > 1 { packed.next_multiple_of(4) } else { packed };
+        Ok(Self { component, columns, rows, column_bytes })
+    }
+
+    fn components(&self) -> usize {
+        (self.columns * self.rows) as usize
+    }
+
+    fn bytes(&self) -> u64 {
+        self.columns * self.column_bytes
+    }
+
+    fn offset(&self, component: usize) -> usize {
+        let (column, row) = (component as u64 / self.rows, component as u64 % self.rows);
+        (column * self.column_bytes + row * self.component.bytes()) as usize
+    }
+}
+
+/// Elements in a byte range, each `stride` after the last.
+struct Elements<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    element_bytes: usize,
+}
+
+impl<'a> Elements<'a> {
+    fn new(
+        (view, stride): (&'a [u8], Option<u64>),
+        offset: u64,
+        count: u64,
+        element_bytes: u64,
+        owner: &str,
+    ) -> Result<Self, SceneError> {
+        let stride = stride.unwrap_or(element_bytes);
+        if stride < element_bytes || stride > STRIDE_MAX {
+            return Err(malformed(format!(
+                "{owner}: a stride of {stride} bytes does not fit its {element_bytes}-byte elements"
+            )));
+        }
+        let span = count.checked_sub(1).map_or(Some(0), |gaps| {
+            gaps.checked_mul(stride).and_then(|bytes| bytes.checked_add(element_bytes))
+        });
+        let bytes = span.and_then(|span| slice(view, offset, span)).ok_or_else(|| {
+            malformed(format!(
+                "{owner} reaches out of bounds: {count} elements do not fit its buffer view of {} \
+                 bytes",
+                view.len()
+            ))
+        })?;
+        Ok(Self { bytes, stride: stride as usize, element_bytes: element_bytes as usize })
+    }
+
+    fn at(&self, index: usize) -> &'a [u8] {
+        &self.bytes[index * self.stride..][..self.element_bytes]
+    }
+}
+
+/// Reads the accessors of one document.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    pub document: &'a Document,
+    pub buffers: &'a Buffers<'a>,
+}
+
+impl Reader<'_> {
+    /// Number of elements of an accessor, known to be within its limit.
+    pub fn count(&self, index: u32, owner: &str) -> Result<u64, SceneError> {
+        let accessor = item(&self.document.accessors, index, "accessor", owner)?;
+        if accessor.count > ELEMENTS_MAX {
+            return Err(too_large(format!(
+                "accessor {index} declares {} elements; the limit is {ELEMENTS_MAX}",
+                accessor.count
+            )));
+        }
+        Ok(accessor.count)
+    }
+
+    /// All elements of an accessor as `N` numbers each.
+    pub fn floats<const N: usize>(
+        &self,
+        index: u32,
+        owner: &str,
+    ) -> Result<Vec<[f32; N]>, SceneError> {
+        let normalized = item(&self.document.accessors, index, "accessor", owner)?.normalized;
+        self.elements(index, owner, N, |bytes, layout| {
+            let mut element = [0.0; N];
+            for (at, value) in element.iter_mut().enumerate() {
+                *value = layout.component.number(&bytes[layout.offset(at)..], normalized);
+            }
+            Some(element)
+        })
+    }
+
+    /// All elements of an accessor of unsigned integers.
+    pub fn integers(&self, index: u32, owner: &str) -> Result<Vec<u32>, SceneError> {
+        self.elements(index, owner, 1, |bytes, layout| layout.component.integer(bytes))
+    }
+
+    fn elements<T: Clone>(
+        &self,
+        index: u32,
+        owner: &str,
+        components: usize,
+        read: impl Fn(&[u8], &Layout) -> Option<T>,
+    ) -> Result<Vec<T>, SceneError> {
+        let count = self.count(index, owner)?;
+        let accessor = item(&self.document.accessors, index, "accessor", owner)?;
+        let name = format!("accessor {index}");
+        let layout = Layout::new(accessor, &name)?;
+        if layout.components() != components {
+            return Err(malformed(format!(
+                "{owner} needs {components} components an element; {name} is {}",
+                accessor.shape
+            )));
+        }
+        let read = |bytes: &[u8]| {
+            read(bytes, &layout).ok_or_else(|| {
+                malformed(format!("{owner} needs unsigned integers; {name} has others"))
+            })
+        };
+        let mut all = match accessor.buffer_view {
+            Some(view) => {
+                let view = self.buffers.view(self.document, view, &name)?;
+                let elements =
+                    Elements::new(view, accessor.byte_offset, count, layout.bytes(), &name)?;
+                (0..count as usize).map(|at| read(elements.at(at))).collect::<Result<_, _>>()?
+            }
+            None => vec![read(&[0; 64])?; count as usize],
+        };
+        if let Some(sparse) = &accessor.sparse {
+            self.replace(sparse, &name, &layout, &mut all, read)?;
+        }
+        Ok(all)
+    }
+
+    /// Sparse replacement (glTF 2.0 §3.6.2.3).
+    fn replace<T>(
+        &self,
+        sparse: &gltf::Sparse,
+        name: &str,
+        layout: &Layout,
+        all: &mut [T],
+        read: impl Fn(&[u8]) -> Result<T, SceneError>,
+    ) -> Result<(), SceneError> {
+        let name = format!("the sparse part of {name}");
+        if sparse.count > all.len() as u64 {
+            return Err(malformed(format!("{name} has more elements than the whole")));
+        }
+        let component = Component::of(sparse.indices.component_type, &name)?;
+        let view = self.buffers.view(self.document, sparse.indices.buffer_view, &name)?;
+        let offset = sparse.indices.byte_offset;
+        let places = Elements::new((view.0, None), offset, sparse.count, component.bytes(), &name)?;
+        let view = self.buffers.view(self.document, sparse.values.buffer_view, &name)?;
+        let offset = sparse.values.byte_offset;
+        let values = Elements::new((view.0, None), offset, sparse.count, layout.bytes(), &name)?;
+        for at in 0..sparse.count as usize {
+            let place = component
+                .integer(places.at(at))
+                .ok_or_else(|| unsupported(format!("{name}: its indices are not unsigned")))?;
+            let length = all.len();
+            *all.get_mut(place as usize).ok_or_else(|| {
+                malformed(format!("{name} is out of bounds: it replaces {place} of {length}"))
+            })? = read(values.at(at))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,345 @@
+//! Meshes (glTF 2.0 §3.7): primitives of the placed nodes as world-space triangles and surfaces.
+//! Knows no BVH and no textures.
+
+use super::accessor::{Buffers, Reader};
+use super::fault::{SceneError, malformed, too_large};
+use super::gltf::{Document, Primitive, item};
+use super::material;
+use super::matrix::{self, Affine, Vec3};
+use super::node::Placed;
+use super::notes::Notes;
+use shaders::{Surface, Triangle};
+use std::collections::BTreeMap;
+
+/// Most triangles: their surfaces (112 bytes each) fill a 128 MiB storage buffer.
+pub const TRIANGLES_MAX: u64 = (128 << 20) / size_of::<Surface>() as u64;
+/// Most vertices of all meshes that are drawn.
+pub const VERTICES_MAX: u64 = 1 << 24;
+/// Farthest coordinate, in metres.
+pub const COORDINATE_MAX: f64 = 1e9;
+/// Triangles whose doubled area is not above this, in square metres, are dropped.
+const AREA_MIN: f64 = 1e-24;
+
+/// Triangles in file order and the box around them.
+#[derive(Debug, Default)]
+pub struct Geometry {
+    pub triangles: Vec<Triangle>,
+    pub surfaces: Vec<Surface>,
+    pub bounds: Bounds,
+}
+
+/// An axis-aligned box; empty while `min` is above `max`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    pub min: [f32; 3],
+    pub max: [f32; 3],
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { min: [f32::INFINITY; 3], max: [f32::NEG_INFINITY; 3] }
+    }
+}
+
+impl Bounds {
+    /// Grows to hold a point.
+    pub fn include(&mut self, point: [f32; 3]) {
+        for axis in 0..3 {
+            self.min[axis] = self.min[axis].min(point[axis]);
+            self.max[axis] = self.max[axis].max(point[axis]);
+        }
+    }
+
+    /// Grows to hold a box.
+    pub fn join(&mut self, other: &Self) {
+        for axis in 0..3 {
+            self.min[axis] = self.min[axis].min(other.min[axis]);
+            self.max[axis] = self.max[axis].max(other.max[axis]);
+        }
+    }
+}
+
+/// A primitive's vertices in object space.
+struct Shape {
+    corners: Vec<[u32; 3]>,
+    position: Vec<[f32; 3]>,
+    normal: Option<Vec<[f32; 3]>>,
+    uv: Option<Vec<[f32; 2]>>,
+    tangent: Option<Vec<[f32; 4]>>,
+    material: u32,
+    /// Whether the material has a normal texture.
+    bumpy: bool,
+}
+
+/// What was left out, to be said once.
+#[derive(Default)]
+struct Lost {
+    degenerate: u64,
+    bad_normals: u64,
+}
+
+/// All triangles of the placed nodes. Errors if there are none.
+pub fn gather(
+    document: &Document,
+    buffers: &Buffers<'_>,
+    placed: &[Placed],
+    notes: &mut Notes,
+) -> Result<Geometry, SceneError> {
+    let reader = Reader { document, buffers };
+    let mut meshes: BTreeMap<u32, Vec<Shape>> = BTreeMap::new();
+    let mut geometry = Geometry::default();
+    let mut lost = Lost::default();
+    let (mut vertices_left, mut triangles_left) = (VERTICES_MAX, TRIANGLES_MAX);
+    for place in placed {
+        let node = item(&document.nodes, place.node, "node", "the scene")?;
+        let Some(mesh) = node.mesh else { continue };
+        if !meshes.contains_key(&mesh) {
+            meshes.insert(mesh, read_mesh(&reader, mesh, &mut vertices_left, notes)?);
+        }
+        for shape in &meshes[&mesh] {
+            let count = shape.corners.len() as u64;
+            triangles_left = triangles_left.checked_sub(count).ok_or_else(|| {
+                too_large(format!(
+                    "it has more than {TRIANGLES_MAX} triangles; simplify its meshes"
+                ))
+            })?;
+            place_shape(shape, place, &mut geometry, &mut lost)?;
+        }
+    }
+    if lost.degenerate > 0 {
+        notes.say(format!("{} triangles without area were dropped", lost.degenerate));
+    }
+    if lost.bad_normals > 0 {
+        notes.say(format!("{} normals without direction were replaced", lost.bad_normals));
+    }
+    if geometry.triangles.is_empty() {
+        return Err(malformed("its scene has no triangles to draw"));
+    }
+    Ok(geometry)
+}
+
+fn read_mesh(
+    reader: &Reader<'_>,
+    mesh: u32,
+    vertices_left: &mut u64,
+    notes: &mut Notes,
+) -> Result<Vec<Shape>, SceneError> {
+    let entry = item(&reader.document.meshes, mesh, "mesh", "a node")?;
+    let mut shapes = Vec::new();
+    for (at, primitive) in entry.primitives.iter().enumerate() {
+        let owner = format!("mesh {mesh} primitive {at}");
+        match primitive.mode {
+            0 => notes.say("points are not drawn"),
+            1..=3 => notes.say("lines are not drawn"),
+            4..=6 => shapes.extend(read_shape(reader, primitive, &owner, vertices_left, notes)?),
+            mode => return Err(malformed(format!("{owner} has the unknown mode {mode}"))),
+        }
+    }
+    Ok(shapes)
+}
+
+fn read_shape(
+    reader: &Reader<'_>,
+    primitive: &Primitive,
+    owner: &str,
+    vertices_left: &mut u64,
+    notes: &mut Notes,
+) -> Result<Option<Shape>, SceneError> {
+    let Some(&position) = primitive.attributes.get("POSITION") else {
+        notes.say(format!("{owner} has no positions: not drawn"));
+        return Ok(None);
+    };
+    let count = reader.count(position, owner)?;
+    let indices = primitive.indices.map_or(Ok(0), |index| reader.count(index, owner))?;
+    *vertices_left = vertices_left
+        .checked_sub(count.max(indices))
+        .ok_or_else(|| too_large(format!("its meshes have more than {VERTICES_MAX} vertices")))?;
+    if primitive.attributes.contains_key("COLOR_0") {
+        notes.say("vertex colours are not drawn");
+    }
+    if !primitive.targets.is_empty() {
+        notes.say("morph targets are not applied");
+    }
+    let use_of = material::usage(reader.document, primitive.material, notes)?;
+    let uv_name = format!("TEXCOORD_{}", use_of.uv_set);
+    let named = |name: &str| primitive.attributes.get(name).copied();
+    let optional = |name: &str| named(name).filter(|_| named("NORMAL").is_some());
+    let shape = Shape {
+        position: vector(reader, Some(position), owner, count)?.unwrap_or_default(),
+        normal: vector(reader, named("NORMAL"), owner, count)?,
+        uv: vector(reader, named(&uv_name), owner, count)?,
+        tangent: vector(reader, optional("TANGENT").filter(|_| use_of.bumpy), owner, count)?,
+        corners: corners(reader, primitive, count, owner)?,
+        material: use_of.material,
+        bumpy: use_of.bumpy,
+    };
+    check(&shape, owner, notes, use_of.textured)?;
+    Ok(Some(shape))
+}
+
+fn vector<const N: usize>(
+    reader: &Reader<'_>,
+    index: Option<u32>,
+    owner: &str,
+    count: u64,
+) -> Result<Option<Vec<[f32; N]>>, SceneError> {
+    let Some(index) = index else { return Ok(None) };
+    let all = reader.floats(index, owner)?;
+    if all.len() as u64 != count {
+        return Err(malformed(format!("{owner}: its attributes have different counts")));
+    }
+    Ok(Some(all))
+}
+
+fn check(shape: &Shape, owner: &str, notes: &mut Notes, textured: bool) -> Result<(), SceneError> {
+    if let Some(at) = shape.position.iter().position(|p| p.iter().any(|c| !c.is_finite())) {
+        return Err(malformed(format!("{owner}: the position of vertex {at} is not a number")));
+    }
+    let uv = shape.uv.as_deref().unwrap_or_default();
+    if let Some(at) = uv.iter().position(|uv| uv.iter().any(|c| !c.is_finite())) {
+        return Err(malformed(format!("{owner}: the texture place of vertex {at} is no number")));
+    }
+    if textured && shape.uv.is_none() {
+        notes.say(format!("{owner} has no texture places: textures show their first texel"));
+    }
+    Ok(())
+}
+
+/// Corner indices of each triangle; strips and fans as in glTF 2.0 §3.7.2.1.
+fn corners(
+    reader: &Reader<'_>,
+    primitive: &Primitive,
+    count: u64,
+    owner: &str,
+) -> Result<Vec<[u32; 3]>, SceneError> {
+    let order = match primitive.indices {
+        Some(index) => reader.integers(index, owner)?,
+        None => (0..count as u32).collect(),
+    };
+    if let Some(at) = order.iter().position(|&corner| u64::from(corner) >= count) {
+        return Err(malformed(format!(
+            "{owner}: index {at} is out of bounds: vertex {} of {count}",
+            order[at]
+        )));
+    }
+    Ok(match primitive.mode {
+        4 => order.as_chunks::<3>().0.to_vec(),
+        5 => (0..order.len().saturating_sub(2))
+            .map(|i| [order[i], order[i + 1 + i % 2], order[i + 2 - i % 2]])
+            .collect(),
+        _ => {
+            (1..order.len().saturating_sub(1)).map(|i| [order[i], order[i + 1], order[0]]).collect()
+        }
+    })
+}
+
+fn place_shape(
+    shape: &Shape,
+    place: &Placed,
+    geometry: &mut Geometry,
+    lost: &mut Lost,
+) -> Result<(), SceneError> {
+    let world = &place.world;
+    for &corners in &shape.corners {
+        let corners = if world.mirrors() { [corners[0], corners[2], corners[1]] } else { corners };
+        let point = corners.map(|corner| {
+            let point = world.point(matrix::double3(shape.position[corner as usize]));
+            matrix::single3(point)
+        });
+        if point.iter().flatten().any(|c| f64::from(c.abs()).total_cmp(&COORDINATE_MAX).is_gt()) {
+            return Err(malformed(format!(
+                "node {} puts a vertex farther than {COORDINATE_MAX:e} metres away",
+                place.node
+            )));
+        }
+        let edge = |to: usize| [0, 1, 2].map(|axis| settle(point[to][axis] - point[0][axis]));
+        let (edge1, edge2) = (edge(1), edge(2));
+        let across = matrix::cross(matrix::double3(edge1), matrix::double3(edge2));
+        let area = matrix::dot(across, across).sqrt();
+        let Some(flat) = matrix::unit(across).filter(|_| area > AREA_MIN) else {
+            lost.degenerate += 1;
+            continue;
+        };
+        let primitive = geometry.triangles.len() as u32;
+        let material = shape.material;
+        geometry.triangles.push(Triangle {
+            corner: point[0],
+            primitive,
+            edge1,
+            material,
+            edge2,
+            pad: 0,
+        });
+        point.iter().for_each(|point| geometry.bounds.include(*point));
+        let edges = [matrix::double3(edge1), matrix::double3(edge2)];
+        geometry.surfaces.push(surface(shape, corners, world, flat, edges, lost));
+    }
+    Ok(())
+}
+
+fn settle(value: f32) -> f32 {
+    if value.abs() < f32::MIN_POSITIVE { 0.0 } else { value }
+}
+
+fn surface(
+    shape: &Shape,
+    corners: [u32; 3],
+    world: &Affine,
+    flat: Vec3,
+    edges: [Vec3; 2],
+    lost: &mut Lost,
+) -> Surface {
+    let normal = corners.map(|corner| match &shape.normal {
+        None => flat,
+        Some(all) => {
+            let normal = world.normal(matrix::double3(all[corner as usize]));
+            matrix::unit(normal).unwrap_or_else(|| {
+                lost.bad_normals += 1;
+                flat
+            })
+        }
+    });
+    let uv = corners.map(|corner| match &shape.uv {
+        None => [0.0; 2],
+        Some(all) => all[corner as usize].map(|c| settle(c.clamp(-32768.0, 32768.0))),
+    });
+    let tangent = if shape.bumpy {
+        let derived = derived_tangent(edges, uv);
+        [0, 1, 2].map(|at| {
+            let given = shape.tangent.as_ref().map(|all| all[corners[at] as usize]);
+            tangent(given, world, normal[at], derived)
+        })
+    } else {
+        [[0.0; 4]; 3]
+    };
+    Surface { normal: normal.map(matrix::single3), uv, tangent, material: shape.material }
+}
+
+/// Direction of growing u over a triangle, and the sign of the bitangent: glTF's v grows down the
+/// image while its normal textures have green up (glTF 2.0 §3.9.3).
+fn derived_tangent(edges: [Vec3; 2], uv: [[f32; 2]; 3]) -> (Vec3, f64) {
+    let d = |to: usize, axis: usize| f64::from(uv[to][axis]) - f64::from(uv[0][axis]);
+    let (u1, v1, u2, v2) = (d(1, 0), d(1, 1), d(2, 0), d(2, 1));
+    let turn = u1 * v2 - u2 * v1;
+    let along = matrix::sub(matrix::scale(edges[0], v2), matrix::scale(edges[1], v1));
+    let sign = if turn < 0.0 { -1.0 } else { 1.0 };
+    (matrix::scale(along, sign), -sign)
+}
+
+fn tangent(
+    given: Option<[f32; 4]>,
+    world: &Affine,
+    normal: Vec3,
+    derived: (Vec3, f64),
+) -> [f32; 4] {
+    let (along, sign) = match given {
+        Some([x, y, z, w]) => {
+            let sign = if (w < 0.0) != world.mirrors() { -1.0 } else { 1.0 };
+            (world.direction(matrix::double3([x, y, z])), sign)
+        }
+        None => derived,
+    };
+    let level = matrix::sub(along, matrix::scale(normal, matrix::dot(normal, along)));
+    let [x, y, z] = matrix::single3(matrix::unit(level).unwrap_or_else(|| matrix::across(normal)));
+    [x, y, z, sign as f32]
+}

@@ -1,0 +1,105 @@
+//! A scene ready for the GPU: what a glTF file, its buffers and images become for one frame.
+//! Knows no Vulkan and no farm; it depends on files and the view only, never on thread counts.
+
+pub mod accessor;
+pub mod alias;
+pub mod bundle;
+pub mod bvh;
+pub mod camera;
+pub mod environment;
+pub mod fault;
+pub mod glb;
+pub mod gltf;
+pub mod light;
+pub mod material;
+pub mod matrix;
+pub mod mesh;
+pub mod node;
+pub mod notes;
+pub mod radiance;
+pub mod texture;
+pub mod uri;
+
+use std::path::Path;
+
+pub use bundle::Bundle;
+pub use environment::Environment;
+pub use fault::SceneError;
+
+use notes::Notes;
+
+/// What is drawn: the frame's time is `frame / fps` seconds; size in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    pub frame: u32,
+    pub fps: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Everything the path tracer reads. Never empty of triangles, surfaces, nodes or materials;
+/// textures, texels and lights may be empty.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// BVH2; node 0 is the root, depth at most [`bvh::DEPTH_MAX`].
+    pub nodes: Vec<shaders::Node>,
+    /// In BVH order.
+    pub triangles: Vec<shaders::Triangle>,
+    /// By primitive: the order of the file.
+    pub surfaces: Vec<shaders::Surface>,
+    pub materials: Vec<shaders::Material>,
+    pub textures: Vec<shaders::Texture>,
+    /// Texels of all textures, RGBA8 with R in the low byte.
+    pub texels: Vec<u32>,
+    pub lights: Vec<shaders::Light>,
+    pub environment: Environment,
+    pub camera: shaders::Camera,
+    /// What the artist should be told: things left out, assumed or changed.
+    pub notes: Vec<String>,
+}
+
+/// Loads the scene of a bundle for one view, lit by an environment file (.hdr or .exr) if given.
+/// Errors carry the main file's name, the thing at fault and the way out.
+pub fn load(bundle: &Bundle, environment: Option<&Path>, view: View) -> Result<Scene, SceneError> {
+    assemble(bundle, environment, view).map_err(|error| error.within(bundle.main()))
+}
+
+fn assemble(bundle: &Bundle, file: Option<&Path>, view: View) -> Result<Scene, SceneError> {
+    if view.width == 0 || view.height == 0 || view.fps == 0 {
+        return Err(fault::malformed("the frame's width, height and rate must not be zero"));
+    }
+    let main = bundle.read_main()?;
+    let (json, chunk) = glb::split(&main)?;
+    let document = gltf::Document::parse(json)?;
+    let mut notes = Notes::default();
+    document.note_unsupported(&mut notes);
+    let buffers = accessor::Buffers::read(&document, chunk, bundle)?;
+    let placed = node::place(&document, &mut notes)?;
+    let geometry = mesh::gather(&document, &buffers, &placed, &mut notes)?;
+    let images = texture::load(&document, &buffers, bundle, &mut notes)?;
+    let materials = material::convert(&document, &images, &mut notes)?;
+    let lights = light::convert(&document, &placed, &mut notes)?;
+    let camera = camera::find(&document, &placed, &geometry.bounds, view, &mut notes)?;
+    let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
+    let environment = match file {
+        Some(path) => Environment::read(path, &mut notes)?,
+        None if lit => Environment::constant([0.0; 3]),
+        None => {
+            notes.say("no lights, no environment, nothing emissive: lit by an even grey sky");
+            Environment::constant([0.5; 3])
+        }
+    };
+    let (nodes, triangles) = bvh::build(&geometry.triangles);
+    Ok(Scene {
+        nodes,
+        triangles,
+        surfaces: geometry.surfaces,
+        materials,
+        textures: images.textures,
+        texels: images.texels,
+        lights,
+        environment,
+        camera,
+        notes: notes.into_vec(),
+    })
+}

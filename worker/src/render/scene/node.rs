@@ -1,0 +1,117 @@
+//! The node hierarchy (glTF 2.0 §3.5): world matrices of the nodes of the scene that is drawn.
+//! Walks without recursion. Knows no meshes, cameras or lights.
+
+use super::fault::{SceneError, malformed};
+use super::gltf::{self, Document, item};
+use super::matrix::Affine;
+use super::notes::Notes;
+
+/// A node of the drawn scene and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    pub node: u32,
+    pub world: Affine,
+}
+
+/// Nodes of the file's scene in depth-first order, as the file lists them.
+pub fn place(document: &Document, notes: &mut Notes) -> Result<Vec<Placed>, SceneError> {
+    let parents = parents(document)?;
+    refuse_cycles(document, &parents)?;
+    let roots = roots(document, &parents, notes)?;
+    let mut placed = Vec::new();
+    let mut waiting: Vec<Placed> = Vec::new();
+    for root in roots.into_iter().rev() {
+        waiting.push(Placed { node: root, world: Affine::IDENTITY });
+    }
+    while let Some(Placed { node, world }) = waiting.pop() {
+        let entry = item(&document.nodes, node, "node", "the scene")?;
+        let world = world.after(&local(entry, node)?);
+        if !world.is_finite() {
+            return Err(malformed(format!("node {node} stands at no finite place")));
+        }
+        placed.push(Placed { node, world });
+        waiting.extend(entry.children.iter().rev().map(|&node| Placed { node, world }));
+    }
+    Ok(placed)
+}
+
+/// The parent of each node; a node with two is an error.
+fn parents(document: &Document) -> Result<Vec<Option<u32>>, SceneError> {
+    let mut parents = vec![None; document.nodes.len()];
+    for (parent, node) in document.nodes.iter().enumerate() {
+        for &child in &*node.children {
+            item(&document.nodes, child, "node", format_args!("node {parent}"))?;
+            let slot = &mut parents[child as usize];
+            if let Some(other) = *slot {
+                return Err(malformed(format!(
+                    "node {child} is the child of node {other} and of node {parent}; a node may \
+                     have one parent"
+                )));
+            }
+            *slot = Some(parent as u32);
+        }
+    }
+    Ok(parents)
+}
+
+/// With one parent each, whatever is not below a root is in or below a cycle.
+fn refuse_cycles(document: &Document, parents: &[Option<u32>]) -> Result<(), SceneError> {
+    let mut below_root = vec![false; parents.len()];
+    let mut waiting: Vec<u32> =
+        (0..parents.len() as u32).filter(|&node| parents[node as usize].is_none()).collect();
+    while let Some(node) = waiting.pop() {
+        below_root[node as usize] = true;
+        waiting.extend(document.nodes[node as usize].children.iter());
+    }
+    match below_root.iter().position(|&reached| !reached) {
+        Some(node) => Err(malformed(format!("node {node} is in a cycle: it is its own ancestor"))),
+        None => Ok(()),
+    }
+}
+
+fn roots(
+    document: &Document,
+    parents: &[Option<u32>],
+    notes: &mut Notes,
+) -> Result<Vec<u32>, SceneError> {
+    if document.scenes.is_empty() && document.scene.is_none() {
+        notes.say("the file has no scene: all its nodes are drawn");
+        return Ok((0..parents.len() as u32).filter(|&n| parents[n as usize].is_none()).collect());
+    }
+    let index = document.scene.unwrap_or(0);
+    let scene = item(&document.scenes, index, "scene", "the file")?;
+    if document.scenes.len() > 1 {
+        notes.say(format!("scene {index} of {} is drawn", document.scenes.len()));
+    }
+    let mut listed = vec![false; parents.len()];
+    for &node in &*scene.nodes {
+        item(&document.nodes, node, "node", format_args!("scene {index}"))?;
+        if parents[node as usize].is_some() || listed[node as usize] {
+            return Err(malformed(format!(
+                "scene {index} lists node {node}, which is a child of another or listed twice"
+            )));
+        }
+        listed[node as usize] = true;
+    }
+    Ok(scene.nodes.to_vec())
+}
+
+fn local(node: &gltf::Node, index: u32) -> Result<Affine, SceneError> {
+    if let Some(m) = node.matrix {
+        if m[3] != 0.0 || m[7] != 0.0 || m[11] != 0.0 || m[15] != 1.0 {
+            return Err(malformed(format!("the matrix of node {index} is not affine")));
+        }
+        return Ok(Affine {
+            x: [m[0], m[1], m[2]],
+            y: [m[4], m[5], m[6]],
+            z: [m[8], m[9], m[10]],
+            origin: [m[12], m[13], m[14]],
+        });
+    }
+    Affine::compose(
+        node.translation.unwrap_or([0.0; 3]),
+        node.rotation.unwrap_or([0.0, 0.0, 0.0, 1.0]),
+        node.scale.unwrap_or([1.0; 3]),
+    )
+    .ok_or_else(|| malformed(format!("the rotation of node {index} is not a quaternion")))
+}

@@ -1,0 +1,299 @@
+//! Textures (glTF 2.0 §3.8): PNG and JPEG images as RGBA8 texels in one buffer. Sizes are read and
+//! limited before anything is decoded. Knows no materials beyond which texture is used how.
+
+use super::accessor::Buffers;
+use super::bundle::Bundle;
+use super::fault::{SceneError, malformed, too_large, unsupported};
+use super::gltf::{Document, Sampler, item};
+use super::material;
+use super::notes::Notes;
+use super::uri::{self, Target};
+use image::ImageDecoder;
+use rayon::prelude::*;
+use shaders::{NONE, Texture, WRAP_CLAMP, WRAP_MIRROR, WRAP_REPEAT};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+/// Longest side of an image, in pixels.
+pub const SIDE_MAX: u32 = 16384;
+/// Most pixels of one image before it is made smaller.
+pub const IMAGE_PIXELS_MAX: u64 = 1 << 26;
+/// Most pixels of all images before they are made smaller.
+pub const DECODED_PIXELS_MAX: u64 = 1 << 29;
+/// Most texels kept: they fill a 128 MiB storage buffer.
+pub const TEXELS_MAX: u64 = 1 << 25;
+
+/// Texels of all images that materials use, and the textures over them.
+#[derive(Debug, Default)]
+pub struct Images {
+    pub textures: Vec<Texture>,
+    pub texels: Vec<u32>,
+    places: BTreeMap<(u32, bool), u32>,
+}
+
+impl Images {
+    /// Where the texture of the file lies in `textures`.
+    pub fn find(&self, texture: u32, srgb: bool) -> u32 {
+        self.places.get(&(texture, srgb)).copied().unwrap_or(NONE)
+    }
+}
+
+/// An image before decoding: its file's bytes and what it is called in errors.
+struct Source<'a> {
+    bytes: Cow<'a, [u8]>,
+    thing: String,
+    width: u32,
+    height: u32,
+    halvings: u32,
+}
+
+struct Pixels {
+    width: u32,
+    height: u32,
+    texels: Vec<u32>,
+}
+
+/// Loads every image that a material uses.
+pub fn load(
+    document: &Document,
+    buffers: &Buffers<'_>,
+    bundle: &Bundle,
+    notes: &mut Notes,
+) -> Result<Images, SceneError> {
+    let uses = material::texture_uses(document);
+    let mut sources: BTreeMap<u32, Source<'_>> = BTreeMap::new();
+    for &(texture, _) in &uses {
+        let image = image_of(document, texture)?;
+        if !sources.contains_key(&image) {
+            let source = find_source(document, buffers, bundle, texture, image)?;
+            sources.insert(image, source);
+        }
+    }
+    let mut all: Vec<_> = sources.values_mut().collect();
+    shrink(&mut all, notes)?;
+    let decoded: Vec<Pixels> = all.par_iter().map(|s| decode(s)).collect::<Result<_, _>>()?;
+    let mut images = Images::default();
+    let mut firsts = BTreeMap::new();
+    for (image, pixels) in sources.keys().zip(decoded) {
+        firsts.insert(*image, (images.texels.len() as u32, pixels.width, pixels.height));
+        images.texels.extend(pixels.texels);
+    }
+    for (texture, srgb) in uses {
+        if images.places.contains_key(&(texture, srgb)) {
+            continue;
+        }
+        let (first, width, height) = firsts[&image_of(document, texture)?];
+        let entry = item(&document.textures, texture, "texture", "a material")?;
+        let sampler = match entry.sampler {
+            Some(index) => {
+                item(&document.samplers, index, "sampler", format_args!("texture {texture}"))?
+            }
+            None => &Sampler::default(),
+        };
+        images.places.insert((texture, srgb), images.textures.len() as u32);
+        images.textures.push(Texture {
+            first,
+            width,
+            height,
+            wrap_s: wrap(sampler.wrap_s, texture)?,
+            wrap_t: wrap(sampler.wrap_t, texture)?,
+            nearest: u32::from(sampler.mag_filter == Some(9728)),
+            srgb: u32::from(srgb),
+            pad: 0,
+        });
+    }
+    Ok(images)
+}
+
+fn wrap(mode: Option<u32>, texture: u32) -> Result<u32, SceneError> {
+    match mode {
+        None | Some(10497) => Ok(WRAP_REPEAT),
+        Some(33071) => Ok(WRAP_CLAMP),
+        Some(33648) => Ok(WRAP_MIRROR),
+        Some(mode) => Err(malformed(format!("texture {texture} has the unknown wrap mode {mode}"))),
+    }
+}
+
+fn image_of(document: &Document, texture: u32) -> Result<u32, SceneError> {
+    let entry = item(&document.textures, texture, "texture", "a material")?;
+    entry.source.ok_or_else(|| {
+        unsupported(format!("texture {texture} has no PNG or JPEG image; convert it to PNG"))
+    })
+}
+
+fn find_source<'a>(
+    document: &Document,
+    buffers: &'a Buffers<'_>,
+    bundle: &Bundle,
+    texture: u32,
+    index: u32,
+) -> Result<Source<'a>, SceneError> {
+    let thing = format!("texture {texture}");
+    let entry = item(&document.images, index, "image", &thing)?;
+    let (bytes, thing) = match (&entry.uri, entry.buffer_view) {
+        (Some(uri), _) => match uri::resolve(uri, &thing)? {
+            Target::Embedded(bytes) => (Cow::Owned(bytes), thing),
+            Target::File(path) => {
+                let bytes = bundle.read_file(&path, &thing)?;
+                (Cow::Owned(bytes), format!("{thing} (`{path}`)"))
+            }
+        },
+        (None, Some(view)) => (Cow::Borrowed(buffers.view(document, view, &thing)?.0), thing),
+        (None, None) => return Err(malformed(format!("{thing}: image {index} has no data"))),
+    };
+    let (width, height) = size(&bytes, &thing)?;
+    if width == 0 || height == 0 {
+        return Err(malformed(format!("{thing} has no pixels")));
+    }
+    let pixels = u64::from(width) * u64::from(height);
+    if width > SIDE_MAX || height > SIDE_MAX || pixels > IMAGE_PIXELS_MAX {
+        return Err(too_large(format!(
+            "{thing} has {width}×{height} pixels; the limit is {SIDE_MAX} a side and \
+             {IMAGE_PIXELS_MAX} in all: make it smaller"
+        )));
+    }
+    Ok(Source { bytes, thing, width, height, halvings: 0 })
+}
+
+/// Halves the largest image, the first among equals, until all fit.
+fn shrink(sources: &mut [&mut Source<'_>], notes: &mut Notes) -> Result<(), SceneError> {
+    let decoded: u64 =
+        sources.iter().map(|source| u64::from(source.width) * u64::from(source.height)).sum();
+    if decoded > DECODED_PIXELS_MAX {
+        return Err(too_large(format!(
+            "its images have {decoded} pixels, more than {DECODED_PIXELS_MAX}: make them smaller"
+        )));
+    }
+    while sources.iter().map(|source| texels(source)).sum::<u64>() > TEXELS_MAX {
+        let mut largest = 0;
+        for at in 1..sources.len() {
+            if texels(sources[at]) > texels(sources[largest]) {
+                largest = at;
+            }
+        }
+        sources[largest].halvings += 1;
+    }
+    for source in sources.iter().filter(|source| source.halvings > 0) {
+        let (width, height) = halved(source.width, source.height, source.halvings);
+        notes.say(format!(
+            "{} was made smaller, from {}×{} to {width}×{height}: all textures together may have \
+             {TEXELS_MAX} texels",
+            source.thing, source.width, source.height
+        ));
+    }
+    Ok(())
+}
+
+fn halved(width: u32, height: u32, times: u32) -> (u32, u32) {
+    ((width >> times).max(1), (height >> times).max(1))
+}
+
+fn texels(source: &Source<'_>) -> u64 {
+    let (width, height) = halved(source.width, source.height, source.halvings);
+    u64::from(width) * u64::from(height)
+}
+
+fn decode(source: &Source<'_>) -> Result<Pixels, SceneError> {
+    let bytes = match kind(&source.bytes) {
+        Kind::Png => decode_png(&source.bytes, &source.thing)?,
+        Kind::Jpeg => decode_jpeg(&source.bytes, &source.thing)?,
+        Kind::Other(_) => Vec::new(),
+    };
+    let expected = u64::from(source.width) * u64::from(source.height) * 4;
+    if bytes.len() as u64 != expected {
+        return Err(malformed(format!("{} does not have the size it says", source.thing)));
+    }
+    let texels = bytes.as_chunks::<4>().0.iter().map(|rgba| u32::from_le_bytes(*rgba)).collect();
+    let mut pixels = Pixels { width: source.width, height: source.height, texels };
+    for _ in 0..source.halvings {
+        pixels = halve(&pixels);
+    }
+    Ok(pixels)
+}
+
+/// Box filter over 2×2 texels in integers, rounded half up; a last odd row or column is left out.
+fn halve(from: &Pixels) -> Pixels {
+    let (width, height) = halved(from.width, from.height, 1);
+    let at = |x: u32, y: u32| {
+        let (x, y) = (x.min(from.width - 1), y.min(from.height - 1));
+        from.texels[(y * from.width + x) as usize].to_le_bytes()
+    };
+    let texel = |x: u32, y: u32| {
+        let four = [at(2 * x, 2 * y), at(2 * x + 1, 2 * y), at(2 * x, 2 * y + 1), {
+            at(2 * x + 1, 2 * y + 1)
+        }];
+        let mean = |c: usize| (four.iter().map(|t| u32::from(t[c])).sum::<u32>() + 2) / 4;
+        u32::from_le_bytes([0, 1, 2, 3].map(|c| mean(c) as u8))
+    };
+    let texels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    Pixels { width, height, texels: texels.map(|(x, y)| texel(x, y)).collect() }
+}
+
+enum Kind {
+    Png,
+    Jpeg,
+    Other(&'static str),
+}
+
+fn kind(bytes: &[u8]) -> Kind {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Kind::Png,
+        [0xff, 0xd8, 0xff, ..] => Kind::Jpeg,
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::Other("WebP"),
+        [0xab, b'K', b'T', b'X', ..] => Kind::Other("KTX"),
+        _ => Kind::Other("an unknown format"),
+    }
+}
+
+/// Width and height from the header alone.
+fn size(bytes: &[u8], thing: &str) -> Result<(u32, u32), SceneError> {
+    match kind(bytes) {
+        Kind::Png => Ok(png(bytes, thing)?.dimensions()),
+        Kind::Jpeg => {
+            let mut decoder = jpeg(bytes);
+            decoder.decode_headers().map_err(|error| damaged(thing, error))?;
+            let (width, height) = decoder.dimensions().unwrap_or_default();
+            Ok((width as u32, height as u32))
+        }
+        Kind::Other(name) => Err(unsupported(format!("{thing} is {name}; save it as PNG or JPEG"))),
+    }
+}
+
+fn damaged(thing: &str, error: impl std::fmt::Debug) -> SceneError {
+    let mut why = format!("{error:?}");
+    why.truncate(why.floor_char_boundary(200));
+    malformed(format!("{thing} is damaged: {why}"))
+}
+
+type PngDecoder<'a> = image::codecs::png::PngDecoder<Cursor<&'a [u8]>>;
+
+fn png<'a>(bytes: &'a [u8], thing: &str) -> Result<PngDecoder<'a>, SceneError> {
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(IMAGE_PIXELS_MAX * 8 + (64 << 20));
+    PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|error| damaged(thing, error))
+}
+
+fn decode_png(bytes: &[u8], thing: &str) -> Result<Vec<u8>, SceneError> {
+    let image = image::DynamicImage::from_decoder(png(bytes, thing)?);
+    Ok(image.map_err(|error| damaged(thing, error))?.into_rgba8().into_raw())
+}
+
+/// A decoder on its portable paths, so that every machine gets the same texels.
+fn jpeg(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
+    let options = DecoderOptions::default()
+        .set_use_unsafe(false)
+        .set_strict_mode(false)
+        .set_max_width(SIDE_MAX as usize)
+        .set_max_height(SIDE_MAX as usize)
+        .jpeg_set_out_colorspace(ColorSpace::RGBA);
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options)
+}
+
+fn decode_jpeg(bytes: &[u8], thing: &str) -> Result<Vec<u8>, SceneError> {
+    jpeg(bytes).decode().map_err(|error| damaged(thing, error))
+}
