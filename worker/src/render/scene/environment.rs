@@ -145,7 +145,7 @@ fn decode_exr(bytes: &[u8]) -> Result<Picture, SceneError> {
         let known = [Uncompressed, RLE, ZIP1, ZIP16, PIZ, PXR24, B44, B44A];
         if !known.contains(&header.compression) {
             return Err(unsupported(format!(
-                "its compression {} is not supported; save it with ZIP or PIZ",
+                "{} is not supported; save it with ZIP or PIZ compression",
                 header.compression
             )));
         }
@@ -181,7 +181,7 @@ fn clean(pixels: &mut [[f32; 3]]) -> usize {
                 *channel = 0.0;
             }
         }
-        let cut = |(old, new): (&f32, &f32)| !((old - new).abs() <= RADIANCE_MIN);
+        let cut = |(old, new): (&f32, &f32)| old.is_nan() || (old - new).abs() > RADIANCE_MIN;
         cleaned += usize::from(before.iter().zip(pixel.iter()).any(cut));
     }
     cleaned

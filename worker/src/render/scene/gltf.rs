@@ -275,7 +275,8 @@ impl Document {
     pub fn parse(json: &[u8]) -> Result<Self, SceneError> {
         if json.len() > JSON_BYTES_MAX {
             return Err(too_large(format!(
-                "its JSON has {} bytes, more than {JSON_BYTES_MAX}; keep mesh data in a .bin or .glb",
+                "its JSON has {} bytes, more than {JSON_BYTES_MAX}; keep mesh data in a .bin or \
+                 .glb",
                 json.len()
             )));
         }

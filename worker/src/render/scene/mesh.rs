@@ -10,6 +10,7 @@ use super::node::Placed;
 use super::notes::Notes;
 use shaders::{Surface, Triangle};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Most triangles: their surfaces (112 bytes each) fill a 128 MiB storage buffer.
 pub const TRIANGLES_MAX: u64 = (128 << 20) / size_of::<Surface>() as u64;
@@ -44,10 +45,7 @@ impl Default for Bounds {
 impl Bounds {
     /// Grows to hold a point.
     pub fn include(&mut self, point: [f32; 3]) {
-        for axis in 0..3 {
-            self.min[axis] = self.min[axis].min(point[axis]);
-            self.max[axis] = self.max[axis].max(point[axis]);
-        }
+        self.join(&Self { min: point, max: point });
     }
 
     /// Grows to hold a box.
@@ -93,10 +91,11 @@ pub fn gather(
     for place in placed {
         let node = item(&document.nodes, place.node, "node", "the scene")?;
         let Some(mesh) = node.mesh else { continue };
-        if !meshes.contains_key(&mesh) {
-            meshes.insert(mesh, read_mesh(&reader, mesh, &mut vertices_left, notes)?);
-        }
-        for shape in &meshes[&mesh] {
+        let shapes = match meshes.entry(mesh) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(read_mesh(&reader, mesh, &mut vertices_left, notes)?),
+        };
+        for shape in shapes.iter() {
             let count = shape.corners.len() as u64;
             triangles_left = triangles_left.checked_sub(count).ok_or_else(|| {
                 too_large(format!(

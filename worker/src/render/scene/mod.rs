@@ -59,19 +59,25 @@ pub struct Scene {
 }
 
 /// Loads the scene of a bundle for one view, lit by an environment file (.hdr or .exr) if given.
-/// Errors carry the main file's name, the thing at fault and the way out.
+/// Errors open with the file at fault and carry the thing in it and the way out.
 pub fn load(bundle: &Bundle, environment: Option<&Path>, view: View) -> Result<Scene, SceneError> {
-    assemble(bundle, environment, view).map_err(|error| error.within(bundle.main()))
+    let mut notes = Notes::default();
+    let sky = environment.map(|path| Environment::read(path, &mut notes)).transpose()?;
+    assemble(bundle, sky, view, notes).map_err(|error| error.within(bundle.main()))
 }
 
-fn assemble(bundle: &Bundle, file: Option<&Path>, view: View) -> Result<Scene, SceneError> {
+fn assemble(
+    bundle: &Bundle,
+    sky: Option<Environment>,
+    view: View,
+    mut notes: Notes,
+) -> Result<Scene, SceneError> {
     if view.width == 0 || view.height == 0 || view.fps == 0 {
         return Err(fault::malformed("the frame's width, height and rate must not be zero"));
     }
     let main = bundle.read_main()?;
     let (json, chunk) = glb::split(&main)?;
     let document = gltf::Document::parse(json)?;
-    let mut notes = Notes::default();
     document.note_unsupported(&mut notes);
     let buffers = accessor::Buffers::read(&document, chunk, bundle)?;
     let placed = node::place(&document, &mut notes)?;
@@ -81,8 +87,8 @@ fn assemble(bundle: &Bundle, file: Option<&Path>, view: View) -> Result<Scene, S
     let lights = light::convert(&document, &placed, &mut notes)?;
     let camera = camera::find(&document, &placed, &geometry.bounds, view, &mut notes)?;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
-    let environment = match file {
-        Some(path) => Environment::read(path, &mut notes)?,
+    let environment = match sky {
+        Some(sky) => sky,
         None if lit => Environment::constant([0.0; 3]),
         None => {
             notes.say("no lights, no environment, nothing emissive: lit by an even grey sky");

@@ -84,33 +84,37 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], SceneError> {
 
 fn read_row(rest: &mut &[u8], row: &mut [[u8; 4]]) -> Result<(), SceneError> {
     let width = row.len();
-    let new = (8..32768).contains(&width)
-        && matches!(rest, [2, 2, high, low, ..] if usize::from(*high) << 8 | usize::from(*low) == width);
+    let marked = match rest {
+        [2, 2, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])) == width,
+        _ => false,
+    };
+    let new = marked && (8..32768).contains(&width);
     if !new {
         return read_old_row(rest, row);
     }
     take::<4>(rest)?;
-    for channel in 0..4 {
-        let mut x = 0;
-        while x < width {
-            let [count] = take(rest)?;
-            let (count, run) = if count > 128 {
-                (usize::from(count - 128), true)
-            } else {
-                (usize::from(count), false)
-            };
-            if count == 0 || count > width - x {
-                return Err(malformed("a run of pixels does not fit its row"));
-            }
-            let mut value = [0];
-            for step in 0..count {
-                if step == 0 || !run {
-                    value = take(rest)?;
-                }
-                row[x + step][channel] = value[0];
-            }
-            x += count;
+    (0..4).try_for_each(|channel| read_runs(rest, row, channel))
+}
+
+/// One channel of a row: runs of equal values (count above 128) and of literal ones.
+fn read_runs(rest: &mut &[u8], row: &mut [[u8; 4]], channel: usize) -> Result<(), SceneError> {
+    let mut left = row;
+    while !left.is_empty() {
+        let [count] = take(rest)?;
+        let (count, equal) = if count > 128 { (count - 128, true) } else { (count, false) };
+        let count = usize::from(count);
+        if count == 0 || count > left.len() {
+            return Err(malformed("a run of pixels does not fit its row"));
         }
+        let (run, after) = left.split_at_mut(count);
+        let mut value = 0;
+        for (step, pixel) in run.iter_mut().enumerate() {
+            if step == 0 || !equal {
+                [value] = take(rest)?;
+            }
+            pixel[channel] = value;
+        }
+        left = after;
     }
     Ok(())
 }

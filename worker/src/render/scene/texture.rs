@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use shaders::{NONE, Texture, WRAP_CLAMP, WRAP_MIRROR, WRAP_REPEAT};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Cursor;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -69,9 +70,8 @@ pub fn load(
     let mut sources: BTreeMap<u32, Source<'_>> = BTreeMap::new();
     for &(texture, _) in &uses {
         let image = image_of(document, texture)?;
-        if !sources.contains_key(&image) {
-            let source = find_source(document, buffers, bundle, texture, image)?;
-            sources.insert(image, source);
+        if let Entry::Vacant(new) = sources.entry(image) {
+            new.insert(find_source(document, buffers, bundle, texture, image)?);
         }
     }
     let mut all: Vec<_> = sources.values_mut().collect();
