@@ -2,4 +2,6 @@
 
 mod devices;
 mod exact;
+mod scene_draft;
+mod scene_refusals;
 mod spirv;

@@ -9,12 +9,10 @@ use super::matrix::{self, Affine, Vec3};
 use super::node::Placed;
 use super::notes::Notes;
 use shaders::{Surface, Triangle};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 /// Most triangles: their surfaces (112 bytes each) fill a 128 MiB storage buffer.
 pub const TRIANGLES_MAX: u64 = (128 << 20) / size_of::<Surface>() as u64;
-/// Most vertices of all meshes that are drawn.
+/// Most vertices of all meshes.
 pub const VERTICES_MAX: u64 = 1 << 24;
 /// Farthest coordinate, in metres.
 pub const COORDINATE_MAX: f64 = 1e9;
@@ -76,7 +74,8 @@ struct Lost {
     bad_normals: u64,
 }
 
-/// All triangles of the placed nodes. Errors if there are none.
+/// All triangles of the placed nodes. Every mesh of the file is read, drawn or not, so that damage
+/// is found now. Errors if there are none.
 pub fn gather(
     document: &Document,
     buffers: &Buffers<'_>,
@@ -84,18 +83,18 @@ pub fn gather(
     notes: &mut Notes,
 ) -> Result<Geometry, SceneError> {
     let reader = Reader { document, buffers };
-    let mut meshes: BTreeMap<u32, Vec<Shape>> = BTreeMap::new();
+    let mut vertices_left = VERTICES_MAX;
+    let mut meshes = Vec::new();
+    for mesh in 0..document.meshes.len() {
+        meshes.push(read_mesh(&reader, mesh, &mut vertices_left, notes)?);
+    }
     let mut geometry = Geometry::default();
     let mut lost = Lost::default();
-    let (mut vertices_left, mut triangles_left) = (VERTICES_MAX, TRIANGLES_MAX);
+    let mut triangles_left = TRIANGLES_MAX;
     for place in placed {
         let node = item(&document.nodes, place.node, "node", "the scene")?;
         let Some(mesh) = node.mesh else { continue };
-        let shapes = match meshes.entry(mesh) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(read_mesh(&reader, mesh, &mut vertices_left, notes)?),
-        };
-        for shape in shapes.iter() {
+        for shape in item(&meshes, mesh, "mesh", format_args!("node {}", place.node))? {
             let count = shape.corners.len() as u64;
             triangles_left = triangles_left.checked_sub(count).ok_or_else(|| {
                 too_large(format!(
@@ -119,13 +118,12 @@ pub fn gather(
 
 fn read_mesh(
     reader: &Reader<'_>,
-    mesh: u32,
+    mesh: usize,
     vertices_left: &mut u64,
     notes: &mut Notes,
 ) -> Result<Vec<Shape>, SceneError> {
-    let entry = item(&reader.document.meshes, mesh, "mesh", "a node")?;
     let mut shapes = Vec::new();
-    for (at, primitive) in entry.primitives.iter().enumerate() {
+    for (at, primitive) in reader.document.meshes[mesh].primitives.iter().enumerate() {
         let owner = format!("mesh {mesh} primitive {at}");
         match primitive.mode {
             0 => notes.say("points are not drawn"),
@@ -144,12 +142,12 @@ fn read_shape(
     vertices_left: &mut u64,
     notes: &mut Notes,
 ) -> Result<Option<Shape>, SceneError> {
+    let indices = primitive.indices.map_or(Ok(0), |index| reader.count(index, owner))?;
     let Some(&position) = primitive.attributes.get("POSITION") else {
         notes.say(format!("{owner} has no positions: not drawn"));
         return Ok(None);
     };
     let count = reader.count(position, owner)?;
-    let indices = primitive.indices.map_or(Ok(0), |index| reader.count(index, owner))?;
     *vertices_left = vertices_left
         .checked_sub(count.max(indices))
         .ok_or_else(|| too_large(format!("its meshes have more than {VERTICES_MAX} vertices")))?;
