@@ -1,7 +1,7 @@
 //! Trials: a claim is put before auditors of other owners, they are heard, it is judged. Knows no
 //! money; what a verdict costs or pays is `settle.rs`.
 
-use crate::audit::{self, Claim, Opinion, Question, Verdict};
+use crate::audit::{self, Claim, Opinion, Verdict};
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::entry::Fact;

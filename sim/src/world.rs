@@ -4,7 +4,7 @@
 use crate::Chance;
 use crate::actor::{Actor, Conduct, output_of, truth};
 use anyhow::{Context, ensure};
-use farm::command::{Command, Connect, Outcome, Submit};
+use farm::command::{Command, Connect, Submit};
 use farm::digest::Digest;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
@@ -319,15 +319,18 @@ impl World {
     }
 
     fn connect(&mut self, at: usize) -> anyhow::Result<()> {
-        let actor = &mut self.actors[at];
-        if actor.online {
+        let Actor { agent, results, online, .. } = &mut self.actors[at];
+        if *online {
             return Ok(());
         }
-        let done: Vec<LeaseId> = actor.results.keys().copied().collect();
-        for lease in done.into_iter().filter(|lease| !actor.agent.has(*lease)) {
+        for lease in results.keys() {
+            if agent.has(*lease) {
+                continue;
+            }
             let work = farm::agent::Work { job: JobId(0), tile: 0, leaves: Vec::new() };
-            actor.agent.restore(lease, work);
+            agent.restore(*lease, work);
         }
+        let actor = &mut self.actors[at];
         actor.stream += 1;
         actor.online = true;
         let connect = Connect {
