@@ -123,7 +123,7 @@ impl World {
         self.command(Command::TopUp { account: None, amount: pot, request: 1 })?;
         let jobs = 1 + self.chance.below(4);
         for n in 0..jobs {
-            self.submit(n as u128)?;
+            self.submit(100 + u128::from(n))?;
         }
         Ok(())
     }
