@@ -1,0 +1,182 @@
+//! What this machine brings: the devices chosen, an engine maker for each, and how fast they are.
+//! Measured once and written down.
+
+use crate::engine::{Engine, EngineError};
+use crate::slot::Maker;
+use crate::vulkan::{self, DeviceInfo, DeviceKind};
+use crate::{WorkerConfig, WorkerError};
+use farm::digest::Digest;
+use farm::limit::NAME_BYTES_MAX;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Which engine drives the devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The path tracer.
+    #[default]
+    Render,
+    /// Answers at once without computing; for measuring the farm itself.
+    Null,
+}
+
+/// One slot to be started.
+pub struct Plan {
+    pub maker: Maker,
+    pub polite: bool,
+}
+
+/// The devices chosen and what they can do together.
+pub struct Machine {
+    pub plans: Vec<Plan>,
+    pub engines: Vec<Digest>,
+    pub device: String,
+    pub units_per_second: u64,
+}
+
+impl Machine {
+    /// Finds and measures the devices that the configuration names.
+    pub fn open(config: &WorkerConfig, dir: &Path) -> Result<Self, WorkerError> {
+        if config.engine == EngineKind::Null {
+            return null(config);
+        }
+        let found = vulkan::devices().map_err(|error| WorkerError::NoDevice(error.to_string()))?;
+        let chosen = choose(&found, &config.devices)?;
+        let mut machine =
+            Self { plans: vec![], engines: vec![], device: String::new(), units_per_second: 0 };
+        for info in chosen {
+            tracing::info!("device {}: {} ({})", info.index, info.name, info.driver);
+            machine.add(info, config, dir)?;
+        }
+        Ok(machine)
+    }
+
+    fn add(
+        &mut self,
+        info: &DeviceInfo,
+        config: &WorkerConfig,
+        dir: &Path,
+    ) -> Result<(), WorkerError> {
+        let maker = render_maker(info.index, config.cheat.clone(), dir.join("pipelines"));
+        let engine = maker().map_err(|error| {
+            WorkerError::NoDevice(format!(
+                "device {} ({}): {error}; choose another with --device",
+                info.index, info.name
+            ))
+        })?;
+        let digest = engine.digest();
+        drop(engine);
+        if !self.engines.contains(&digest) {
+            self.engines.push(digest);
+        }
+        self.device = joined(&self.device, &info.name);
+        self.plans.push(Plan { maker, polite: info.kind == DeviceKind::Cpu });
+        Ok(())
+    }
+}
+
+fn null(_config: &WorkerConfig) -> Result<Machine, WorkerError> {
+    Err(WorkerError::Config("this build has no null engine".into()))
+}
+
+fn render_maker(_index: u32, _cheat: Option<String>, _pipelines: std::path::PathBuf) -> Maker {
+    Arc::new(|| -> Result<Box<dyn Engine>, EngineError> {
+        Err(EngineError::Device("this build has no render engine".into()))
+    })
+}
+
+/// The devices named by index or part of a name. None named: every GPU, or else the first
+/// software device, said aloud.
+fn choose<'a>(
+    found: &'a [DeviceInfo],
+    wanted: &[String],
+) -> Result<Vec<&'a DeviceInfo>, WorkerError> {
+    if wanted.is_empty() {
+        let gpus: Vec<_> = found.iter().filter(|info| info.kind != DeviceKind::Cpu).collect();
+        if !gpus.is_empty() {
+            return Ok(gpus);
+        }
+        let software = found.first().into_iter().collect::<Vec<_>>();
+        tracing::warn!("no GPU; working on the software device, slowly");
+        return Ok(software);
+    }
+    let mut chosen: Vec<&DeviceInfo> = Vec::new();
+    for want in wanted {
+        let matches = |info: &&DeviceInfo| match want.parse::<u32>() {
+            Ok(index) => info.index == index,
+            Err(_) => info.name.to_lowercase().contains(&want.to_lowercase()),
+        };
+        let before = chosen.len();
+        for info in found.iter().filter(matches) {
+            if !chosen.iter().any(|other| other.index == info.index) {
+                chosen.push(info);
+            }
+        }
+        if chosen.len() == before && !found.iter().any(|info| matches(&info)) {
+            let names: Vec<_> =
+                found.iter().map(|info| format!("{}: {}", info.index, info.name)).collect();
+            return Err(WorkerError::NoDevice(format!(
+                "no Vulkan device `{want}`; there are {}",
+                names.join(", ")
+            )));
+        }
+    }
+    Ok(chosen)
+}
+
+/// Names in a row, as many as fit the farm's limit.
+fn joined(names: &str, name: &str) -> String {
+    let whole = if names.is_empty() { name.to_owned() } else { format!("{names} + {name}") };
+    let cut = (0..=NAME_BYTES_MAX.min(whole.len())).rev().find(|at| whole.is_char_boundary(*at));
+    whole[..cut.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(index: u32, name: &str, kind: DeviceKind) -> DeviceInfo {
+        DeviceInfo {
+            index,
+            name: name.into(),
+            kind,
+            driver: "driver".into(),
+            api: (1, 3),
+            vendor_id: 0,
+            memory_bytes: 0,
+            buffer_bytes_max: 0,
+            invocations_max: 0,
+            shared_bytes_max: 0,
+        }
+    }
+
+    fn chosen(wanted: &[&str]) -> Result<Vec<u32>, String> {
+        let found = [
+            device(0, "NVIDIA H200", DeviceKind::Discrete),
+            device(1, "llvmpipe", DeviceKind::Cpu),
+        ];
+        let wanted: Vec<String> = wanted.iter().map(|want| (*want).to_owned()).collect();
+        let chosen = choose(&found, &wanted).map_err(|error| error.to_string())?;
+        Ok(chosen.iter().map(|info| info.index).collect())
+    }
+
+    #[test]
+    fn devices_are_chosen_by_index_or_name_and_gpus_by_default() {
+        assert_eq!(chosen(&[]), Ok(vec![0]));
+        assert_eq!(chosen(&["1"]), Ok(vec![1]));
+        assert_eq!(chosen(&["LLVM", "0", "nvidia"]), Ok(vec![1, 0]));
+        let error = chosen(&["radeon"]).unwrap_err();
+        assert!(error.contains("no Vulkan device `radeon`; there are 0: NVIDIA H200"));
+        let software = [device(0, "llvmpipe", DeviceKind::Cpu)];
+        assert_eq!(choose(&software, &[]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn device_names_fit_the_farms_limit() {
+        let mut all = String::new();
+        for _ in 0..20 {
+            all = joined(&all, "GPU é");
+        }
+        assert!(all.len() <= NAME_BYTES_MAX);
+    }
+}
