@@ -2,6 +2,10 @@
 
 mod devices;
 mod exact;
+mod scene_bundle;
+mod scene_bvh;
 mod scene_draft;
+mod scene_environment;
+mod scene_geometry;
 mod scene_refusals;
 mod spirv;

@@ -15,6 +15,14 @@ pub struct Draft {
     pub bytes: Vec<u8>,
 }
 
+fn view(at: usize, length: usize) -> Value {
+    json!({"buffer": 0, "byteOffset": at, "byteLength": length})
+}
+
+fn floats(view: usize, kind: &str) -> Value {
+    json!({"bufferView": view, "componentType": 5126, "count": 4, "type": kind})
+}
+
 impl Draft {
     pub fn quad() -> Self {
         let mut bytes = Vec::new();
@@ -26,9 +34,6 @@ impl Draft {
         corners.iter().for_each(|_| put(&[0.0, 0.0, 1.0]));
         corners.iter().for_each(|[x, y]| put(&[(x + 1.0) / 2.0, (1.0 - y) / 2.0]));
         [0u16, 1, 2, 0, 2, 3].iter().for_each(|index| bytes.extend(index.to_le_bytes()));
-        let view =
-            |at: usize, length: usize| json!({"buffer": 0, "byteOffset": at, "byteLength": length});
-        let floats = |view: usize, kind: &str| json!({"bufferView": view, "componentType": 5126, "count": 4, "type": kind});
         let json = json!({
             "asset": {"version": "2.0"},
             "scenes": [{"nodes": [0, 1]}],

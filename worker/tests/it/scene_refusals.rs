@@ -279,7 +279,8 @@ fn rich() -> Vec<u8> {
     let places = draft.append(&[1, 0]);
     let values = draft.append(&[0; 12]);
     draft.json["accessors"][0]["sparse"] = json!({"count": 1,
-        "indices": {"bufferView": places, "componentType": 5123}, "values": {"bufferView": values}});
+        "indices": {"bufferView": places, "componentType": 5123},
+        "values": {"bufferView": values}});
     draft.json["extensions"] =
         json!({"KHR_lights_punctual": {"lights": [{"type": "spot", "spot": {}}]}});
     draft.json["nodes"][1]["extensions"] = json!({"KHR_lights_punctual": {"light": 0}});
