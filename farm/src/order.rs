@@ -163,10 +163,11 @@ impl Farm {
         let images = &job.images;
         job.frames.retain(|nth, _| images.contains_key(nth));
         self.accounts[job.account.0 as usize].jobs_open -= 1;
-        if job.computing > 0 {
+        let computing = job.computing;
+        self.log(Fact::JobEnded { job: id, state: state as u8 }, effects);
+        if computing > 0 {
             self.call_back(id, effects);
         }
-        self.log(Fact::JobEnded { job: id, state: state as u8 }, effects);
         self.refund(id, effects);
         self.refresh(id, effects);
         effects.push(Effect::JobChanged { job: id });
