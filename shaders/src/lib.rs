@@ -156,3 +156,39 @@ pub struct Camera {
     pub up: [f32; 3],
     pub pad3: u32,
 }
+
+/// Push constants of the path tracer: which tile of which frame, and the sizes of the buffers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct PathParameters {
+    pub tile_x: u32,
+    pub tile_y: u32,
+    /// Blocks along the tile's width.
+    pub blocks_across: u32,
+    /// Groups of samples of each pixel.
+    pub groups: u32,
+    pub frame_width: u32,
+    pub frame_height: u32,
+    pub frame: u32,
+    pub seed: u32,
+    /// Longest path in segments.
+    pub depth: u32,
+    pub triangle_count: u32,
+    pub light_count: u32,
+    pub environment_width: u32,
+    pub environment_height: u32,
+    /// 0: the environment is black and is not sampled.
+    pub environment_lit: u32,
+    /// How far boxes stand off their triangles, metres.
+    pub padding: f32,
+}
+
+/// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
+/// traced.
+pub const LEAF_WORDS: u32 = 193;
+/// A reference to a run of triangles in the nodes on the device; the count lies above bit 23, the
+/// first triangle below.
+pub const LEAF_REFERENCE: u32 = 1 << 31;
+/// Flags in [`Triangle::pad`] on the device.
+pub const TRIANGLE_SINGLE_SIDED: u32 = 1;
+pub const TRIANGLE_NOT_OPAQUE: u32 = 2;

@@ -1,16 +1,82 @@
 //! The compiled shaders, committed so that building needs no shader compiler.
 //!
-//! Each was made in `shaders/glsl` by, for the row `(source, defines, output)` of [`SOURCES`],
-//! `glslangValidator --target-env vulkan1.1 -V -I. [-Dname]... source -o ../spirv/output`
-//! with glslang 11:12.0.0 (Debian bookworm `glslang-tools`).
+//! `cargo run -p shaders` makes them: in `shaders/glsl`, for each row (source, defines, output) of
+//! [`SOURCES`], `glslangValidator --target-env vulkan1.1 -V -I. [-Dname]... source -o output` with
+//! glslang 11:12.0.0 (Debian bookworm `glslang-tools`), then [`pinned`]. With `-- --check` it only
+//! says whether the committed files are fresh.
 
 /// GLSL source in `shaders/glsl`, preprocessor names to define, output in `shaders/spirv`.
-pub const SOURCES: &[(&str, &[&str], &str)] = &[("exact.comp", &[], "exact.spv")];
+pub const SOURCES: &[(&str, &[&str], &str)] =
+    &[("exact.comp", &[], "exact.spv"), ("path.comp", &[], "path.spv")];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
 pub const EXACT: &[u8] = include_bytes!("../spirv/exact.spv");
 
+/// The path tracer.
+pub const PATH: &[u8] = include_bytes!("../spirv/path.spv");
+
+/// Raised when what the CPU prepares for the path tracer changes its bits.
+pub const PREPARATION_VERSION: u32 = 1;
+
+/// Digest of the render engine (BLAKE3): its SPIR-V and the version of the preparation.
+pub fn render_digest() -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"girih render engine");
+    hasher.update(&PREPARATION_VERSION.to_le_bytes());
+    hasher.update(PATH);
+    *hasher.finalize().as_bytes()
+}
+
 /// A compiled shader as the words that Vulkan takes.
 pub fn words(spirv: &[u8]) -> Vec<u32> {
-    bytemuck::pod_collect_to_vec(spirv)
+    spirv
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+        .collect()
+}
+
+const HEADER_WORDS: usize = 5;
+const DECORATE: u32 = 71;
+const MEMBER_DECORATE: u32 = 72;
+const NO_CONTRACTION: u32 = 42;
+/// OpFAdd, OpFSub, OpFMul.
+const ROUNDED: [u32; 3] = [129, 131, 133];
+/// OpSourceContinued, OpSource, OpSourceExtension, OpName, OpMemberName, OpString, OpLine.
+const SPOKEN: std::ops::RangeInclusive<u32> = 2..=8;
+
+/// The module with every float addition, subtraction and multiplication marked NoContraction, which
+/// forbids drivers to fuse or reorder them, and without names. GLSL's `precise` would do the same,
+/// but glslang's propagation of it does not end on a shader of this size. `None` if the module is
+/// broken.
+pub fn pinned(module: &[u32]) -> Option<Vec<u32>> {
+    let mut rounded = Vec::new();
+    let mut at = HEADER_WORDS;
+    while at < module.len() {
+        let (opcode, length) = (module[at] & 0xffff, (module[at] >> 16) as usize);
+        if ROUNDED.contains(&opcode) {
+            rounded.push(*module.get(at + 2)?);
+        }
+        if length == 0 {
+            return None;
+        }
+        at += length;
+    }
+    let mut pinned = module.get(..HEADER_WORDS)?.to_vec();
+    let mut pending = Some(rounded);
+    let mut at = HEADER_WORDS;
+    while at < module.len() {
+        let (opcode, length) = (module[at] & 0xffff, (module[at] >> 16) as usize);
+        if (opcode == DECORATE || opcode == MEMBER_DECORATE)
+            && let Some(results) = pending.take()
+        {
+            for result in results {
+                pinned.extend([(3 << 16) | DECORATE, result, NO_CONTRACTION]);
+            }
+        }
+        if !SPOKEN.contains(&opcode) {
+            pinned.extend(module.get(at..at + length)?);
+        }
+        at += length;
+    }
+    pending.is_none().then_some(pinned)
 }

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod identity;
 pub mod link;
 pub mod machine;
+pub mod null;
 pub mod render;
 pub mod results;
 pub mod slot;

@@ -1,5 +1,5 @@
-// Arithmetic with the same bits on every device. Built from f32 + - * marked `precise`
-// (SPIR-V NoContraction: Vulkan rounds these correctly), comparisons, floor and integers only.
+// Arithmetic with the same bits on every device. Built from f32 + - * alone (the compile step marks
+// each of them NoContraction, and Vulkan rounds those correctly), comparisons, floor and integers.
 // The twin in plain Rust is worker/src/render/exact.rs; a test demands equal bits of both.
 //
 // Every function is total and never leans on denormals, infinities, NaN or the sign of zero, which
@@ -8,10 +8,6 @@
 // Angles are in turns: 1 is the full circle.
 #ifndef EXACT_GLSL
 #define EXACT_GLSL
-
-#define real precise float
-#define real2 precise vec2
-#define real3 precise vec3
 
 const uint HUGEST = 0x7f7fffffu;
 
@@ -39,18 +35,18 @@ float tame(float x) {
 vec2 tame2(vec2 v) { return vec2(tame(v.x), tame(v.y)); }
 vec3 tame3(vec3 v) { return vec3(tame(v.x), tame(v.y), tame(v.z)); }
 
-// x times 2^shift for a normal x; saturates, and gives +0 below the normal range.
+// x times 2^shift for a normal x or 0; saturates, and gives +0 below the normal range.
 float scale(float x, int shift) {
     uint bits = floatBitsToUint(x);
     int exponent = int((bits >> 23) & 255u) + shift;
-    if (exponent <= 0) return 0.0;
+    if (exponent <= 0 || (bits & 0x7f800000u) == 0u) return 0.0;
     if (exponent >= 255) return uintBitsToFloat((bits & 0x80000000u) | HUGEST);
     return uintBitsToFloat((bits & 0x807fffffu) | (uint(exponent) << 23));
 }
 
 // 1/m for m in 1..2: a linear guess in the bits, then Newton's iteration.
 float rcp_mantissa(float m) {
-    real y = uintBitsToFloat(0x7ef311c7u - floatBitsToUint(m));
+    float y = uintBitsToFloat(0x7ef311c7u - floatBitsToUint(m));
     y = y * (2.0 - m * y);
     y = y * (2.0 - m * y);
     y = y + y * (1.0 - m * y);
@@ -79,7 +75,7 @@ float div(float a, float b) {
     if (below == 0) return uintBitsToFloat((top & 0x80000000u) | HUGEST);
     float m = uintBitsToFloat((bottom & 0x7fffffu) | 0x3f800000u);
     float n = uintBitsToFloat((top & 0x7fffffu) | 0x3f800000u);
-    real q = n * rcp_mantissa(m);
+    float q = n * rcp_mantissa(m);
     float magnitude = scale(q, exponent - below);
     if (magnitude == 0.0) return 0.0;
     return uintBitsToFloat(floatBitsToUint(magnitude) | sign);
@@ -87,8 +83,8 @@ float div(float a, float b) {
 
 // 1/sqrt(m) for m in 1..4.
 float rsqrt_mantissa(float m) {
-    real y = uintBitsToFloat(0x5f375a86u - (floatBitsToUint(m) >> 1));
-    real h = 0.5 * m;
+    float y = uintBitsToFloat(0x5f375a86u - (floatBitsToUint(m) >> 1));
+    float h = 0.5 * m;
     y = y * (1.5 - h * (y * y));
     y = y * (1.5 - h * (y * y));
     y = y + y * (0.5 - h * (y * y));
@@ -110,7 +106,7 @@ float root(float x) {
     int half_exponent;
     float m = even_mantissa(bits, half_exponent);
     float y = rsqrt_mantissa(m);
-    real s = m * y;
+    float s = m * y;
     s = s + (0.5 * y) * (m - s * s);
     return scale(s, half_exponent);
 }
@@ -130,10 +126,10 @@ float power_of_two(float x) {
     float t = tidy(x);
     if (t < -126.5) return 0.0;
     if (t >= 128.0) return uintBitsToFloat(HUGEST);
-    real shifted = t + 0.5;
-    real whole = floor(shifted);
-    real f = t - whole;
-    real p = 1.5453162939e-4;
+    float shifted = t + 0.5;
+    float whole = floor(shifted);
+    float f = t - whole;
+    float p = 1.5453162939e-4;
     p = p * f + 1.3390863365e-3;
     p = p * f + 9.6180825573e-3;
     p = p * f + 5.5503571142e-2;
@@ -151,16 +147,16 @@ float logarithm(float x) {
     uint mantissa = bits & 0x7fffffu;
     int up = mantissa > 0x3504f3u ? 1 : 0;
     float m = uintBitsToFloat(mantissa | (uint(127 - up) << 23));
-    real above = m + 1.0;
-    real below = m - 1.0;
-    real t = div(below, above);
-    real s = t * t;
-    real p = 0.33665021188;
+    float above = m + 1.0;
+    float below = m - 1.0;
+    float t = div(below, above);
+    float s = t * t;
+    float p = 0.33665021188;
     p = p * s + 0.41189814879;
     p = p * s + 0.57707981866;
     p = p * s + 0.96179669215;
-    real tail = (t * s) * p;
-    real y = float(exponent + up) + (t * 2.8853900817 + tail);
+    float tail = (t * s) * p;
+    float y = float(exponent + up) + (t * 2.8853900817 + tail);
     return tidy(y);
 }
 
@@ -174,7 +170,7 @@ float power(float x, float y) {
     if (l == 0.0) return 1.0;
     // Beyond this every power but that of 1 saturates; the product below stays finite.
     by = min(max(by, -4.0e9), 4.0e9);
-    real e = by * l;
+    float e = by * l;
     return power_of_two(e);
 }
 
@@ -182,16 +178,16 @@ float power(float x, float y) {
 vec2 circle(float x) {
     float turn = tidy(x);
     if (abs(turn) >= 4194304.0) return vec2(1.0, 0.0);
-    real quarters = turn * 4.0;
-    real nearest = floor(quarters + 0.5);
-    real rest = quarters - nearest;
-    real a = rest * 1.57079632679;
-    real b = a * a;
-    real s = b * 2.7249424178e-6 - 1.9840081331e-4;
+    float quarters = turn * 4.0;
+    float nearest = floor(quarters + 0.5);
+    float rest = quarters - nearest;
+    float a = rest * 1.57079632679;
+    float b = a * a;
+    float s = b * 2.7249424178e-6 - 1.9840081331e-4;
     s = s * b + 8.3333318581e-3;
     s = s * b - 1.6666666667e-1;
     s = a + a * (b * s);
-    real c = b * -2.7296809949e-7 + 2.4800555315e-5;
+    float c = b * -2.7296809949e-7 + 2.4800555315e-5;
     c = c * b - 1.3888887532e-3;
     c = c * b + 4.1666666667e-2;
     c = c * b - 0.5;
@@ -209,21 +205,21 @@ vec2 circle(float x) {
 
 // Turns of the arc tangent for t in 0..1.
 float arc(float t) {
-    real shifted = 0.0;
-    real u = t;
+    float shifted = 0.0;
+    float u = t;
     if (t > 0.41421356) {
-        real below = t - 1.0;
-        real above = t + 1.0;
+        float below = t - 1.0;
+        float above = t + 1.0;
         u = div(below, above);
         shifted = 0.125;
     }
-    real s = u * u;
-    real p = s * -1.0247651904e-2 + 1.7091070090e-2;
+    float s = u * u;
+    float p = s * -1.0247651904e-2 + 1.7091070090e-2;
     p = p * s - 2.2700739366e-2;
     p = p * s + 3.1830206577e-2;
     p = p * s - 5.3051644527e-2;
     p = p * s;
-    real y = u * 0.15915494309 + u * p;
+    float y = u * 0.15915494309 + u * p;
     y = shifted + y;
     return y;
 }
@@ -235,7 +231,7 @@ float direction_turns(float y, float x) {
     if (u == 0.0 && v == 0.0) return 0.0;
     float high = max(abs(u), abs(v));
     float low = min(abs(u), abs(v));
-    real turns = arc(div(low, high));
+    float turns = arc(div(low, high));
     if (abs(v) > abs(u)) turns = 0.25 - turns;
     if (u < 0.0) turns = 0.5 - turns;
     turns = tidy(turns);
@@ -246,27 +242,27 @@ float direction_turns(float y, float x) {
 // acos(x) in turns, 0..1/2; x is clamped to -1..1.
 float arc_cosine_turns(float x) {
     float c = min(max(tidy(x), -1.0), 1.0);
-    real below = 1.0 - c;
-    real above = 1.0 + c;
-    real square = below * above;
+    float below = 1.0 - c;
+    float above = 1.0 + c;
+    float square = below * above;
     return direction_turns(root(square), c);
 }
 
 // The vector functions ask for tame components.
 float dot3(vec3 a, vec3 b) {
-    real s = (a.x * b.x + a.y * b.y) + a.z * b.z;
+    float s = (a.x * b.x + a.y * b.y) + a.z * b.z;
     return s;
 }
 
 vec3 cross3(vec3 a, vec3 b) {
-    real3 c = vec3(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
+    vec3 c = vec3(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
     return c;
 }
 
 // The unit vector along v; of the zero vector the zero vector.
 vec3 unit(vec3 v) {
     float r = rsqrt(dot3(v, v));
-    real3 u = v * vec3(r);
+    vec3 u = v * vec3(r);
     return tame3(u);
 }
 

@@ -34,10 +34,11 @@ pub fn tame(x: f32) -> f32 {
     }
 }
 
-/// `x * 2^shift` for a normal x; saturates, and gives +0 below the normal range.
+/// `x * 2^shift` for a normal x or 0; saturates, and gives +0 below the normal range.
 pub fn scale(x: f32, shift: i32) -> f32 {
     let bits = x.to_bits();
     match exponent(bits) + shift {
+        _ if exponent(bits) == 0 => 0.0,
         ..=0 => 0.0,
         255.. => f32::from_bits((bits & SIGN) | HUGEST),
         exponent => f32::from_bits((bits & (SIGN | MANTISSA)) | ((exponent as u32) << 23)),
@@ -183,7 +184,7 @@ pub fn circle(x: f32) -> (f32, f32) {
     }
     let quarters = turn * 4.0;
     let nearest = (quarters + 0.5).floor();
-    let a = (quarters - nearest) * 1.570_796_326_79;
+    let a = (quarters - nearest) * std::f32::consts::FRAC_PI_2;
     let b = a * a;
     let mut s = b * 2.724_942_417_8e-6 - 1.984_008_133_1e-4;
     s = s * b + 8.333_331_858_1e-3;
@@ -266,7 +267,7 @@ mod tests {
     fn worst(range: std::ops::Range<u32>, of: impl Fn(f32) -> (f32, f64)) -> f64 {
         let step = ((range.end - range.start) / 400_000).max(1) as usize;
         let inputs = range.step_by(step).map(f32::from_bits);
-        inputs.map(|x| of(x)).map(|(got, truth)| ulps(got, truth)).fold(0.0, f64::max)
+        inputs.map(of).map(|(got, truth)| ulps(got, truth)).fold(0.0, f64::max)
     }
 
     #[test]

@@ -1,4 +1,226 @@
-//! The render engine: an exact path tracer.
+//! The render engine: an exact path tracer whose bits do not depend on the device.
 
+pub mod cheat;
 pub mod exact;
+pub mod grid;
 pub mod scene;
+pub mod stage;
+
+use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::vulkan::{Device, Pipeline, VulkanError};
+use farm::digest::Digest;
+use farm::leaf::{self, Leaf};
+use scene::{Bundle, Scene, View};
+use stage::{Stage, StageError};
+
+/// Largest side of a tile, pixels.
+pub const TILE_SIDE_MAX: u32 = 4096;
+/// Most samples per pixel.
+pub const SAMPLES_MAX: u32 = 1 << 16;
+/// Longest path, segments.
+pub const DEPTH_MAX: u32 = 64;
+/// Largest side of a frame, pixels.
+pub const FRAME_SIDE_MAX: u32 = 1 << 16;
+
+/// What a loaded scene was loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    scene: Digest,
+    environment: Option<Digest>,
+    view: View,
+}
+
+/// The path tracer on one device. The last scene stays on the device between tiles.
+pub struct PathTracer {
+    stage: Option<(Key, Stage)>,
+    pipeline: Pipeline,
+    device: Device,
+}
+
+impl PathTracer {
+    /// Compiles the shaders for the device.
+    pub fn new(device: Device) -> Result<Self, EngineError> {
+        let pipeline = stage::pipeline(&device)?;
+        Ok(Self { stage: None, pipeline, device })
+    }
+
+    /// Puts the scene of a tile on the device, unless it is there already.
+    fn warm(&mut self, spec: &TileSpec, assets: &dyn Assets) -> Result<&mut Stage, EngineError> {
+        let view = View {
+            frame: spec.frame,
+            fps: spec.fps,
+            width: spec.frame_width,
+            height: spec.frame_height,
+        };
+        let key = Key { scene: spec.scene, environment: spec.environment, view };
+        if self.stage.as_ref().is_none_or(|(held, _)| *held != key) {
+            // The old scene goes first: two may not fit.
+            self.stage = None;
+            let scene = load(&key, assets)?;
+            self.stage = Some((key, Stage::new(&self.device, &scene)?));
+        }
+        Ok(&mut self.stage.as_mut().expect("the scene was just put on the device").1)
+    }
+}
+
+impl Engine for PathTracer {
+    fn name(&self) -> &'static str {
+        "render"
+    }
+
+    fn digest(&self) -> Digest {
+        Digest(shaders::spirv::render_digest())
+    }
+
+    fn run(
+        &mut self,
+        spec: &TileSpec,
+        assets: &dyn Assets,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Output, EngineError> {
+        check(spec)?;
+        self.warm(spec, assets)?;
+        let (_, stage) = self.stage.as_mut().expect("the scene is on the device");
+        draw(stage, &self.pipeline, spec, stop)
+    }
+
+    fn audit(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Vec<Leaf>, EngineError> {
+        check(spec)?;
+        self.warm(spec, assets)?;
+        let (_, stage) = self.stage.as_mut().expect("the scene is on the device");
+        recompute(stage, &self.pipeline, spec, leaves)
+    }
+}
+
+/// Traces a whole tile of the scene on stage.
+pub fn draw(
+    stage: &mut Stage,
+    pipeline: &Pipeline,
+    spec: &TileSpec,
+    stop: &dyn Fn() -> bool,
+) -> Result<Output, EngineError> {
+    check(spec)?;
+    let all: Vec<u32> = (0..spec.leaves()).collect();
+    let mut pixels = vec![[0.0_f32; 3]; spec.width as usize * spec.height as usize];
+    let mut leaves = Vec::with_capacity(all.len());
+    stage.trace(pipeline, spec, &all, stop, |leaf, payload, rays| {
+        add(&mut pixels, spec, leaf / spec.groups(), payload);
+        leaves.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
+    })?;
+    let bytes = pixels.iter().flatten().flat_map(|sum| sum.to_le_bytes()).collect();
+    Ok(Output { bytes, leaves })
+}
+
+/// Traces the named leaves of a tile of the scene on stage.
+pub fn recompute(
+    stage: &mut Stage,
+    pipeline: &Pipeline,
+    spec: &TileSpec,
+    leaves: &[u32],
+) -> Result<Vec<Leaf>, EngineError> {
+    check(spec)?;
+    if let Some(leaf) = leaves.iter().find(|leaf| **leaf >= spec.leaves()) {
+        let leaves = spec.leaves();
+        return Err(EngineError::Scene(format!("leaf {leaf} of a tile of {leaves} leaves")));
+    }
+    let mut found = Vec::with_capacity(leaves.len());
+    stage.trace(pipeline, spec, leaves, &|| false, |_, payload, rays| {
+        found.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
+    })?;
+    Ok(found)
+}
+
+/// Adds a leaf's sums to the pixels of its block; groups arrive in order.
+fn add(pixels: &mut [[f32; 3]], spec: &TileSpec, block: u32, payload: &[u8]) {
+    let across = spec.width.div_ceil(shaders::BLOCK);
+    let (left, top) = (block % across * shaders::BLOCK, block / across * shaders::BLOCK);
+    for (at, sums) in payload.chunks_exact(12).enumerate() {
+        let (x, y) = (left + at as u32 % shaders::BLOCK, top + at as u32 / shaders::BLOCK);
+        if x >= spec.width || y >= spec.height {
+            continue;
+        }
+        let pixel = &mut pixels[(y * spec.width + x) as usize];
+        for (channel, word) in pixel.iter_mut().zip(sums.chunks_exact(4)) {
+            *channel += f32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+        }
+    }
+}
+
+/// Refuses a tile that no honest job asks for, before any memory is taken.
+fn check(spec: &TileSpec) -> Result<(), EngineError> {
+    let refuse = |what: String| Err(EngineError::Scene(what));
+    let (right, bottom) = (spec.x.checked_add(spec.width), spec.y.checked_add(spec.height));
+    let inside = right.is_some_and(|right| right <= spec.frame_width)
+        && bottom.is_some_and(|bottom| bottom <= spec.frame_height);
+    let aligned = |from: u32, length: u32, whole: u32| {
+        from.is_multiple_of(8) && (length.is_multiple_of(8) || from + length == whole)
+    };
+    if spec.frame_width > FRAME_SIDE_MAX || spec.frame_height > FRAME_SIDE_MAX {
+        return refuse(format!("the frame is larger than {FRAME_SIDE_MAX} pixels on a side"));
+    }
+    if spec.width == 0 || spec.height == 0 || !inside {
+        return refuse("the tile is empty or reaches out of the frame".into());
+    }
+    if spec.width > TILE_SIDE_MAX || spec.height > TILE_SIDE_MAX {
+        return refuse(format!("the tile is larger than {TILE_SIDE_MAX} pixels on a side"));
+    }
+    if !aligned(spec.x, spec.width, spec.frame_width)
+        || !aligned(spec.y, spec.height, spec.frame_height)
+    {
+        return refuse("the tile does not lie on blocks of 8 pixels".into());
+    }
+    let samples = spec.samples;
+    if samples == 0 || !samples.is_multiple_of(shaders::GROUP) || samples > SAMPLES_MAX {
+        return refuse(format!("{samples} samples: a multiple of 4 up to {SAMPLES_MAX} is meant"));
+    }
+    if spec.depth == 0 || spec.depth > DEPTH_MAX {
+        return refuse(format!("depth {}: 1 to {DEPTH_MAX} is meant", spec.depth));
+    }
+    if u64::from(spec.blocks()) * u64::from(spec.groups()) > u64::from(u32::MAX / 2) {
+        return refuse("the tile has too many leaves; make tiles smaller".into());
+    }
+    Ok(())
+}
+
+fn load(key: &Key, assets: &dyn Assets) -> Result<Scene, EngineError> {
+    let path = assets.path(&key.scene)?;
+    let manifest = std::fs::read(&path)
+        .map_err(|error| EngineError::Device(format!("{}: {error}", path.display())))?;
+    let mut absent = None;
+    let bundle = Bundle::read(&manifest, |digest| {
+        assets.path(digest).map_err(|error| {
+            let text = error.to_string();
+            absent.get_or_insert(error);
+            text
+        })
+    });
+    // An asset that the worker lacks is not the artist's fault.
+    if let Some(error) = absent {
+        return Err(error);
+    }
+    let scene_fault = |error: scene::SceneError| EngineError::Scene(error.to_string());
+    let bundle = bundle.map_err(scene_fault)?;
+    let environment = key.environment.map(|digest| assets.path(&digest)).transpose()?;
+    scene::load(&bundle, environment.as_deref(), key.view).map_err(scene_fault)
+}
+
+impl From<VulkanError> for EngineError {
+    fn from(error: VulkanError) -> Self {
+        EngineError::Device(error.to_string())
+    }
+}
+
+impl From<StageError> for EngineError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Vulkan(error) => error.into(),
+            StageError::Grid(error) => EngineError::Scene(error.to_string()),
+            StageError::Stopped => EngineError::Stopped,
+        }
+    }
+}

@@ -33,6 +33,15 @@ pub fn on_every_device(name: &str, body: impl FnOnce(Vec<Device>)) {
     assert!(messages.is_empty(), "validation layer: {messages:#?}");
 }
 
+/// The first device, on which single-device tests run.
+pub fn first() -> Option<Device> {
+    let device = open_all().into_iter().next();
+    if device.is_none() {
+        println!("skipped: no Vulkan device");
+    }
+    device
+}
+
 fn open_all() -> Vec<Device> {
     let found = devices().unwrap_or_default();
     found.iter().map(|info| Device::open(info.index, None).expect("device opens")).collect()

@@ -2,6 +2,7 @@
 
 mod devices;
 mod exact;
+mod procedural;
 mod scene_bundle;
 mod scene_bvh;
 mod scene_draft;
@@ -9,3 +10,4 @@ mod scene_environment;
 mod scene_geometry;
 mod scene_refusals;
 mod spirv;
+mod tiles;

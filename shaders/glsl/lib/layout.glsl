@@ -1,0 +1,52 @@
+// The buffers of the path tracer: the mirror of shaders/src/lib.rs. Buffers are declared as integers
+// so that no load passes through a float register, which might flush bits it takes for a denormal.
+#ifndef LAYOUT_GLSL
+#define LAYOUT_GLSL
+
+const uint NONE = 0xffffffffu;
+const uint LEAF = 0x80000000u;
+const uint ALPHA_OPAQUE = 0u;
+const uint ALPHA_MASK = 1u;
+
+// Triangle flags, set when the scene is uploaded.
+const uint SINGLE_SIDED = 1u;
+const uint NOT_OPAQUE = 2u;
+
+layout(std430, set = 0, binding = 0) readonly buffer Nodes { uvec4 nodes[]; };
+layout(std430, set = 0, binding = 1) readonly buffer Triangles { uvec4 triangles[]; };
+layout(std430, set = 0, binding = 2) readonly buffer Surfaces { uvec4 surfaces[]; };
+layout(std430, set = 0, binding = 3) readonly buffer Materials { uvec4 materials[]; };
+layout(std430, set = 0, binding = 4) readonly buffer Textures { uvec4 textures[]; };
+layout(std430, set = 0, binding = 5) readonly buffer Texels { uint texels[]; };
+layout(std430, set = 0, binding = 6) readonly buffer Lights { uvec4 lights[]; };
+layout(std430, set = 0, binding = 7) readonly buffer Environment { uvec4 environment[]; };
+// Camera in words 0 to 15, sRGB table from word 16.
+layout(std430, set = 0, binding = 8) readonly buffer Constants { uint constants[]; };
+layout(std430, set = 0, binding = 9) readonly buffer Leaves { uint leaves[]; };
+layout(std430, set = 0, binding = 10) writeonly buffer Sums { uint sums[]; };
+
+const uint SRGB_TABLE = 16u;
+
+layout(push_constant) uniform Parameters {
+    uint tile_x;
+    uint tile_y;
+    uint blocks_across;
+    uint groups;
+    uint frame_width;
+    uint frame_height;
+    uint frame;
+    uint seed;
+    uint depth;
+    uint triangle_count;
+    uint light_count;
+    uint environment_width;
+    uint environment_height;
+    // 0: the environment is black and is not sampled.
+    uint environment_lit;
+    // How far boxes stand off their triangles, as bits of a float.
+    uint padding;
+} parameters;
+
+vec3 floats(uvec4 words) { return uintBitsToFloat(words.xyz); }
+
+#endif

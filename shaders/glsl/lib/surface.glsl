@@ -1,0 +1,166 @@
+// What shading needs to know about a hit: place, normals, material with its textures applied.
+#ifndef SURFACE_GLSL
+#define SURFACE_GLSL
+
+struct Surface {
+    // On the triangle, pushed off it along the geometric normal by the rounding of its coordinates.
+    vec3 place;
+    // Both on the side the ray comes from.
+    vec3 geometric;
+    vec3 shading;
+    vec3 base;
+    vec3 emissive;
+    float alpha;
+    float metallic;
+    float roughness;
+    // Alpha mode and cutoff of the material.
+    uint alpha_mode;
+    float cutoff;
+    uint primitive;
+};
+
+// The unit vector along any finite v, whatever its length.
+vec3 unit_of_any(vec3 v) {
+    float longest = max(abs(v.x), max(abs(v.y), abs(v.z)));
+    int shift = 127 - int(floatBitsToUint(longest) >> 23);
+    vec3 even = vec3(
+        scale(tidy(v.x), shift), scale(tidy(v.y), shift), scale(tidy(v.z), shift));
+    return unit(tame3(even));
+}
+
+float max_component(vec3 v) { return max(v.x, max(v.y, v.z)); }
+
+// The words of a surface record that make vertex values, blended by barycentric weights.
+float word(uint primitive, uint at) {
+    uint slot = at >> 2;
+    uvec4 words = surfaces[primitive * 7u + slot];
+    uint lane = at & 3u;
+    uint bits = lane < 2u ? (lane == 0u ? words.x : words.y) : (lane == 2u ? words.z : words.w);
+    return tame(uintBitsToFloat(bits));
+}
+
+float blended(uint primitive, uint at, uint stride, vec3 weights) {
+    float value = word(primitive, at) * weights.x + word(primitive, at + stride) * weights.y
+        + word(primitive, at + 2u * stride) * weights.z;
+    return tame(value);
+}
+
+vec3 blended3(uint primitive, uint at, uint stride, vec3 weights) {
+    return vec3(
+        blended(primitive, at, stride, weights),
+        blended(primitive, at + 1u, stride, weights),
+        blended(primitive, at + 2u, stride, weights));
+}
+
+// Applies a normal texture's value in the tangent frame of glTF 2.0 section 3.7.2.1.
+vec3 mapped_normal(uint primitive, vec3 weights, vec3 normal, vec3 value, float strength) {
+    vec3 along = blended3(primitive, 15u, 4u, weights);
+    float handed = word(primitive, 18u) < 0.0 ? -1.0 : 1.0;
+    float off = dot3(normal, along);
+    vec3 flat_tangent = along - normal * vec3(off);
+    vec3 tangent = unit(tame3(flat_tangent));
+    vec3 bitangent = cross3(normal, tangent) * vec3(handed);
+    float x = (value.x * 2.0 - 1.0) * strength;
+    float y = (value.y * 2.0 - 1.0) * strength;
+    float z = value.z * 2.0 - 1.0;
+    vec3 bent = tame3(vec3(x, y, z));
+    vec3 normal_sum = tangent * vec3(bent.x) + bitangent * vec3(bent.y) + normal * vec3(bent.z);
+    vec3 result = unit(tame3(normal_sum));
+    return dot3(result, result) > 0.5 ? result : normal;
+}
+
+// The shading normal on the viewer's side: bent towards the viewer where it would face away.
+vec3 facing(vec3 shading, vec3 geometric, vec3 viewer) {
+    vec3 normal = dot3(shading, geometric) > 0.0 ? shading : geometric;
+    float cosine = dot3(normal, viewer);
+    if (cosine < 0.01) {
+        float lift = 0.01 - cosine;
+        vec3 lifted = normal + viewer * vec3(lift);
+        normal = unit(tame3(lifted));
+        // Opposite vectors leave nothing to bend.
+        if (dot3(normal, normal) < 0.5) normal = geometric;
+    }
+    return normal;
+}
+
+// The surface that `ray` met at `hit`.
+Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
+    Surface surface;
+    vec3 corner = floats(triangles[hit.triangle * 3u]);
+    vec3 edge1 = floats(triangles[hit.triangle * 3u + 1u]);
+    vec3 edge2 = floats(triangles[hit.triangle * 3u + 2u]);
+    uint primitive = hit.primitive;
+    surface.primitive = primitive;
+    Crossing c;
+    crosses(corner, edge1, edge2, origin, direction, c);
+    float u = tame(div(c.u, c.det));
+    float v = tame(div(c.v, c.det));
+    float rest = (1.0 - u) - v;
+    vec3 weights = vec3(tame(max(rest, 0.0)), u, v);
+
+    vec3 geometric = unit_of_any(cross3(edge1, edge2));
+    geometric = c.back ? -geometric : geometric;
+    vec3 normal = unit(blended3(primitive, 0u, 3u, weights));
+    if (dot3(normal, normal) < 0.5) normal = c.back ? -geometric : geometric;
+    vec2 uv = vec2(blended(primitive, 9u, 2u, weights), blended(primitive, 10u, 2u, weights));
+
+    uint at = surfaces[primitive * 7u + 6u].w * 5u;
+    uvec4 base = materials[at];
+    uvec4 glow = materials[at + 1u];
+    uvec4 rough = materials[at + 2u];
+    uvec4 images = materials[at + 3u];
+    uvec4 last = materials[at + 4u];
+    surface.base = tame3(floats(base));
+    surface.alpha = tame(uintBitsToFloat(base.w));
+    surface.emissive = tame3(floats(glow));
+    surface.metallic = tame(uintBitsToFloat(glow.w));
+    surface.roughness = tame(uintBitsToFloat(rough.x));
+    surface.alpha_mode = rough.w;
+    surface.cutoff = tame(uintBitsToFloat(rough.z));
+    // Base colour, metallic-roughness, normal, emissive: those that are there, in this order.
+    uint kinds = (images.y != NONE ? 1u : 0u) | (images.z != NONE ? 2u : 0u)
+        | (images.w != NONE ? 4u : 0u) | (last.x != NONE ? 8u : 0u);
+    while (kinds != 0u) {
+        uint kind = uint(findLSB(kinds));
+        kinds &= kinds - 1u;
+        uint index = kind < 2u ? (kind == 0u ? images.y : images.z)
+            : (kind == 2u ? images.w : last.x);
+        vec4 value = sampled(index, uv);
+        if (kind == 0u) {
+            vec3 colored = surface.base * value.xyz;
+            surface.base = colored;
+            float covered = surface.alpha * value.w;
+            surface.alpha = covered;
+        } else if (kind == 1u) {
+            vec2 scaled = vec2(surface.metallic, surface.roughness) * value.zy;
+            surface.metallic = scaled.x;
+            surface.roughness = scaled.y;
+        } else if (kind == 2u) {
+            float strength = tame(uintBitsToFloat(rough.y));
+            normal = mapped_normal(primitive, weights, normal, value.xyz, strength);
+        } else {
+            vec3 glowing = surface.emissive * value.xyz;
+            surface.emissive = glowing;
+        }
+    }
+    surface.base = min(max(tame3(surface.base), vec3(0.0)), vec3(1.0));
+    surface.alpha = tame(surface.alpha);
+    surface.metallic = min(max(tame(surface.metallic), 0.0), 1.0);
+    surface.roughness = min(max(tame(surface.roughness), 0.0), 1.0);
+    surface.emissive = max(tame3(surface.emissive), vec3(0.0));
+    if (c.back && images.x == 0u) surface.emissive = vec3(0.0);
+
+    normal = c.back ? -normal : normal;
+    surface.geometric = geometric;
+    surface.shading = facing(normal, geometric, -direction);
+    vec3 across = edge1 * vec3(u);
+    vec3 along = edge2 * vec3(v);
+    vec3 place = corner + (across + along);
+    vec3 widest = max(abs(corner), max(abs(edge1), abs(edge2)));
+    float off = max_component(widest) * 1.9073486328125e-6;
+    vec3 pushed = place + tame3(geometric) * vec3(tame(off));
+    surface.place = placed(tame3(pushed));
+    return surface;
+}
+
+#endif

@@ -1,0 +1,272 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+// The path tracer. A workgroup is a leaf: one block of 8×8 pixels for one group of 4 samples. Each
+// turn of the main loop traces one ray of each pixel, a path's next segment or a shadow ray, so that
+// pixels whose paths end early go on with their next sample.
+#include "lib/exact.glsl"
+#include "lib/layout.glsl"
+#include "lib/rng.glsl"
+#include "lib/bvh.glsl"
+#include "lib/texture.glsl"
+#include "lib/surface.glsl"
+#include "lib/bsdf.glsl"
+#include "lib/environment.glsl"
+#include "lib/lights.glsl"
+
+layout(local_size_x = 8, local_size_y = 8) in;
+
+const uint GROUP = 4u;
+// Words of one leaf's output: 64 pixels of 3 sums, then the rays traced.
+const uint LEAF_WORDS = 193u;
+// Surfaces that one ray passes by chance or cutout before the next counts as solid.
+const uint PASSED_MAX = 256u;
+const uint ROULETTE_FROM = 3u;
+const uint COVERAGE = 0x13198a2eu;
+
+shared uint rays_traced;
+
+struct Path {
+    uvec2 key;
+    Ray ray;
+    vec3 throughput;
+    vec3 radiance;
+    // Segments before the one being traced.
+    uint bounce;
+    // Density by which the segment's direction was drawn; 0 for the camera's.
+    float pdf;
+    uint passed;
+    // A shadow ray is being traced: what it brings, and how the path goes on after it.
+    bool shadow;
+    vec3 pending;
+    vec3 next_direction;
+    float next_pdf;
+    vec3 next_throughput;
+    bool goes_on;
+    bool ended;
+};
+
+vec3 constant3(uint at) {
+    return tame3(uintBitsToFloat(uvec3(constants[at], constants[at + 1u], constants[at + 2u])));
+}
+
+Ray ray_from(vec3 origin, vec3 direction, float reach, uint primitive) {
+    return Ray(origin, aimed(direction), min(reach, FAR), 0.0, NONE, primitive);
+}
+
+Path begun(uvec2 pixel, uint sample_index) {
+    Path path;
+    path.key = sample_key(parameters.seed, parameters.frame, pixel, sample_index);
+    float x = float(pixel.x) + fraction(draw(path.key, PIXEL_X));
+    float y = float(pixel.y) + fraction(draw(path.key, PIXEL_Y));
+    x = x * rcp(float(parameters.frame_width));
+    y = y * rcp(float(parameters.frame_height));
+    x = tame(2.0 * x - 1.0);
+    y = tame(1.0 - 2.0 * y);
+    vec3 direction = constant3(4u) + (constant3(8u) * vec3(x) + constant3(12u) * vec3(y));
+    vec3 origin = placed(constant3(0u));
+    path.ray = ray_from(origin, unit(tame3(direction)), FAR, NONE);
+    path.throughput = vec3(1.0);
+    path.radiance = vec3(0.0);
+    path.bounce = 0u;
+    path.pdf = 0.0;
+    path.passed = 0u;
+    path.shadow = false;
+    path.pending = vec3(0.0);
+    path.next_direction = vec3(0.0);
+    path.next_pdf = 0.0;
+    path.next_throughput = vec3(0.0);
+    path.goes_on = false;
+    path.ended = false;
+    return path;
+}
+
+// Odds that next-event estimation asks the environment rather than a punctual light.
+float environment_odds() {
+    if (parameters.environment_lit == 0u) return 0.0;
+    return parameters.light_count == 0u ? 1.0 : 0.5;
+}
+
+// The ray left the scene: the environment's radiance, weighted against next-event estimation.
+void escape(inout Path path) {
+    Glow glow = glow_towards(path.ray.direction);
+    float weight = 1.0;
+    if (path.pdf > 0.0) {
+        float rival = tame(glow.pdf * environment_odds());
+        float both = path.pdf + rival;
+        weight = tame(div(path.pdf, both));
+    }
+    vec3 share = path.throughput * vec3(weight);
+    vec3 seen = tame3(share) * glow.radiance;
+    vec3 total = path.radiance + tame3(seen);
+    path.radiance = total;
+    path.ended = true;
+}
+
+// After the shadow ray: the path's next segment, or its end.
+void go_on(inout Path path) {
+    path.shadow = false;
+    if (path.goes_on) {
+        path.ray = ray_from(path.ray.origin, path.next_direction, FAR, path.ray.leaves);
+        path.pdf = path.next_pdf;
+        path.throughput = path.next_throughput;
+        path.bounce++;
+        path.passed = 0u;
+    } else {
+        path.ended = true;
+    }
+}
+
+// What next-event estimation may bring, and the ray that must be free for it.
+bool aim_at_light(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint row) {
+    float odds = environment_odds();
+    vec3 direction;
+    vec3 radiance;
+    float distance = FAR;
+    float rival = 0.0;
+    float inverse;
+    if (fraction(draw(path.key, row + LIGHT_KIND)) < odds) {
+        Glow glow = drawn_glow(
+            draw(path.key, row + LIGHT_INDEX),
+            draw(path.key, row + LIGHT_ALIAS),
+            fraction(draw(path.key, row + LIGHT_U)),
+            fraction(draw(path.key, row + LIGHT_V)));
+        if (glow.pdf <= 0.0) return false;
+        direction = glow.direction;
+        radiance = glow.radiance;
+        rival = 1.0;
+        float density = tame(glow.pdf * odds);
+        inverse = density;
+    } else {
+        if (parameters.light_count == 0u) return false;
+        uint index = below(draw(path.key, row + LIGHT_INDEX), parameters.light_count);
+        Beam beam = beam_of(index, surface.place);
+        direction = beam.direction;
+        radiance = beam.color;
+        distance = beam.distance;
+        float density = (1.0 - odds) * rcp(float(parameters.light_count));
+        inverse = tame(density);
+    }
+    if (dot3(surface.geometric, direction) <= 0.0) return false;
+    Scattering scattering = evaluated(bsdf, to_local(frame, direction));
+    // Balance heuristic: the density drawn by, plus that of the BSDF where it could draw the same.
+    float both = inverse + rival * scattering.pdf;
+    vec3 lit = tame3(scattering.value) * tame3(radiance);
+    vec3 through = tame3(lit) * path.throughput;
+    vec3 pending = tame3(through) * vec3(tame(rcp(both)));
+    path.pending = tame3(pending);
+    if (max_component(path.pending) <= 0.0) return false;
+    path.ray = ray_from(surface.place, direction, distance, surface.primitive);
+    path.shadow = true;
+    path.passed = 0u;
+    return true;
+}
+
+// Draws the next segment; false if the path ends here.
+bool draw_next(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint row) {
+    vec3 local = scattered(
+        bsdf,
+        fraction(draw(path.key, row + LOBE)),
+        fraction(draw(path.key, row + LOBE_U)),
+        fraction(draw(path.key, row + LOBE_V)));
+    Scattering scattering = evaluated(bsdf, local);
+    if (scattering.pdf <= 0.0) return false;
+    vec3 direction = to_world(frame, local);
+    if (dot3(surface.geometric, direction) <= 0.0) return false;
+    vec3 ratio = scattering.value * vec3(tame(rcp(scattering.pdf)));
+    vec3 next = path.throughput * tame3(ratio);
+    next = tame3(next);
+    float most = max_component(next);
+    if (most <= 0.0) return false;
+    if (path.bounce >= ROULETTE_FROM) {
+        float survival = min(max(most, 0.05), 0.95);
+        if (fraction(draw(path.key, row + ROULETTE)) >= survival) return false;
+        next = next * vec3(rcp(survival));
+    }
+    path.next_direction = direction;
+    path.next_pdf = scattering.pdf;
+    path.next_throughput = tame3(next);
+    return true;
+}
+
+// Whether the ray passes this surface: a cutout, or stochastic coverage for blending.
+bool passes(Path path, Surface surface) {
+    if (surface.alpha_mode == ALPHA_OPAQUE || path.passed >= PASSED_MAX) return false;
+    if (surface.alpha_mode == ALPHA_MASK) return surface.alpha < surface.cutoff;
+    uint ray = path.bounce * 2u + (path.shadow ? 1u : 0u);
+    uvec2 key = uvec2(path.key.x ^ COVERAGE, path.key.y + ray);
+    return fraction(draw(key, surface.primitive)) >= surface.alpha;
+}
+
+void shade(inout Path path, Hit hit) {
+    Surface surface = surface_at(hit, path.ray.origin, path.ray.direction);
+    if (passes(path, surface)) {
+        path.ray.start = hit.distance;
+        path.ray.start_primitive = hit.primitive;
+        path.passed++;
+        return;
+    }
+    if (path.shadow) {
+        go_on(path);
+        return;
+    }
+    vec3 glowing = path.throughput * surface.emissive;
+    vec3 total = path.radiance + tame3(glowing);
+    path.radiance = total;
+    if (path.bounce + 1u >= parameters.depth) {
+        path.ended = true;
+        return;
+    }
+    uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
+    Frame frame = frame_around(surface.shading);
+    Bsdf bsdf = bsdf_of(surface, to_local(frame, -path.ray.direction));
+    path.goes_on = draw_next(path, surface, frame, bsdf, row);
+    if (!aim_at_light(path, surface, frame, bsdf, row)) {
+        path.ray.origin = surface.place;
+        path.ray.leaves = surface.primitive;
+        go_on(path);
+    }
+}
+
+void main() {
+    if (gl_LocalInvocationIndex == 0u) rays_traced = 0u;
+    barrier();
+    uint leaf = leaves[gl_WorkGroupID.x];
+    uint block = leaf / parameters.groups;
+    uint group = leaf - block * parameters.groups;
+    uint block_y = block / parameters.blocks_across;
+    uint block_x = block - block_y * parameters.blocks_across;
+    uvec2 pixel = uvec2(parameters.tile_x + block_x * 8u, parameters.tile_y + block_y * 8u)
+        + gl_LocalInvocationID.xy;
+    bool running = pixel.x < parameters.frame_width && pixel.y < parameters.frame_height;
+    vec3 sum = vec3(0.0);
+    uint rays = 0u;
+    uint sample_index = 0u;
+    Path path = begun(pixel, group * GROUP);
+    while (running) {
+        if (path.ray.start_primitive == NONE) rays++;
+        Hit hit = trace(path.ray, path.shadow, path.bounce == 0u && !path.shadow);
+        if (hit.primitive != NONE) {
+            shade(path, hit);
+        } else if (path.shadow) {
+            vec3 total = path.radiance + path.pending;
+            path.radiance = total;
+            go_on(path);
+        } else {
+            escape(path);
+        }
+        if (path.ended) {
+            sum = sum + tame3(path.radiance);
+            sample_index++;
+            running = sample_index < GROUP;
+            path = begun(pixel, group * GROUP + sample_index);
+        }
+    }
+    atomicAdd(rays_traced, rays);
+    uint at = gl_WorkGroupID.x * LEAF_WORDS;
+    uint slot = at + gl_LocalInvocationIndex * 3u;
+    sums[slot] = floatBitsToUint(tidy(sum.x));
+    sums[slot + 1u] = floatBitsToUint(tidy(sum.y));
+    sums[slot + 2u] = floatBitsToUint(tidy(sum.z));
+    barrier();
+    if (gl_LocalInvocationIndex == 0u) sums[at + 192u] = rays_traced;
+}

@@ -1,0 +1,172 @@
+//! A scene on a device, ready to have leaves traced. Knows no files and no farm.
+
+use super::exact;
+use super::grid::{self, GridError};
+use super::scene::Scene;
+use crate::engine::TileSpec;
+use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
+use shaders::{LEAF_WORDS, PathParameters};
+use std::time::{Duration, Instant};
+
+/// Storage buffers of the path tracer.
+const BUFFERS: u32 = 11;
+/// Most leaves in one dispatch.
+const CHUNK_MAX: usize = 2048;
+/// Leaves in the first dispatch of a scene, before its speed is known.
+const CHUNK_FIRST: usize = 4;
+/// What a dispatch should take: short enough for drivers that reset a device that hangs, and for
+/// `stop` to be heard.
+const DISPATCH_TIME: Duration = Duration::from_millis(120);
+/// Bytes of a leaf's payload: 64 pixels of 3 f32.
+pub const PAYLOAD_BYTES: usize = 768;
+
+/// Why no leaves were traced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StageError {
+    #[error(transparent)]
+    Vulkan(#[from] VulkanError),
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Compiles the path tracer for a device.
+pub fn pipeline(device: &Device) -> Result<Pipeline, VulkanError> {
+    let words = shaders::spirv::words(shaders::spirv::PATH);
+    Pipeline::new(device, &words, BUFFERS, size_of::<PathParameters>() as u32, &[])
+}
+
+/// A scene's buffers on a device.
+pub struct Stage {
+    device: Device,
+    scene: Vec<Buffer>,
+    leaves: Buffer,
+    sums: Buffer,
+    sizes: PathParameters,
+    /// Leaves in the next dispatch.
+    chunk: usize,
+}
+
+impl Stage {
+    /// Copies a scene to the device.
+    pub fn new(device: &Device, scene: &Scene) -> Result<Self, StageError> {
+        let laid = grid::lay(&scene.nodes, &scene.triangles, &scene.materials)?;
+        let constants = constants(&scene.camera);
+        let environment = &scene.environment;
+        let filled = |what, bytes: &[u8]| Buffer::filled(device, what, bytes);
+        let buffers = vec![
+            filled("the hierarchy", bytemuck::cast_slice(&laid.nodes))?,
+            filled("the triangles", bytemuck::cast_slice(&laid.triangles))?,
+            filled("the surfaces", bytemuck::cast_slice(&scene.surfaces))?,
+            filled("the materials", bytemuck::cast_slice(&scene.materials))?,
+            filled("the list of textures", bytemuck::cast_slice(&scene.textures))?,
+            filled("the texels of all textures", bytemuck::cast_slice(&scene.texels))?,
+            filled("the lights", bytemuck::cast_slice(&scene.lights))?,
+            filled("the environment", bytemuck::cast_slice(&environment.texels))?,
+            filled("the constants", bytemuck::cast_slice(&constants))?,
+        ];
+        let lit = environment.texels.iter().any(|texel| exact::tame(texel.pdf) > 0.0);
+        let sizes = PathParameters {
+            triangle_count: laid.triangles.len() as u32,
+            light_count: scene.lights.len() as u32,
+            environment_width: environment.width,
+            environment_height: environment.height,
+            environment_lit: u32::from(lit),
+            padding: laid.padding,
+            ..PathParameters::default()
+        };
+        Ok(Self {
+            device: device.clone(),
+            scene: buffers,
+            leaves: Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?,
+            sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
+            sizes,
+            chunk: CHUNK_FIRST,
+        })
+    }
+
+    /// Traces leaves of a tile; `each` gets every leaf's payload and rays, in the order asked.
+    /// Every index must be below the tile's number of leaves.
+    pub fn trace(
+        &mut self,
+        pipeline: &Pipeline,
+        spec: &TileSpec,
+        leaves: &[u32],
+        stop: &dyn Fn() -> bool,
+        mut each: impl FnMut(u32, &[u8], u32),
+    ) -> Result<(), StageError> {
+        let parameters = PathParameters {
+            tile_x: spec.x,
+            tile_y: spec.y,
+            blocks_across: spec.width.div_ceil(shaders::BLOCK),
+            groups: spec.groups(),
+            frame_width: spec.frame_width,
+            frame_height: spec.frame_height,
+            frame: spec.frame,
+            seed: spec.seed,
+            depth: spec.depth,
+            ..self.sizes
+        };
+        let mut left = leaves;
+        while !left.is_empty() {
+            if stop() {
+                return Err(StageError::Stopped);
+            }
+            let (now, later) = left.split_at(self.chunk.min(left.len()));
+            left = later;
+            let words = self.dispatch(pipeline, &parameters, now)?;
+            for (leaf, words) in now.iter().zip(words.chunks_exact(LEAF_WORDS as usize)) {
+                let (payload, rays) = words.split_at(PAYLOAD_BYTES / 4);
+                let payload: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
+                each(*leaf, &payload, rays[0]);
+            }
+        }
+        Ok(())
+    }
+
+    fn dispatch(
+        &mut self,
+        pipeline: &Pipeline,
+        parameters: &PathParameters,
+        leaves: &[u32],
+    ) -> Result<Vec<u32>, StageError> {
+        self.leaves.write(bytemuck::cast_slice(leaves));
+        let began = Instant::now();
+        let reads: Vec<&Buffer> = self.scene.iter().chain([&self.leaves]).collect();
+        Pass {
+            name: "trace leaves",
+            pipeline,
+            reads: &reads,
+            writes: &[&self.sums],
+            parameters: bytemuck::bytes_of(parameters),
+            workgroups: leaves.len() as u32,
+        }
+        .run(&self.device)?;
+        self.pace(leaves.len(), began.elapsed());
+        let mut words = vec![0_u32; leaves.len() * LEAF_WORDS as usize];
+        self.sums.read(bytemuck::cast_slice_mut(&mut words));
+        Ok(words)
+    }
+
+    /// Steers the size of dispatches towards [`DISPATCH_TIME`].
+    fn pace(&mut self, leaves: usize, took: Duration) {
+        let wished = leaves as f64 * DISPATCH_TIME.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        self.chunk = (wished as usize).clamp(1, self.chunk * 2).clamp(1, CHUNK_MAX);
+    }
+}
+
+/// Camera, then the table that decodes sRGB bytes (IEC 61966-2-1), as `layout.glsl` has them.
+fn constants(camera: &shaders::Camera) -> Vec<u32> {
+    let decode = |byte: u32| {
+        let encoded = byte as f32 / 255.0;
+        if encoded <= 0.04045 {
+            encoded / 12.92
+        } else {
+            exact::power((encoded + 0.055) / 1.055, 2.4)
+        }
+    };
+    let mut words: Vec<u32> = bytemuck::cast_slice(bytemuck::bytes_of(camera)).to_vec();
+    words.extend((0..=255).map(|byte| decode(byte).to_bits()));
+    words
+}
