@@ -5,6 +5,7 @@ mod exact;
 mod procedural;
 mod scene_bundle;
 mod scene_bvh;
+mod scene_demo;
 mod scene_draft;
 mod scene_environment;
 mod scene_geometry;
