@@ -15,8 +15,8 @@ impl Farm {
         let Some(job) = self.jobs.get(id.0 as usize) else {
             return vec![format!("there is no job {id}")];
         };
-        if tile >= job.spec.tiles() {
-            return vec![format!("job {id} has {} tiles, 0 the first", job.spec.tiles())];
+        if tile >= job.tiles {
+            return vec![format!("job {id} has {} tiles, 0 the first", job.tiles)];
         }
         let mut lines = self.explain_state(id, job);
         let found = self.leases.iter().find(|(_, lease)| {
@@ -66,7 +66,7 @@ impl Farm {
                 "it waits for money: of {hold} credits on hold, {} are spoken for and a tile may \
                  cost {}",
                 job.reserved(),
-                job.spec.tile_cost_max(job.price)
+                job.tile_cost_max
             ));
         }
         let offering = self.roster.working.iter().map(|worker| &self.roster[*worker]).filter(|w| {

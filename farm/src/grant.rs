@@ -196,8 +196,7 @@ impl Farm {
         let worker = &self.roster[id];
         self.queue.pick(&worker.lanes, |job| {
             let found = &self.jobs[job.0 as usize];
-            let fits =
-                found.next < found.spec.tiles() || self.again_for(job, worker.owner).is_some();
+            let fits = found.next < found.tiles || self.again_for(job, worker.owner).is_some();
             fits.then(|| worker.warm.contains(&found.spec.scene))
         })
     }

@@ -98,6 +98,9 @@ pub struct Job {
     pub priority: u8,
     pub private: bool,
     pub audit_own: bool,
+    /// Tiles in all, and the most that one can cost: both follow from the spec and the price.
+    pub tiles: u64,
+    pub tile_cost_max: Amount,
     pub state: JobState,
     pub failure: String,
     pub created: Time,
@@ -181,6 +184,8 @@ layout_struct!(Job {
     priority,
     private,
     audit_own,
+    tiles,
+    tile_cost_max,
     state,
     failure,
     created,
@@ -206,6 +211,8 @@ impl Job {
     pub fn new(submit: Submit, created: Time, lane: u32) -> Self {
         Self {
             account: submit.account,
+            tiles: submit.spec.tiles(),
+            tile_cost_max: submit.spec.tile_cost_max(submit.price),
             spec: submit.spec,
             cap: submit.cap,
             price: submit.price,
@@ -238,16 +245,16 @@ impl Job {
     }
     /// Has tiles to lease.
     pub fn has_work(&self) -> bool {
-        self.next < self.spec.tiles() || !self.again.is_empty()
+        self.next < self.tiles || !self.again.is_empty()
     }
     /// What of its hold is spoken for: the most its computing tiles can cost, and its claims.
     pub fn reserved(&self) -> Amount {
-        let most = self.spec.tile_cost_max(self.price).0;
+        let most = self.tile_cost_max.0;
         Amount(self.claims_cost.0.saturating_add(self.computing.saturating_mul(most)))
     }
     /// Whether the hold covers one more tile.
     pub fn affords_tile(&self, hold: Amount) -> bool {
-        let most = self.spec.tile_cost_max(self.price).0;
+        let most = self.tile_cost_max.0;
         self.reserved().0.saturating_add(most) <= hold.0
     }
 }

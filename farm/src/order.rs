@@ -140,7 +140,7 @@ impl Farm {
     pub(crate) fn end_if_done(&mut self, id: JobId, effects: &mut Vec<Effect>) {
         let job = &self.jobs[id.0 as usize];
         let stored = job.images.len() as u64 == u64::from(job.spec.frames());
-        if job.is_open() && job.accepted == job.spec.tiles() && stored {
+        if job.is_open() && job.accepted == job.tiles && stored {
             self.end_job(id, JobState::Done, String::new(), effects);
         }
     }
@@ -215,9 +215,7 @@ impl Farm {
             let spent = format!(
                 "{} of {} credits are spent and a tile may cost up to {}; submit again with a \
                  higher max_spend",
-                job.spent,
-                job.cap,
-                job.spec.tile_cost_max(job.price)
+                job.spent, job.cap, job.tile_cost_max
             );
             self.end_job(id, JobState::OutOfBudget, spent, effects);
         }

@@ -1,18 +1,30 @@
 //! Draws that nobody can steer and anybody can replay: BLAKE3 keyed by an epoch's secret.
 
+/// Draws made of one block of the stream.
+const DRAWS_PER_BLOCK: usize = 8;
+
 /// A stream of draws from a secret about one thing.
-pub struct Draws(blake3::OutputReader);
+pub struct Draws {
+    stream: blake3::OutputReader,
+    block: [u8; 8 * DRAWS_PER_BLOCK],
+    used: usize,
+}
 
 impl Draws {
     /// Draws about `subject`; the same secret and subject give the same draws.
     pub fn new(secret: &[u8; 32], subject: &[u8]) -> Self {
-        Self(blake3::Hasher::new_keyed(secret).update(subject).finalize_xof())
+        let stream = blake3::Hasher::new_keyed(secret).update(subject).finalize_xof();
+        Self { stream, block: [0; 8 * DRAWS_PER_BLOCK], used: DRAWS_PER_BLOCK }
     }
 
     fn next(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
+        if self.used == DRAWS_PER_BLOCK {
+            self.stream.fill(&mut self.block);
+            self.used = 0;
+        }
+        let (draws, _) = self.block.as_chunks::<8>();
+        self.used += 1;
+        u64::from_le_bytes(draws[self.used - 1])
     }
 
     /// A number below `bound`, which is not 0 (bias below 2^-32 for any 32-bit bound).
@@ -30,10 +42,13 @@ impl Draws {
         if count >= bound {
             return (0..bound).collect();
         }
-        let mut drawn = std::collections::BTreeSet::new();
+        let mut drawn = Vec::with_capacity(count as usize);
         while (drawn.len() as u32) < count {
-            drawn.insert(self.below(bound));
+            let number = self.below(bound);
+            if let Err(place) = drawn.binary_search(&number) {
+                drawn.insert(place, number);
+            }
         }
-        drawn.into_iter().collect()
+        drawn
     }
 }

@@ -61,14 +61,12 @@ impl Farm {
         let mut draws = Draws::new(&self.secret.secret, &subject);
         let may = |worker: &WorkerId| self.may_audit(*worker, lease.worker, lease.job, claim);
         let warm = |worker: &WorkerId| self.roster[*worker].warm.contains(scene);
-        let lot: Vec<WorkerId> =
-            (0..2 * limit::AUDITOR_DRAWS).map(|_| working[draws.below(count) as usize]).collect();
-        let (first, second) = lot.split_at(limit::AUDITOR_DRAWS);
-        let drawn = first.iter().find(|worker| warm(worker) && may(worker));
-        let drawn = drawn.or_else(|| second.iter().find(|worker| may(worker)));
-        let start = draws.below(count) as usize;
-        let in_order = || working[start..].iter().chain(&working[..start]).find(|w| may(w));
-        drawn.or_else(in_order).copied()
+        let mut lot = |fits: &dyn Fn(&WorkerId) -> bool| {
+            let mut draws = (0..limit::AUDITOR_DRAWS).map(|_| draws.below(count) as usize);
+            draws.find_map(|at| Some(working[at]).filter(|worker| fits(worker)))
+        };
+        let drawn = lot(&|worker| warm(worker) && may(worker)).or_else(|| lot(&may));
+        drawn.or_else(|| working.iter().copied().find(may))
     }
 
     fn may_audit(&self, id: WorkerId, claimant: WorkerId, job: JobId, claim: &Claim) -> bool {

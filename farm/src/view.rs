@@ -144,7 +144,7 @@ impl Farm {
             spec: job.spec.clone(),
             state: job.state,
             failure: job.failure.clone(),
-            tiles_total: job.spec.tiles(),
+            tiles_total: job.tiles,
             tiles_accepted: job.accepted,
             tiles_leased: job.computing,
             tiles_claimed: job.claims,

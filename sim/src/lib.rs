@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+pub mod bench;
 mod world;
 
 pub use actor::Conduct;

@@ -1,4 +1,4 @@
-//! Runs worlds: `sim --seeds N --from S`.
+//! Runs worlds: `sim --seeds N --from S`; or prints the core's figures: `sim --bench core`.
 
 use anyhow::{Context, bail};
 
@@ -7,11 +7,14 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a number"))?;
+        if (word.as_str(), value.as_str()) == ("--bench", "core") {
+            return sim::bench::core();
+        }
         let value: u64 = value.parse().with_context(|| format!("{value} is not a number"))?;
         match word.as_str() {
             "--seeds" => seeds = value,
             "--from" => from = value,
-            _ => bail!("usage: sim [--seeds N] [--from S]"),
+            _ => bail!("usage: sim [--seeds N] [--from S] | sim --bench core"),
         }
     }
     let (mut tiles, mut refuted) = (0, 0);
