@@ -1,7 +1,7 @@
 // The metallic-roughness material of glTF 2.0 appendix B: GGX with height-correlated Smith
 // shadowing and Schlick's Fresnel over a Lambertian base. The base keeps what the specular layer
-// does not reflect from this direction (its directional albedo, after Lazarov's fit), instead of
-// appendix B's (1 - F), so that no direction reflects more than arrives.
+// does not reflect from this direction (its directional albedo, from a table), instead of appendix
+// B's (1 - F), so that no direction reflects more than arrives.
 //
 // Directions are local: z along the shading normal, all on its side.
 #ifndef BSDF_GLSL
@@ -57,24 +57,35 @@ float luminance(vec3 color) {
     return y;
 }
 
-// Directional albedo of the specular layer as (scale, offset) of f0.
-vec2 specular_albedo(float cosine, float roughness) {
-    float x = 1.0 - roughness;
-    float y = 0.0425 - 0.0275 * roughness;
-    float z = 1.04 - 0.572 * roughness;
-    float w = 0.022 * roughness - 0.04;
-    float fall = power_of_two(-9.28 * cosine);
-    float a = min(x * x, fall) * x + y;
-    float first = z - 1.04 * a;
-    float second = w + 1.04 * a;
-    return vec2(first, second);
+float albedo_line(uint row, uint column, float s) {
+    uint at = ALBEDO_TABLE + row * 32u + column;
+    float first = uintBitsToFloat(constants[at]);
+    float second = uintBitsToFloat(constants[at + 1u]);
+    return first + (second - first) * s;
 }
 
-// The share of light that a dielectric's specular layer leaves to its base.
+// The share of light that a dielectric's specular layer leaves to its base (albedo.rs).
 float base_share(float cosine, float roughness) {
-    vec2 albedo = specular_albedo(cosine, roughness);
-    float share = 1.0 - (0.04 * albedo.x + albedo.y);
+    float x = min(max(cosine, 0.0), 1.0) * 31.0;
+    float y = roughness * 15.0;
+    uint column = min(uint(x), 30u);
+    uint row = min(uint(y), 14u);
+    float s = tame(x - float(column));
+    float t = tame(y - float(row));
+    float low = albedo_line(row, column, s);
+    float high = albedo_line(row + 1u, column, s);
+    float share = 1.0 - (low + (high - low) * t);
     return min(max(share, 0.0), 1.0);
+}
+
+vec3 fresnel(vec3 f0, float cosine) {
+    float m = min(max(1.0 - cosine, 0.0), 1.0);
+    m = tame(m);
+    float m2 = tame(m * m);
+    float m5 = tame(m2 * m2);
+    m5 = tame(m5 * m);
+    vec3 f = f0 + (vec3(1.0) - f0) * vec3(m5);
+    return f;
 }
 
 Bsdf bsdf_of(Surface surface, vec3 out_local) {
@@ -90,23 +101,11 @@ Bsdf bsdf_of(Surface surface, vec3 out_local) {
     bsdf.diffuse = tame3(diffuse);
     vec3 f0 = vec3(0.04 * matte) + surface.base * vec3(surface.metallic);
     bsdf.f0 = tame3(f0);
-    vec2 albedo = specular_albedo(out_local.z, surface.roughness);
-    float gloss = luminance(bsdf.f0) * albedo.x + albedo.y;
-    float shiny = max(tame(gloss), 0.001);
+    float shiny = max(tame(luminance(fresnel(bsdf.f0, out_local.z))), 0.001);
     float matt = tame(luminance(bsdf.diffuse));
     float both = shiny + matt;
     bsdf.specular = matt > 0.0 ? min(max(tame(div(shiny, both)), 0.1), 0.9) : 1.0;
     return bsdf;
-}
-
-vec3 fresnel(vec3 f0, float cosine) {
-    float m = min(max(1.0 - cosine, 0.0), 1.0);
-    m = tame(m);
-    float m2 = tame(m * m);
-    float m5 = tame(m2 * m2);
-    m5 = tame(m5 * m);
-    vec3 f = f0 + (vec3(1.0) - f0) * vec3(m5);
-    return f;
 }
 
 // Smith's root for one direction: sqrt(alpha² + (1 - alpha²) z²).

@@ -20,12 +20,14 @@ layout(std430, set = 0, binding = 4) readonly buffer Textures { uvec4 textures[]
 layout(std430, set = 0, binding = 5) readonly buffer Texels { uint texels[]; };
 layout(std430, set = 0, binding = 6) readonly buffer Lights { uvec4 lights[]; };
 layout(std430, set = 0, binding = 7) readonly buffer Environment { uvec4 environment[]; };
-// Camera in words 0 to 15, sRGB table from word 16.
+// Camera in words 0 to 15, then the sRGB table and that of the specular layer's albedo.
 layout(std430, set = 0, binding = 8) readonly buffer Constants { uint constants[]; };
 layout(std430, set = 0, binding = 9) readonly buffer Leaves { uint leaves[]; };
 layout(std430, set = 0, binding = 10) writeonly buffer Sums { uint sums[]; };
 
 const uint SRGB_TABLE = 16u;
+// 16 rows by roughness of 32 columns by cosine.
+const uint ALBEDO_TABLE = 272u;
 
 layout(push_constant) uniform Parameters {
     uint tile_x;

@@ -1,5 +1,6 @@
 //! The render engine: an exact path tracer whose bits do not depend on the device.
 
+pub mod albedo;
 pub mod cheat;
 pub mod exact;
 pub mod grid;

@@ -1,8 +1,8 @@
 //! A scene on a device, ready to have leaves traced. Knows no files and no farm.
 
-use super::exact;
 use super::grid::{self, GridError};
 use super::scene::Scene;
+use super::{albedo, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
 use shaders::{LEAF_WORDS, PathParameters};
@@ -156,7 +156,8 @@ impl Stage {
     }
 }
 
-/// Camera, then the table that decodes sRGB bytes (IEC 61966-2-1), as `layout.glsl` has them.
+/// Camera, the table that decodes sRGB bytes (IEC 61966-2-1), and the table of the specular layer's
+/// albedo, as `layout.glsl` has them.
 fn constants(camera: &shaders::Camera) -> Vec<u32> {
     let decode = |byte: u32| {
         let encoded = byte as f32 / 255.0;
@@ -168,5 +169,6 @@ fn constants(camera: &shaders::Camera) -> Vec<u32> {
     };
     let mut words: Vec<u32> = bytemuck::cast_slice(bytemuck::bytes_of(camera)).to_vec();
     words.extend((0..=255).map(|byte| decode(byte).to_bits()));
+    words.extend(albedo::table().map(f32::to_bits));
     words
 }

@@ -124,7 +124,9 @@ impl Shared {
         // SAFETY: the cache belongs to this device.
         let Ok(bytes) = (unsafe { self.raw.get_pipeline_cache_data(self.cache) }) else { return };
         let fresh = file.with_extension(format!("{}.part", std::process::id()));
-        let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, file));
+        let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let written = folder.and_then(|()| std::fs::write(&fresh, bytes));
+        let written = written.and_then(|()| std::fs::rename(&fresh, file));
         if let Err(error) = written {
             tracing::debug!("{}: pipeline cache not kept: {error}", file.display());
         }

@@ -2,6 +2,7 @@
 
 mod devices;
 mod exact;
+mod furnace;
 mod procedural;
 mod scene_bundle;
 mod scene_bvh;
