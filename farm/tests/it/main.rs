@@ -1,0 +1,5 @@
+//! The farm from outside: stories in a table language, and properties of any story.
+
+mod money;
+mod stories;
+mod table;
