@@ -1,5 +1,7 @@
 //! The farm from outside: stories in a table language, and properties of any story.
 
+#![allow(clippy::unwrap_used)]
+
 mod money;
 mod stories;
 mod table;
