@@ -5,7 +5,7 @@ use worker::render::exact::*;
 use worker::vulkan::{Buffer, Device, Pass, Pipeline};
 
 const WORDS: usize = 22;
-const BATCH: usize = 1 << 18;
+const BATCH: usize = 1 << 17;
 const BATCHES: u32 = 8;
 
 /// Every kind of awkward number: each exponent with awkward mantissas, both signs.

@@ -1,6 +1,7 @@
 //! Integration tests of the worker.
 
 mod devices;
+mod engines;
 mod exact;
 mod furnace;
 mod procedural;

@@ -32,7 +32,7 @@ fn every_device_gives_the_same_tile_and_audits_alike() {
     on_every_device("tiles::every_device_gives_the_same_tile_and_audits_alike", |devices| {
         let scene = everything().finish();
         // Not a multiple of the block: edge blocks reach out of the frame.
-        let spec = whole(76, 52, 8, 6);
+        let spec = whole(44, 36, 8, 6);
         let mut first: Option<Output> = None;
         for device in devices {
             let mut studio = Studio::new(&device, &scene);
@@ -50,7 +50,7 @@ fn every_device_gives_the_same_tile_and_audits_alike() {
                 assert_eq!(output.bytes, first.bytes, "bytes differ on {}", device.info().name);
             }
             let lit = output.bytes.chunks_exact(12).filter(|pixel| pixel.iter().any(|b| *b != 0));
-            assert!(lit.count() > 3000, "the picture is mostly black");
+            assert!(lit.count() > 1000, "the picture is mostly black");
             first.get_or_insert(output);
         }
     });
@@ -79,7 +79,7 @@ fn cut(studio: &mut Studio, frame: &TileSpec, side: u32) -> (Vec<u8>, u64) {
 fn the_cut_never_changes_a_pixel() {
     let Some(device) = crate::devices::first() else { return };
     let mut studio = Studio::new(&device, &everything().finish());
-    let frame = whole(140, 68, 4, 4);
+    let frame = whole(132, 36, 4, 4);
     let small = cut(&mut studio, &frame, 32);
     assert_eq!(small, cut(&mut studio, &frame, 64));
     assert_eq!(small, cut(&mut studio, &frame, 128));
@@ -103,7 +103,7 @@ fn halves(nodes: &mut Vec<Node>, first: u32, count: u32) -> (u32, u32) {
 #[test]
 fn the_hierarchy_never_changes_a_pixel() {
     let Some(device) = crate::devices::first() else { return };
-    let spec = whole(64, 48, 4, 5);
+    let spec = whole(40, 32, 4, 5);
     let built = Studio::new(&device, &everything().finish()).draw(&spec);
     let sketch = everything();
     let mut nodes = Vec::new();
