@@ -1,6 +1,6 @@
 // The nearest hit of a ray, the same whatever the BVH.
 //
-// Why no denormals: vertex coordinates and ray origins are multiples of 2^-42 below 2^30, directions
+// Why no denormals: vertex coordinates and ray origins are multiples of 2^-42 up to 2^24, directions
 // multiples of 2^-30 not above 1; so every product and difference below is 0 or a multiple of 2^-126.
 //
 // Why any BVH gives the same hit: a triangle counts only if the ray also passes the slab test of the
@@ -42,7 +42,7 @@ vec3 aimed(vec3 direction) {
 }
 
 float gridded(float x) {
-    if (abs(x) >= 1.9073486328125e-6) return min(max(x, -1073741824.0), 1073741824.0);
+    if (abs(x) >= 1.9073486328125e-6) return min(max(x, -16777216.0), 16777216.0);
     float raised = x + 2.86102294921875e-6;
     float rounded = raised - 2.86102294921875e-6;
     return rounded;
@@ -91,6 +91,16 @@ bool crosses(vec3 corner, vec3 edge1, vec3 edge2, vec3 origin, vec3 direction, o
     c = Crossing(back ? -u : u, back ? -v : v, back ? -t : t, abs(det), back);
     float sum = c.u + c.v;
     return c.det > 0.0 && c.u >= 0.0 && c.v >= 0.0 && sum <= c.det && c.distance > 0.0;
+}
+
+// The hit's distance; FAR at most, so that nothing overflows. `det` is 0 or above 2^-115.
+float crossing_distance(Crossing c) {
+    float det = max(c.det, 2.4074124304840448e-35);
+    float y = uintBitsToFloat(0x7ef311c7u - floatBitsToUint(det));
+    y = y * (2.0 - det * y);
+    y = y * (2.0 - det * y);
+    y = y + y * (1.0 - det * y);
+    return min(c.distance, det * FAR) * y;
 }
 
 bool meets_own_box(vec3 corner, vec3 edge1, vec3 edge2, vec3 origin, vec3 slope, float t) {
@@ -154,7 +164,7 @@ Hit trace(Ray ray, bool any, bool cull) {
             met = met && first.w != ray.leaves
                 && !(cull && c.back && (third.w & SINGLE_SIDED) != 0u);
             if (met) {
-                float t = div(c.distance, c.det);
+                float t = crossing_distance(c);
                 bool later = t > ray.start || (t == ray.start && first.w > ray.start_primitive);
                 bool nearer =
                     t < hit.distance || (t == hit.distance && first.w < hit.primitive);

@@ -12,18 +12,18 @@ const uint ALPHA_MASK = 1u;
 const uint SINGLE_SIDED = 1u;
 const uint NOT_OPAQUE = 2u;
 
-layout(std430, set = 0, binding = 0) readonly buffer Nodes { uvec4 nodes[]; };
-layout(std430, set = 0, binding = 1) readonly buffer Triangles { uvec4 triangles[]; };
-layout(std430, set = 0, binding = 2) readonly buffer Surfaces { uvec4 surfaces[]; };
-layout(std430, set = 0, binding = 3) readonly buffer Materials { uvec4 materials[]; };
-layout(std430, set = 0, binding = 4) readonly buffer Textures { uvec4 textures[]; };
-layout(std430, set = 0, binding = 5) readonly buffer Texels { uint texels[]; };
-layout(std430, set = 0, binding = 6) readonly buffer Lights { uvec4 lights[]; };
-layout(std430, set = 0, binding = 7) readonly buffer Environment { uvec4 environment[]; };
+layout(std430, set = 0, binding = 0) restrict readonly buffer Nodes { uvec4 nodes[]; };
+layout(std430, set = 0, binding = 1) restrict readonly buffer Triangles { uvec4 triangles[]; };
+layout(std430, set = 0, binding = 2) restrict readonly buffer Surfaces { uvec4 surfaces[]; };
+layout(std430, set = 0, binding = 3) restrict readonly buffer Materials { uvec4 materials[]; };
+layout(std430, set = 0, binding = 4) restrict readonly buffer Textures { uvec4 textures[]; };
+layout(std430, set = 0, binding = 5) restrict readonly buffer Texels { uint texels[]; };
+layout(std430, set = 0, binding = 6) restrict readonly buffer Lights { uvec4 lights[]; };
+layout(std430, set = 0, binding = 7) restrict readonly buffer Environment { uvec4 environment[]; };
 // Camera in words 0 to 15, then the sRGB table and that of the specular layer's albedo.
-layout(std430, set = 0, binding = 8) readonly buffer Constants { uint constants[]; };
-layout(std430, set = 0, binding = 9) readonly buffer Leaves { uint leaves[]; };
-layout(std430, set = 0, binding = 10) writeonly buffer Sums { uint sums[]; };
+layout(std430, set = 0, binding = 8) restrict readonly buffer Constants { uint constants[]; };
+layout(std430, set = 0, binding = 9) restrict readonly buffer Leaves { uint leaves[]; };
+layout(std430, set = 0, binding = 10) restrict writeonly buffer Sums { uint sums[]; };
 
 const uint SRGB_TABLE = 16u;
 // 16 rows by roughness of 32 columns by cosine.

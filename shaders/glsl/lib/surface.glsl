@@ -30,32 +30,45 @@ vec3 unit_of_any(vec3 v) {
 
 float max_component(vec3 v) { return max(v.x, max(v.y, v.z)); }
 
-// The words of a surface record that make vertex values, blended by barycentric weights.
-float word(uint primitive, uint at) {
-    uint slot = at >> 2;
-    uvec4 words = surfaces[primitive * 7u + slot];
-    uint lane = at & 3u;
-    uint bits = lane < 2u ? (lane == 0u ? words.x : words.y) : (lane == 2u ? words.z : words.w);
-    return tame(uintBitsToFloat(bits));
+// What the surface record says at the hit.
+struct Vertices {
+    vec3 normal;
+    vec2 uv;
+    vec3 tangent;
+    float handed;
+    uint material;
+};
+
+vec3 mixed3(vec3 a, vec3 b, vec3 c, vec3 weights) {
+    vec3 value = tame3(a) * vec3(weights.x) + tame3(b) * vec3(weights.y)
+        + tame3(c) * vec3(weights.z);
+    return tame3(value);
 }
 
-float blended(uint primitive, uint at, uint stride, vec3 weights) {
-    float value = word(primitive, at) * weights.x + word(primitive, at + stride) * weights.y
-        + word(primitive, at + 2u * stride) * weights.z;
-    return tame(value);
-}
-
-vec3 blended3(uint primitive, uint at, uint stride, vec3 weights) {
-    return vec3(
-        blended(primitive, at, stride, weights),
-        blended(primitive, at + 1u, stride, weights),
-        blended(primitive, at + 2u, stride, weights));
+Vertices vertices_of(uint primitive, vec3 weights) {
+    uint at = primitive * 7u;
+    vec4 a = uintBitsToFloat(surfaces[at]);
+    vec4 b = uintBitsToFloat(surfaces[at + 1u]);
+    vec4 c = uintBitsToFloat(surfaces[at + 2u]);
+    vec4 d = uintBitsToFloat(surfaces[at + 3u]);
+    vec4 e = uintBitsToFloat(surfaces[at + 4u]);
+    vec4 f = uintBitsToFloat(surfaces[at + 5u]);
+    uvec4 last = surfaces[at + 6u];
+    vec3 g = floats(last);
+    Vertices vertices;
+    vertices.normal = mixed3(a.xyz, vec3(a.w, b.xy), vec3(b.zw, c.x), weights);
+    vertices.uv =
+        mixed3(vec3(c.yz, 0.0), vec3(c.w, d.x, 0.0), vec3(d.yz, 0.0), weights).xy;
+    vertices.tangent = mixed3(vec3(d.w, e.xy), vec3(e.w, f.xy), vec3(f.w, g.xy), weights);
+    vertices.handed = e.z < 0.0 ? -1.0 : 1.0;
+    vertices.material = last.w;
+    return vertices;
 }
 
 // Applies a normal texture's value in the tangent frame of glTF 2.0 section 3.7.2.1.
-vec3 mapped_normal(uint primitive, vec3 weights, vec3 normal, vec3 value, float strength) {
-    vec3 along = blended3(primitive, 15u, 4u, weights);
-    float handed = word(primitive, 18u) < 0.0 ? -1.0 : 1.0;
+vec3 mapped_normal(Vertices vertices, vec3 normal, vec3 value, float strength) {
+    vec3 along = vertices.tangent;
+    float handed = vertices.handed;
     float off = dot3(normal, along);
     vec3 flat_tangent = along - normal * vec3(off);
     vec3 tangent = unit(tame3(flat_tangent));
@@ -100,11 +113,11 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
 
     vec3 geometric = unit_of_any(cross3(edge1, edge2));
     geometric = c.back ? -geometric : geometric;
-    vec3 normal = unit(blended3(primitive, 0u, 3u, weights));
+    Vertices vertices = vertices_of(primitive, weights);
+    vec3 normal = unit(vertices.normal);
     if (dot3(normal, normal) < 0.5) normal = c.back ? -geometric : geometric;
-    vec2 uv = vec2(blended(primitive, 9u, 2u, weights), blended(primitive, 10u, 2u, weights));
 
-    uint at = surfaces[primitive * 7u + 6u].w * 5u;
+    uint at = vertices.material * 5u;
     uvec4 base = materials[at];
     uvec4 glow = materials[at + 1u];
     uvec4 rough = materials[at + 2u];
@@ -125,7 +138,7 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
         kinds &= kinds - 1u;
         uint index = kind < 2u ? (kind == 0u ? images.y : images.z)
             : (kind == 2u ? images.w : last.x);
-        vec4 value = sampled(index, uv);
+        vec4 value = sampled(index, vertices.uv);
         if (kind == 0u) {
             vec3 colored = surface.base * value.xyz;
             surface.base = colored;
@@ -137,7 +150,7 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
             surface.roughness = scaled.y;
         } else if (kind == 2u) {
             float strength = tame(uintBitsToFloat(rough.y));
-            normal = mapped_normal(primitive, weights, normal, value.xyz, strength);
+            normal = mapped_normal(vertices, normal, value.xyz, strength);
         } else {
             vec3 glowing = surface.emissive * value.xyz;
             surface.emissive = glowing;

@@ -15,7 +15,7 @@ const LEAF_TRIANGLES_MAX: u32 = 255;
 const GRID_FROM: f32 = 1.0 / 524_288.0;
 /// 1.5 * 2^-19: adding and taking it away leaves multiples of 2^-42.
 const GRID_BIAS: f32 = 1.5 / 524_288.0;
-const COORDINATE_MAX: f32 = 1_073_741_824.0;
+const COORDINATE_MAX: f32 = 16_777_216.0;
 
 /// What is wrong with a hierarchy or its triangles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
