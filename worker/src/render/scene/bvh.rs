@@ -41,9 +41,9 @@ pub fn build(triangles: &[Triangle]) -> (Vec<Node>, Vec<Triangle>) {
     }
     let mut items: Vec<Item> =
         triangles.iter().enumerate().map(|(index, t)| item(t, index as u32)).collect();
-    let tree = grow(&mut items, 0, 0);
-    let ordered: Vec<_> = items.iter().map(|item| triangles[item.index as usize]).collect();
     let bounds = around(&items);
+    let tree = grow(&mut items, &bounds, 0, 0);
+    let ordered: Vec<_> = items.iter().map(|item| triangles[item.index as usize]).collect();
     let children = match tree {
         Tree::Inner(children) => children,
         leaf @ Tree::Leaf { .. } => {
@@ -89,14 +89,15 @@ fn half_area(bounds: &Bounds) -> f64 {
     if x < 0.0 { 0.0 } else { x * y + y * z + z * x }
 }
 
-fn grow(items: &mut [Item], first: u32, depth: u32) -> Tree {
-    let Some(cut) = cut(items, depth) else {
+fn grow(items: &mut [Item], bounds: &Bounds, first: u32, depth: u32) -> Tree {
+    let Some(cut) = cut(items, bounds, depth) else {
         return Tree::Leaf { first, count: items.len() as u32 };
     };
     let (left, right) = items.split_at_mut(cut);
     let child = |items: &mut [Item], first: u32| {
-        let tree = grow(items, first, depth + 1);
-        (around(items), tree)
+        let bounds = around(items);
+        let tree = grow(items, &bounds, first, depth + 1);
+        (bounds, tree)
     };
     let middle = first + cut as u32;
     let (left, right) = if left.len().min(right.len()) >= TASK_MIN {
@@ -108,14 +109,14 @@ fn grow(items: &mut [Item], first: u32, depth: u32) -> Tree {
 }
 
 /// Reorders the items and says where to cut them; `None` makes a leaf.
-fn cut(items: &mut [Item], depth: u32) -> Option<usize> {
+fn cut(items: &mut [Item], bounds: &Bounds, depth: u32) -> Option<usize> {
     if items.len() == 1 {
         return None;
     }
     let mut middles = Bounds::default();
     items.iter().for_each(|item| middles.include(item.middle));
-    let best = if depth < MEDIAN_DEPTH { best_split(items, &middles) } else { None };
-    let leaf_cost = items.len() as f64 * half_area(&around(items));
+    let best = if depth < MEDIAN_DEPTH { best_split(items, bounds, &middles) } else { None };
+    let leaf_cost = items.len() as f64 * half_area(bounds);
     match best {
         Some(split) if items.len() > LEAF_MAX || split.cost < leaf_cost => {
             Some(partition(items, |item| split.bins.of(item) < split.bin))
@@ -174,9 +175,9 @@ struct Split {
 }
 
 /// The cheapest cut between bins; the first of equals.
-fn best_split(items: &[Item], middles: &Bounds) -> Option<Split> {
+fn best_split(items: &[Item], bounds: &Bounds, middles: &Bounds) -> Option<Split> {
     let mut best: Option<Split> = None;
-    let whole = half_area(&around(items));
+    let whole = half_area(bounds);
     for axis in 0..3 {
         let side = middles.max[axis] - middles.min[axis];
         let scale = BINS as f32 / side;
