@@ -1,0 +1,175 @@
+//! Jobs: create, look at, list, watch, cancel, explain.
+
+use super::{Api, id, page_size, page_token, status};
+use crate::auth::Caller;
+use crate::bundle;
+use farm::command::Submit;
+use farm::digest::Digest;
+use farm::id::JobId;
+use farm::job::Spec;
+use farm::money::{Amount, Price};
+use farm::view::{JobState, JobView};
+use farm::{Command, Reject, Reply};
+use futures::Stream;
+use proto::{convert, v1};
+use std::pin::Pin;
+use tonic::{Code, Request, Response, Status};
+
+impl Api {
+    /// The caller's job; to others it does not exist.
+    async fn own_job(&self, caller: Caller, job: u64) -> Result<JobView, Status> {
+        let job = JobId(id(job));
+        let view = self.read(move |farm| farm.job(job)).await?;
+        view.filter(|view| caller.may_see(view.account))
+            .ok_or_else(|| status::reject(Reject::UnknownJob))
+    }
+
+    /// Every file of the job is here, before any money is held.
+    async fn check_assets(&self, spec: &Spec) -> Result<(), Status> {
+        for digest in [Some(spec.scene), spec.environment].into_iter().flatten() {
+            self.check_asset(&digest, "").await?;
+        }
+        let manifest = bundle::read(&self.blobs, &spec.scene).await.map_err(|error| {
+            status::because(Code::InvalidArgument, "BUNDLE_MALFORMED", error.to_string())
+        })?;
+        for file in manifest {
+            self.check_asset(&file.digest, &file.path).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_asset(&self, digest: &Digest, path: &str) -> Result<(), Status> {
+        if self.blobs.has(digest).await.map_err(status::blob)? {
+            return Ok(());
+        }
+        let name = if path.is_empty() { String::new() } else { format!("`{path}` of the scene: ") };
+        let message = format!("{name}the farm does not have {digest}; upload it first");
+        Err(status::because(Code::FailedPrecondition, "ASSET_MISSING", message))
+    }
+
+    fn check_frame(&self, spec: &Spec) -> Result<(), Status> {
+        let pixels = u64::from(spec.width) * u64::from(spec.height);
+        let most = self.config.frame_pixels_max;
+        if pixels <= most {
+            return Ok(());
+        }
+        let message = format!("a frame of {pixels} pixels is too large; this farm takes {most}");
+        Err(status::because(Code::InvalidArgument, "FRAME_TOO_LARGE", message))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::jobs_server::Jobs for Api {
+    type WatchJobStream = Pin<Box<dyn Stream<Item = Result<v1::Job, Status>> + Send>>;
+
+    async fn create_job(
+        &self,
+        request: Request<v1::CreateJobRequest>,
+    ) -> Result<Response<v1::Job>, Status> {
+        let caller = self.caller(&request)?;
+        self.still_open()?;
+        let wire = request.into_inner();
+        let missing = "spec must be present";
+        let spec = wire
+            .spec
+            .as_ref()
+            .ok_or_else(|| status::because(Code::InvalidArgument, "MALFORMED", missing))?;
+        let spec = convert::spec(spec).map_err(status::malformed)?;
+        let request = convert::request_id(&wire.request_id).map_err(status::malformed)?;
+        if wire.priority > 0 && !caller.operator {
+            let message = "only an operator may raise a job's priority; leave it 0";
+            return Err(status::because(Code::PermissionDenied, "PRIORITY_DENIED", message));
+        }
+        if !spec.is_valid() {
+            return Err(status::reject(Reject::SpecInvalid));
+        }
+        self.check_frame(&spec)?;
+        self.check_assets(&spec).await?;
+        let submit = Submit {
+            account: caller.account,
+            request,
+            spec,
+            cap: Amount(wire.max_spend),
+            price: Price(self.config.price_per_million_units),
+            priority: u8::try_from(wire.priority).unwrap_or(u8::MAX),
+            private: wire.private,
+            audit_own: wire.audit_own,
+        };
+        let Reply::Job(job) = self.apply(Command::Submit(submit)).await? else {
+            unreachable!("an order is answered with its job");
+        };
+        let view = self.own_job(caller, u64::from(job.0)).await?;
+        Ok(Response::new(convert::wire_job(&view)))
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<v1::GetJobRequest>,
+    ) -> Result<Response<v1::Job>, Status> {
+        let caller = self.caller(&request)?;
+        let view = self.own_job(caller, request.get_ref().job_id).await?;
+        Ok(Response::new(convert::wire_job(&view)))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let size = page_size(request.get_ref().page_size);
+        let before = page_token(&request.get_ref().page_token)?.map(JobId);
+        let account = (!caller.operator).then_some(caller.account);
+        let views = self.read(move |farm| farm.jobs(account, before, size)).await?;
+        let next_page_token = match views.last() {
+            Some(last) if views.len() == size && last.job.0 > 0 => last.job.0.to_string(),
+            _ => String::new(),
+        };
+        let jobs = views.iter().map(convert::wire_job).collect();
+        Ok(Response::new(v1::ListJobsResponse { jobs, next_page_token }))
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<v1::CancelJobRequest>,
+    ) -> Result<Response<v1::Job>, Status> {
+        let caller = self.caller(&request)?;
+        let job = self.own_job(caller, request.get_ref().job_id).await?.job;
+        self.apply(Command::Cancel { job }).await?;
+        let view = self.own_job(caller, u64::from(job.0)).await?;
+        Ok(Response::new(convert::wire_job(&view)))
+    }
+
+    async fn watch_job(
+        &self,
+        request: Request<v1::WatchJobRequest>,
+    ) -> Result<Response<Self::WatchJobStream>, Status> {
+        let caller = self.caller(&request)?;
+        let job = self.own_job(caller, request.get_ref().job_id).await?.job;
+        let seen = self.watchers.watch(job, &self.door);
+        let draining = self.draining.clone();
+        let jobs = futures::stream::unfold(Some((seen, draining)), async |watching| {
+            let (mut seen, mut draining) = watching?;
+            tokio::select! {
+                changed = seen.changed() => changed.ok()?,
+                _ = draining.wait_for(|draining| *draining) => {
+                    return Some((Err(status::stopped(false)), None));
+                }
+            }
+            let view = seen.borrow_and_update().clone()?;
+            let going = view.state == JobState::Open;
+            Some((Ok(convert::wire_job(&view)), going.then_some((seen, draining))))
+        });
+        Ok(Response::new(Box::pin(jobs)))
+    }
+
+    async fn explain_tile(
+        &self,
+        request: Request<v1::ExplainTileRequest>,
+    ) -> Result<Response<v1::Explanation>, Status> {
+        let caller = self.caller(&request)?;
+        let job = self.own_job(caller, request.get_ref().job_id).await?.job;
+        let tile = request.get_ref().tile;
+        let lines = self.read(move |farm| farm.explain_tile(job, tile)).await?;
+        Ok(Response::new(v1::Explanation { lines }))
+    }
+}

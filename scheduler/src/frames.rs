@@ -1,0 +1,147 @@
+//! Frames: when every tile of a frame is delivered, its outputs are read, divided by their samples,
+//! put together and stored as OpenEXR and PNG. One frame at a time, on a thread of its own.
+
+use crate::blobs::{BlobError, Blobs};
+use crate::driver::{Door, Refusal};
+use crate::picture::Picture;
+use crate::terms::Terms;
+use farm::digest::Digest;
+use farm::id::JobId;
+use farm::job::Spec;
+use farm::{Command, Effect, Reject};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use tokio::runtime::Handle;
+
+/// What the thread hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Deliver { job: JobId, tile: u64, output: Digest },
+    Store { job: JobId, frame: u32, made_of: Digest },
+}
+
+/// Why a frame was not stored.
+#[derive(Debug, thiserror::Error)]
+enum FrameError {
+    #[error("tile {0} was not delivered")]
+    TileMissing(u64),
+    #[error("tile {tile} has {bytes} bytes, {due} are due")]
+    TileSize { tile: u64, bytes: u64, due: u64 },
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("image: {0}")]
+    Picture(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Puts frames together.
+pub struct Assembler {
+    pub blobs: Arc<Blobs>,
+    pub terms: Arc<Terms>,
+    pub door: Door,
+    pub runtime: Handle,
+    /// Outputs of frames that are not stored yet, by job and tile.
+    outputs: BTreeMap<(JobId, u64), Digest>,
+}
+
+impl Assembler {
+    pub fn new(blobs: Arc<Blobs>, terms: Arc<Terms>, door: Door, runtime: Handle) -> Self {
+        Self { blobs, terms, door, runtime, outputs: BTreeMap::new() }
+    }
+
+    /// Works until nobody can send news any more.
+    pub fn run(mut self, news: &Receiver<Vec<News>>) {
+        for news in news {
+            for news in news {
+                match news {
+                    News::Deliver { job, tile, output } => {
+                        self.outputs.insert((job, tile), output);
+                    }
+                    News::Store { job, frame, made_of } => self.store(job, frame, made_of),
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, job: JobId, frame: u32, made_of: Digest) {
+        let Some(spec) = self.terms.get(job) else { return };
+        let nth = frame.wrapping_sub(spec.frame_first) / spec.frame_step;
+        let first = u64::from(nth) * spec.tiles_per_frame();
+        match self.assemble(job, &spec, first, made_of) {
+            Ok((exr, png)) => {
+                let stored = Command::Stored { job, frame, exr, png, made_of };
+                match self.door.apply_blocking(stored) {
+                    Ok(_) => tracing::info!("{job}: frame {frame} is stored"),
+                    // A newer Store is on its way, or the job has ended.
+                    Err(Refusal::Reject(Reject::FrameOutdated | Reject::FrameUnknown)) => {}
+                    Err(error) => tracing::warn!("{job}: frame {frame} is not stored: {error}"),
+                }
+                for tile in first..first + spec.tiles_per_frame() {
+                    self.outputs.remove(&(job, tile));
+                }
+            }
+            Err(FrameError::Refused(Refusal::Stopped)) => {}
+            Err(error) => tracing::error!("{job}: frame {frame} is not stored: {error}"),
+        }
+    }
+
+    /// The frame's EXR and PNG, stored, by digest.
+    fn assemble(
+        &mut self,
+        job: JobId,
+        spec: &Spec,
+        first: u64,
+        made_of: Digest,
+    ) -> Result<(Digest, Digest), FrameError> {
+        let tiles = first..first + spec.tiles_per_frame();
+        if self.made_of(job, tiles.clone()) != made_of {
+            self.ask_again(job)?;
+        }
+        let mut picture = Picture::new(spec.width, spec.height);
+        let empty = Digest::of(&[]);
+        for index in tiles {
+            let output = self.outputs.get(&(job, index)).ok_or(FrameError::TileMissing(index))?;
+            if *output == empty {
+                continue;
+            }
+            let tile = spec.tile(index);
+            let due = u64::from(tile.width) * u64::from(tile.height) * 12;
+            let bytes = self.runtime.block_on(self.blobs.get(output, due))?;
+            if bytes.len() as u64 != due {
+                return Err(FrameError::TileSize { tile: index, bytes: bytes.len() as u64, due });
+            }
+            picture.place(&tile, &bytes, spec.samples);
+        }
+        let picture_error = |error: anyhow::Error| FrameError::Picture(error.to_string());
+        let png = picture.png().map_err(picture_error)?;
+        let exr = picture.exr().map_err(picture_error)?;
+        let exr = self.runtime.block_on(self.blobs.put(exr))?;
+        let png = self.runtime.block_on(self.blobs.put(png))?;
+        Ok((exr, png))
+    }
+
+    fn made_of(&self, job: JobId, tiles: std::ops::Range<u64>) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        for (_, output) in self.outputs.range((job, tiles.start)..(job, tiles.end)) {
+            hasher.update(&output.0);
+        }
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    /// A frame that was stored before changed: its other outputs were forgotten here, not in the
+    /// farm.
+    fn ask_again(&mut self, job: JobId) -> Result<(), FrameError> {
+        let owed = self.runtime.block_on(self.door.read(|farm| farm.outstanding()))?;
+        for effect in owed {
+            match effect {
+                Effect::Deliver { job: of, tile, output } if of == job => {
+                    self.outputs.insert((of, tile), output);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
