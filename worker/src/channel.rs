@@ -29,7 +29,7 @@ pub enum Trust {
 /// Where a farm is and who we are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
-    /// `https://farm.example:7443` or, on a loopback address, `http://127.0.0.1:7443`.
+    /// `https://farm.example:7447` or, on a loopback address, `http://127.0.0.1:7447`.
     pub server: String,
     /// The API key; absent for the calls that need none.
     pub key: Option<String>,
@@ -39,7 +39,7 @@ pub struct Address {
 /// Why a farm could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
-    #[error("`{0}` is no address of a farm; write it like https://farm.example:7443")]
+    #[error("`{0}` is no address of a farm; write it like https://farm.example:7447")]
     Address(String),
     #[error(
         "the API key has characters that no key has; copy it again from `girih account create`"

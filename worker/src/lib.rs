@@ -6,6 +6,7 @@ pub mod engine;
 pub mod identity;
 pub mod link;
 pub mod machine;
+mod measure;
 pub mod null;
 pub mod render;
 pub mod results;
@@ -94,4 +95,9 @@ fn lock(dir: &std::path::Path) -> std::io::Result<std::fs::File> {
     let file = std::fs::File::create(dir.join("lock"))?;
     file.try_lock().map_err(|_| std::io::Error::other("another worker runs in this directory"))?;
     Ok(file)
+}
+
+/// Digest of the render engine that this program carries.
+pub fn render_digest() -> farm::digest::Digest {
+    farm::digest::Digest(shaders::spirv::render_digest())
 }

@@ -2,12 +2,15 @@
 //! Measured once and written down.
 
 use crate::engine::{Engine, EngineError};
+use crate::null::NullEngine;
+use crate::render::PathTracer;
+use crate::render::cheat::{Cheat, Cheater};
 use crate::slot::Maker;
-use crate::vulkan::{self, DeviceInfo, DeviceKind};
-use crate::{WorkerConfig, WorkerError};
+use crate::vulkan::{self, Device, DeviceInfo, DeviceKind};
+use crate::{WorkerConfig, WorkerError, measure};
 use farm::digest::Digest;
 use farm::limit::NAME_BYTES_MAX;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Which engine drives the devices.
@@ -38,7 +41,7 @@ impl Machine {
     /// Finds and measures the devices that the configuration names.
     pub fn open(config: &WorkerConfig, dir: &Path) -> Result<Self, WorkerError> {
         if config.engine == EngineKind::Null {
-            return null(config);
+            return Ok(null());
         }
         let found = vulkan::devices().map_err(|error| WorkerError::NoDevice(error.to_string()))?;
         let chosen = choose(&found, &config.devices)?;
@@ -57,14 +60,22 @@ impl Machine {
         config: &WorkerConfig,
         dir: &Path,
     ) -> Result<(), WorkerError> {
-        let maker = render_maker(info.index, config.cheat.clone(), dir.join("pipelines"));
-        let engine = maker().map_err(|error| {
+        let cheat = config.cheat.as_deref().map(str::parse::<Cheat>).transpose();
+        let cheat = cheat.map_err(WorkerError::Config)?;
+        let pipelines = pipelines_of(dir);
+        std::fs::create_dir_all(&pipelines)
+            .map_err(|source| WorkerError::Disk { dir: pipelines.clone(), source })?;
+        let maker = render_maker(info.index, cheat, pipelines);
+        let unusable = |error| {
             WorkerError::NoDevice(format!(
                 "device {} ({}): {error}; choose another with --device",
                 info.index, info.name
             ))
-        })?;
+        };
+        let mut engine = honest(info.index, &pipelines_of(dir)).map_err(unusable)?;
         let digest = engine.digest();
+        self.units_per_second +=
+            measure::units_per_second(&info.name, &mut engine, dir).map_err(unusable)?;
         drop(engine);
         if !self.engines.contains(&digest) {
             self.engines.push(digest);
@@ -75,13 +86,31 @@ impl Machine {
     }
 }
 
-fn null(_config: &WorkerConfig) -> Result<Machine, WorkerError> {
-    Err(WorkerError::Config("this build has no null engine".into()))
+fn null() -> Machine {
+    let maker: Maker = Arc::new(|| Ok(Box::new(NullEngine)));
+    Machine {
+        plans: vec![Plan { maker, polite: false }],
+        engines: vec![NullEngine.digest()],
+        device: "null".into(),
+        units_per_second: 0,
+    }
 }
 
-fn render_maker(_index: u32, _cheat: Option<String>, _pipelines: std::path::PathBuf) -> Maker {
-    Arc::new(|| -> Result<Box<dyn Engine>, EngineError> {
-        Err(EngineError::Device("this build has no render engine".into()))
+fn pipelines_of(dir: &Path) -> PathBuf {
+    dir.join("pipelines")
+}
+
+fn honest(index: u32, pipelines: &Path) -> Result<PathTracer, EngineError> {
+    PathTracer::new(Device::open(index, Some(pipelines))?)
+}
+
+fn render_maker(index: u32, cheat: Option<Cheat>, pipelines: PathBuf) -> Maker {
+    Arc::new(move || -> Result<Box<dyn Engine>, EngineError> {
+        let engine = honest(index, &pipelines)?;
+        Ok(match cheat {
+            None => Box::new(engine),
+            Some(cheat) => Box::new(Cheater::new(engine, cheat)),
+        })
     })
 }
 

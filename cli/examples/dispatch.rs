@@ -1,0 +1,289 @@
+//! Dispatch, in the honest category: one scheduler process with a durable journal and escrow, and
+//! simulated workers with an engine that computes nothing, over real gRPC streams on loopback.
+//! `cargo xtask bench dispatch [WORKERS] [SLOTS] [FRAMES]`; a frame has 16,384 tiles.
+
+use anyhow::{Context, ensure};
+use ed25519_dalek::{Signer, SigningKey};
+use farm::digest::Digest;
+use farm::leaf::{Leaf, commit, payload};
+use proto::v1;
+use proto::v1::link_request::Kind as Say;
+use proto::v1::link_response::Kind as Hear;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use worker::channel::{Address, Keyed, Trust};
+use worker::engine::Engine;
+use worker::null::NullEngine;
+
+const SIDE: u32 = 1024;
+const TILE: u32 = 8;
+const TILES_PER_FRAME: u64 = (SIDE as u64 / TILE as u64).pow(2);
+/// Kernel clock ticks a second, as `/proc` counts (USER_HZ).
+const TICKS: f64 = 100.0;
+/// HyperQueue 0.26 on two cores, zero-work, neither durable nor paid: tasks a second, and the
+/// range of its server's CPU time a task in microseconds.
+const HYPERQUEUE: (f64, f64, f64) = (39_100.0, 3.5, 17.0);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut words = std::env::args().skip(1);
+    let first = words.next();
+    if first.as_deref() == Some("--serve") {
+        return serve(words.next().context("--serve DIR")?.into()).await;
+    }
+    let number = |text: Option<String>, default: u32| match text {
+        Some(text) => text.parse::<u32>().context("a number is meant"),
+        None => Ok(default),
+    };
+    let workers = number(first, 64)?;
+    let (slots, frames) = (number(words.next(), 64)?, number(words.next(), 64)?);
+    let dir = std::env::temp_dir().join(format!("girih-dispatch-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let mut scheduler = Command::new(std::env::current_exe()?).arg("--serve").arg(&dir).spawn()?;
+    let outcome = measure(&dir, &scheduler, workers, slots, frames).await;
+    scheduler.kill()?;
+    scheduler.wait()?;
+    std::fs::remove_dir_all(&dir)?;
+    outcome
+}
+
+/// The scheduler process; ends with its parent.
+async fn serve(dir: PathBuf) -> anyhow::Result<()> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let config = scheduler::Config {
+        state: dir.join("state"),
+        listen: "127.0.0.1:0".parse()?,
+        price_per_million_units: 1_000_000_000,
+        ..scheduler::Config::default()
+    };
+    let mut running = scheduler::Running::start(config).await?;
+    std::fs::write(dir.join("address.new"), &running.url)?;
+    std::fs::rename(dir.join("address.new"), dir.join("address"))?;
+    running.failed().await;
+    running.stop().await
+}
+
+/// What all simulated workers share.
+struct Crowd {
+    address: Address,
+    account: u64,
+    slots: u32,
+    total: u64,
+    settled: AtomicU64,
+    waits: std::sync::Mutex<Vec<u32>>,
+    done: tokio::sync::Notify,
+}
+
+async fn measure(
+    dir: &Path,
+    scheduler: &Child,
+    workers: u32,
+    slots: u32,
+    frames: u32,
+) -> anyhow::Result<()> {
+    let server = address(dir).await?;
+    let key = std::fs::read_to_string(dir.join("state/operator.key"))?.trim().to_owned();
+    let at = |key: &str| Address {
+        server: server.clone(),
+        key: Some(key.to_owned()),
+        trust: Trust::System,
+    };
+    let (key, account) = rich_account(&at(&key).connect().await?).await?;
+    let address = at(&key);
+    let keyed = address.connect().await?;
+    let total = TILES_PER_FRAME * u64::from(frames);
+    let crowd = Arc::new(Crowd {
+        address,
+        account,
+        slots,
+        total,
+        settled: AtomicU64::new(0),
+        waits: std::sync::Mutex::default(),
+        done: tokio::sync::Notify::new(),
+    });
+    for number in 0..workers {
+        let crowd = Arc::clone(&crowd);
+        tokio::spawn(async move {
+            if let Err(error) = simulate(&crowd, number).await {
+                eprintln!("worker {number}: {error:#}");
+            }
+        });
+    }
+    let mut listing = v1::workers_client::WorkersClient::new(keyed.clone());
+    let ask = v1::ListWorkersRequest { page_size: 1000, ..Default::default() };
+    while listing.list_workers(ask.clone()).await?.into_inner().workers.len() < workers as usize {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let cpu = cpu_seconds(scheduler.id())?;
+    let begun = Instant::now();
+    order(&keyed, frames).await?;
+    let ordered = begun.elapsed();
+    crowd.done.notified().await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let cpu = cpu_seconds(scheduler.id())? - cpu;
+    let waits = std::mem::take(&mut *crowd.waits.lock().expect("no thread panics holding it"));
+    println!("{workers} workers x {slots} slots, {total} tiles leased, reported and settled");
+    println!("submit of {total} tiles: {:.1} ms", ordered.as_secs_f64() * 1e3);
+    say(total, seconds, cpu, waits);
+    Ok(())
+}
+
+fn say(total: u64, seconds: f64, cpu: f64, mut waits: Vec<u32>) {
+    waits.sort_unstable();
+    let at = |part: f64| {
+        let place = (waits.len() as f64 * part) as usize;
+        waits.get(place.min(waits.len().saturating_sub(1))).map_or(0.0, |w| f64::from(*w) / 1000.0)
+    };
+    let (rate, micros) = (total as f64 / seconds, cpu * 1e6 / total as f64);
+    let (peer, low, high) = HYPERQUEUE;
+    println!("rate: {rate:.0} tiles/s in {seconds:.2} s");
+    println!("lease wait, report to next lease: p50 {:.1} ms, p99 {:.1} ms", at(0.5), at(0.99));
+    println!("scheduler CPU: {micros:.2} us a tile");
+    println!(
+        "HyperQueue 0.26, as published for zero-work tasks, neither durable nor paid: \
+         {peer:.0}/s at {low} to {high} us; ratio {:.2}",
+        rate / peer
+    );
+}
+
+async fn address(dir: &Path) -> anyhow::Result<String> {
+    let begun = Instant::now();
+    loop {
+        if let Ok(text) = std::fs::read_to_string(dir.join("address")) {
+            return Ok(text);
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(60), "the scheduler does not listen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// An account with credits for anything: its key and id.
+async fn rich_account(operator: &Keyed) -> anyhow::Result<(String, u64)> {
+    let mut client = v1::accounts_client::AccountsClient::new(operator.clone());
+    let ask = v1::CreateAccountRequest { name: "bench".into(), role: v1::Role::Client.into() };
+    let made = client.create_account(ask).await?.into_inner();
+    let account_id = made.account.context("no account came back")?.account_id;
+    let request_id = uuid::Uuid::new_v4().to_string();
+    client.top_up(v1::TopUpRequest { request_id, account_id, amount: 1 << 50 }).await?;
+    Ok((made.api_key, account_id))
+}
+
+async fn order(keyed: &Keyed, frames: u32) -> anyhow::Result<()> {
+    let scene = bytes::Bytes::from_static(b"girih-bundle 1\n");
+    let digest = proto::convert::wire_digest(&Digest::of(&scene));
+    let upload = v1::UploadRequest {
+        digest: digest.clone(),
+        size: scene.len() as u64,
+        offset: 0,
+        data: scene,
+    };
+    let mut assets = v1::assets_client::AssetsClient::new(keyed.clone());
+    assets.upload(tokio_stream::iter([upload])).await?;
+    let spec = v1::JobSpec {
+        engine: proto::convert::wire_digest(&NullEngine.digest()),
+        scene: digest,
+        environment: bytes::Bytes::new(),
+        frame_first: 1,
+        frame_last: frames,
+        frame_step: 1,
+        fps: 24,
+        width: SIDE,
+        height: SIDE,
+        tile_size: TILE,
+        samples: 4,
+        depth: 1,
+        seed: 0,
+    };
+    let ask = v1::CreateJobRequest {
+        request_id: uuid::Uuid::new_v4().to_string(),
+        spec: Some(spec),
+        max_spend: 1 << 49,
+        private: true,
+        ..Default::default()
+    };
+    v1::jobs_client::JobsClient::new(keyed.clone()).create_job(ask).await?;
+    Ok(())
+}
+
+/// One worker: answers each batch of leases with one signed batch of reports.
+async fn simulate(crowd: &Crowd, number: u32) -> anyhow::Result<()> {
+    let mut seed = [0; 32];
+    seed[..4].copy_from_slice(&number.to_le_bytes());
+    let key = SigningKey::from_bytes(&seed);
+    let keyed = crowd.address.connect().await?;
+    let (say, outbox) = tokio::sync::mpsc::channel(64);
+    let mut client = v1::workers_client::WorkersClient::new(keyed);
+    let outbox = tokio_stream::wrappers::ReceiverStream::new(outbox);
+    let mut hear = client.link(outbox).await?.into_inner();
+    let Some(Hear::Nonce(nonce)) = hear.message().await?.and_then(|message| message.kind) else {
+        anyhow::bail!("no nonce");
+    };
+    let public = key.verifying_key().to_bytes();
+    let signed = proto::signing::hello_bytes(&nonce, &public, crowd.account);
+    let hello = v1::Hello {
+        key: public.to_vec().into(),
+        signature: key.sign(&signed).to_bytes().to_vec().into(),
+        engines: vec![proto::convert::wire_digest(&NullEngine.digest())],
+        device: "null".into(),
+        slots: crowd.slots,
+        account_id: crowd.account,
+        ..Default::default()
+    };
+    say.send(v1::LinkRequest { kind: Some(Say::Hello(hello)) }).await?;
+    let outcome = v1::report::Outcome::Done(nothing());
+    let mut sent: Option<Instant> = None;
+    while let Some(message) = hear.message().await? {
+        match message.kind {
+            Some(Hear::Leases(leases)) => {
+                if let Some(sent) = sent {
+                    let wait = u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX);
+                    crowd.waits.lock().expect("no thread panics holding it").push(wait);
+                }
+                let reports: Vec<_> = leases
+                    .leases
+                    .iter()
+                    .map(|lease| v1::Report { lease: lease.lease, outcome: Some(outcome.clone()) })
+                    .collect();
+                let signed = proto::signing::reports_bytes(&nonce, &reports);
+                let signature = key.sign(&signed).to_bytes().to_vec().into();
+                let reports = v1::Reports { reports, signature };
+                sent = Some(Instant::now());
+                say.send(v1::LinkRequest { kind: Some(Say::Reports(reports)) }).await?;
+            }
+            Some(Hear::Acks(acks)) => {
+                let refused = acks.acks.iter().find(|ack| !ack.refused.is_empty());
+                ensure!(refused.is_none(), "refused: {refused:?}");
+                let settled = acks.acks.iter().filter(|ack| ack.settled).count() as u64;
+                if crowd.settled.fetch_add(settled, Ordering::Relaxed) + settled >= crowd.total {
+                    crowd.done.notify_one();
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the null engine's output comes to: no bytes, one leaf of one work unit.
+fn nothing() -> v1::Done {
+    let leaf = Leaf { hash: payload(&[]), units: 1 };
+    let commitment = commit(&[leaf]).unwrap_or_default();
+    v1::Done {
+        output: proto::convert::wire_digest(&Digest::of(&[])),
+        root: proto::convert::wire_digest(&commitment.root),
+        units: commitment.units,
+    }
+}
+
+/// User and system time of a process so far.
+fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let (_, rest) = stat.rsplit_once(')').context("/proc/stat is malformed")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+}

@@ -1,0 +1,358 @@
+//! The command line. Parses; does nothing.
+
+use crate::config::Access;
+use crate::output::Form;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use farm::money::CREDIT;
+use std::path::PathBuf;
+
+/// A render farm of machines that do not trust each other: the same tile has the same bits on
+/// every GPU.
+#[derive(Debug, Parser)]
+#[command(name = "girih", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub access: Access,
+    /// Form of the output
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Form,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 error, 2 usage, 3 no Vulkan device, 4 the job failed, was cancelled or ran out
+of budget, 5 verify found a breach, 6 the farm cannot be reached, 7 the farm refused, 8 the scene
+or another input file is not usable.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A private farm in one command: a scheduler, and a worker on every local device
+    Up(Up),
+    /// The scheduler alone
+    Scheduler(Scheduler),
+    /// A worker on this machine's devices
+    Worker(Worker),
+    /// Order frames of a scene
+    Submit(Submit),
+    /// Follow a job until it ends
+    Watch { job: u64 },
+    /// The account's jobs, newest first
+    Jobs {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        most: u32,
+    },
+    /// Bring a job's finished frames here
+    Fetch {
+        job: u64,
+        /// Folder for the images
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// End a job; what is not earned returns to the account
+    Cancel { job: u64 },
+    /// The account's money
+    Balance,
+    /// The transfers that touched the account, newest first
+    Statement {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        most: u32,
+    },
+    /// Why a tile is where it is: explain JOB TILE; or why a worker has what it has: explain
+    /// worker ID
+    Explain {
+        /// A job, or the word `worker`
+        #[arg(value_name = "JOB|worker")]
+        what: String,
+        /// A tile of the job, or the worker's id
+        #[arg(value_name = "TILE|ID")]
+        number: u64,
+    },
+    /// The account's workers
+    Workers {
+        /// Those of every owner (operators only)
+        #[arg(long)]
+        all: bool,
+    },
+    /// Check the farm's public log, and every balance, without the farm's help
+    Verify(Verify),
+    /// What is wrong here, and how to mend it
+    Doctor(Doctor),
+    /// Accounts and their keys
+    #[command(subcommand)]
+    Account(Account),
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Everything the farm must remember [default: ~/.local/share/girih/up]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:7447", value_name = "ADDRESS")]
+    pub listen: std::net::SocketAddr,
+    /// Write the address to this file once it listens
+    #[arg(long, value_name = "FILE")]
+    pub address_file: Option<PathBuf>,
+    /// Credits in the new account
+    #[arg(long, default_value = "1000", value_parser = credits, value_name = "CREDITS")]
+    pub credits: u64,
+    /// Keep the client configuration file as it is
+    #[arg(long)]
+    pub no_config: bool,
+    #[command(flatten)]
+    pub devices: Devices,
+}
+
+#[derive(Debug, Args)]
+pub struct Scheduler {
+    /// Everything the farm must remember
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:7447]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Write the address to this file once it listens
+    #[arg(long, value_name = "FILE")]
+    pub address_file: Option<PathBuf>,
+    /// TLS certificate chain (PEM); without it, one of its own off loopback addresses
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// TLS private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Micro-credits for a million rays
+    #[arg(long, value_name = "PRICE")]
+    pub price: Option<u64>,
+    /// Name of the farm in its public log
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+    /// A TOML file with these and more settings
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// End when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Devices {
+    /// A device by index or part of its name; may be repeated [default: every GPU]
+    #[arg(long = "device", value_name = "DEVICE")]
+    pub devices: Vec<String>,
+    /// Bytes that cached assets may take: 500M, 20G
+    #[arg(long, default_value = "20G", value_parser = bytes, value_name = "BYTES")]
+    pub cache: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// Key, results and cache [default: ~/.local/share/girih/worker]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub devices: Devices,
+    /// End when the process that started this one ends
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    pub engine: EngineName,
+    #[arg(long, hide = true, value_name = "KIND")]
+    pub cheat: Option<String>,
+}
+
+/// Engines by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    #[default]
+    Render,
+    Null,
+}
+
+#[derive(Debug, Args)]
+pub struct Submit {
+    /// A .gltf or .glb file
+    pub scene: PathBuf,
+    /// Frames: 7, 1-48, or every second one 1-48x2
+    #[arg(long, default_value = "1", value_parser = frames, value_name = "FRAMES")]
+    pub frames: Frames,
+    /// Size of a frame in pixels
+    #[arg(long, default_value = "1920x1080", value_parser = size, value_name = "SIZE")]
+    pub size: (u32, u32),
+    /// Samples per pixel: a multiple of 4
+    #[arg(long, default_value_t = 64, value_name = "COUNT")]
+    pub samples: u32,
+    /// Light from all around: a .hdr or .exr file
+    #[arg(long, value_name = "FILE")]
+    pub env: Option<PathBuf>,
+    /// The most this job may cost, in credits; held at once, the rest returns
+    #[arg(long, value_parser = credits, value_name = "CREDITS")]
+    pub max_spend: u64,
+    /// Side of a tile in pixels: a multiple of 8
+    #[arg(long, default_value_t = 64, value_name = "PIXELS")]
+    pub tile_size: u32,
+    /// Longest path in segments
+    #[arg(long, default_value_t = 8, value_name = "COUNT")]
+    pub depth: u32,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u32,
+    #[arg(long, default_value_t = 24)]
+    pub fps: u32,
+    /// 0..=9, higher first
+    #[arg(long, default_value_t = 0)]
+    pub priority: u32,
+    /// Only on workers of this account
+    #[arg(long)]
+    pub private: bool,
+    /// Audit this account's own workers too
+    #[arg(long)]
+    pub audit_own: bool,
+    /// Stay until the job ends, then fetch its frames
+    #[arg(long)]
+    pub wait: bool,
+    /// Folder for the frames
+    #[arg(long, default_value = ".", value_name = "DIR", requires = "wait")]
+    pub out: PathBuf,
+    /// A UUID: the same one never orders twice
+    #[arg(long, value_name = "UUID")]
+    pub request_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The log: a folder, or the URL under which the farm serves it [default: the farm's own]
+    #[arg(long, value_name = "URL|DIR")]
+    pub log: Option<String>,
+    /// An older checkpoint that the log must still contain [default: that of the last run]
+    #[arg(long, value_name = "FILE")]
+    pub since: Option<PathBuf>,
+    /// The log's public key as a note verifier key [default: the one first seen]
+    #[arg(long, env = "GIRIH_LOG_KEY", value_name = "VKEY")]
+    pub log_key: Option<String>,
+    /// Remember nothing of this run
+    #[arg(long)]
+    pub forget: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Only this machine, not the farm
+    #[arg(long)]
+    pub local: bool,
+    /// The worker's folder [default: ~/.local/share/girih/worker]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// A new account; its key is shown once (operators only)
+    Create {
+        name: String,
+        /// May create accounts and top up
+        #[arg(long)]
+        operator: bool,
+    },
+    /// The account of the key
+    Show,
+    /// Credits bought outside enter the ledger (operators only)
+    TopUp {
+        #[arg(value_parser = credits)]
+        credits: u64,
+        /// [default: the caller's own; 0 is the pot that audits are paid from]
+        #[arg(long)]
+        account: Option<u64>,
+        /// A UUID: the same one never books twice
+        #[arg(long, value_name = "UUID")]
+        request_id: Option<String>,
+    },
+}
+
+/// Frames `first, first + step, ...` up to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frames {
+    pub first: u32,
+    pub last: u32,
+    pub step: u32,
+}
+
+fn frames(text: &str) -> Result<Frames, String> {
+    let wrong = || "frames are like 7, 1-48 or 1-48x2".to_owned();
+    let number = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong());
+    let (range, step) = match text.split_once('x') {
+        Some((range, step)) => (range, number(step)?),
+        None => (text, 1),
+    };
+    let (first, last) = match range.split_once('-') {
+        Some((first, last)) => (number(first)?, number(last)?),
+        None => (number(range)?, number(range)?),
+    };
+    if first > last || step == 0 {
+        return Err(wrong());
+    }
+    Ok(Frames { first, last, step })
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text.split_once('x').and_then(|(width, height)| {
+        Some((width.parse::<u32>().ok()?, height.parse::<u32>().ok()?))
+    });
+    sides.ok_or_else(|| "a size is like 1920x1080".to_owned())
+}
+
+/// Credits with up to six decimals, as micro-credits.
+fn credits(text: &str) -> Result<u64, String> {
+    let wrong = || "credits are like 5 or 2.50, with at most six decimals".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || part.len() > 6 || !digits(whole) || !digits(part) {
+        return Err(wrong());
+    }
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let micro: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
+    whole.checked_mul(CREDIT).and_then(|whole| whole.checked_add(micro)).ok_or_else(wrong)
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        Some((at, 'T' | 't')) => (&text[..at], 1u64 << 40),
+        _ => (text, 1),
+    };
+    let count = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
+    count.ok_or_else(|| "bytes are like 500M or 20G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn frames_sizes_credits_and_bytes_are_read() {
+        assert_eq!(frames("7"), Ok(Frames { first: 7, last: 7, step: 1 }));
+        assert_eq!(frames("1-48x2"), Ok(Frames { first: 1, last: 48, step: 2 }));
+        for wrong in ["", "8-1", "1-4x0", "a", "-1", "1-2-3"] {
+            assert!(frames(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(size("96x64"), Ok((96, 64)));
+        assert!(size("96").is_err() && size("x").is_err() && size("-1x4").is_err());
+        assert_eq!(credits("5"), Ok(5_000_000));
+        assert_eq!(credits("0.000001"), Ok(1));
+        for wrong in ["", ".5", "-1", "1.0000001", "99999999999999999999", "1e3"] {
+            assert!(credits(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(bytes("20G"), Ok(20 << 30));
+        assert_eq!(bytes("17"), Ok(17));
+        assert!(bytes("G").is_err() && bytes("99999999999T").is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! Brings finished frames here: downloads by digest, checks, renames into place.
+
+use crate::config::Access;
+use crate::exit::Exit;
+use crate::jobs;
+use crate::output::{Form, Progress};
+use farm::digest::Digest;
+use proto::v1;
+use proto::v1::assets_client::AssetsClient;
+use proto::v1::jobs_client::JobsClient;
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use worker::channel::Keyed;
+
+/// `girih fetch`.
+pub async fn run(access: &Access, form: Form, job_id: u64, out: &Path) -> anyhow::Result<Exit> {
+    let keyed = access.address_with_key()?.connect().await?;
+    let mut client = JobsClient::new(keyed.clone());
+    let job = client.get_job(v1::GetJobRequest { job_id }).await?.into_inner();
+    let files = frames(&keyed, form, &job, out).await?;
+    let unproven = job.frames.iter().filter(|frame| !frame.proven).count();
+    let lines = || {
+        let mut lines: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
+        if unproven > 0 {
+            lines.push(format!("{unproven} frames are not proven yet: audits are still under way"));
+        }
+        if files.is_empty() {
+            lines.push(format!("no finished frame yet; {}", jobs::summary(&job)));
+        }
+        lines.join("\n")
+    };
+    form.say(lines, || json!({ "files": files, "unproven": unproven }))?;
+    Ok(Exit::Ok)
+}
+
+/// Downloads every stored frame of the job; files that are there already stay.
+pub async fn frames(
+    keyed: &Keyed,
+    form: Form,
+    job: &v1::Job,
+    out: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(out)
+        .map_err(|error| anyhow::anyhow!("{}: {error}; name another --out", out.display()))?;
+    let mut progress = Progress::new(form, job.frames.len() as u64);
+    let mut files = Vec::new();
+    for (done, frame) in (0..).zip(&job.frames) {
+        progress.at(done, "frames fetched");
+        for (bytes, end) in [(&frame.exr, "exr"), (&frame.png, "png")] {
+            let path = out.join(format!("frame_{:04}.{end}", frame.frame));
+            let digest = proto::convert::digest("frame.digest", bytes)?;
+            download(keyed, &digest, &path).await?;
+            files.push(path);
+        }
+    }
+    progress.finish();
+    Ok(files)
+}
+
+/// Downloads one asset to this path, unless the same bytes are there.
+async fn download(keyed: &Keyed, digest: &Digest, path: &Path) -> anyhow::Result<()> {
+    if std::fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest) {
+        return Ok(());
+    }
+    let mut client = AssetsClient::new(keyed.clone());
+    let ask = v1::DownloadRequest { digest: proto::convert::wire_digest(digest), offset: 0 };
+    let mut stream = client.download(ask).await?.into_inner();
+    let part = path.with_extension("part");
+    let mut file = std::fs::File::create(&part)?;
+    let mut hasher = blake3::Hasher::new();
+    while let Some(chunk) = stream.message().await? {
+        hasher.update(&chunk.data);
+        file.write_all(&chunk.data)?;
+    }
+    if Digest(*hasher.finalize().as_bytes()) != *digest {
+        std::fs::remove_file(&part)?;
+        anyhow::bail!("{}: the farm sent other bytes than it promised", path.display());
+    }
+    Ok(std::fs::rename(&part, path)?)
+}

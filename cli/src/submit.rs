@@ -1,0 +1,271 @@
+//! `girih submit`: loads the scene as a worker would, uploads what the farm lacks, holds the money,
+//! and, if asked, stays until the frames are here. A bad scene is refused before any of that.
+
+use crate::args::Submit;
+use crate::config::Access;
+use crate::exit::{BadInput, BadUsage, Exit};
+use crate::output::{Form, Progress, credits};
+use crate::{fetch, jobs, money};
+use farm::digest::Digest;
+use farm::job::Spec;
+use proto::v1;
+use proto::v1::assets_client::AssetsClient;
+use proto::v1::jobs_client::JobsClient;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use worker::channel::Keyed;
+use worker::render::scene::{self, Bundle, View};
+
+/// Bytes in one message of an upload.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Digests asked about in one call.
+const DIGESTS_MAX: usize = 10_000;
+/// Attempts at an upload that breaks off.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Bytes to be uploaded: in memory or in a file.
+enum Bytes {
+    Memory(bytes::Bytes),
+    File(PathBuf, u64),
+}
+
+impl Bytes {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(_, size) => *size,
+        }
+    }
+}
+
+/// A scene that can be drawn, and everything that makes it up.
+struct Order {
+    spec: Spec,
+    assets: BTreeMap<Digest, Bytes>,
+    notes: Vec<String>,
+}
+
+/// `girih submit`.
+pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Exit> {
+    let address = access.address_with_key()?;
+    let request_id = match &what.request_id {
+        Some(id) => money::request_id_of(id)?,
+        None => uuid::Uuid::new_v4().to_string(),
+    };
+    let (spec, scene, env) = (spec(&what)?, what.scene.clone(), what.env.clone());
+    let order = tokio::task::spawn_blocking(move || prepare(spec, &scene, env.as_deref()));
+    let order = order.await??;
+    order.notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
+    let keyed = address.connect().await?;
+    upload(&keyed, form, &order.assets).await?;
+    let ask = v1::CreateJobRequest {
+        request_id,
+        spec: Some(proto::convert::wire_spec(&order.spec)),
+        max_spend: what.max_spend,
+        priority: what.priority,
+        private: what.private,
+        audit_own: what.audit_own,
+    };
+    let job = JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner();
+    let tiles = job.tiles_total;
+    form.remark(&format!(
+        "job {}: {tiles} tiles, at most {} credits",
+        job.job_id,
+        credits(what.max_spend)
+    ));
+    if !what.wait {
+        let watch = || format!("{}\nfollow it with: girih watch {0}", job.job_id);
+        form.say(watch, || with_notes(&job, &order.notes, &[]))?;
+        return Ok(Exit::Ok);
+    }
+    let job = jobs::follow(&keyed, form, job.job_id).await?;
+    let files = fetch::frames(&keyed, form, &job, &what.out).await?;
+    let lines = || {
+        let files = files.iter().map(|path| path.display().to_string());
+        files.chain([jobs::summary(&job)]).collect::<Vec<_>>().join("\n")
+    };
+    form.say(lines, || with_notes(&job, &order.notes, &files))?;
+    Ok(jobs::exit(&job))
+}
+
+fn with_notes(job: &v1::Job, notes: &[String], files: &[PathBuf]) -> serde_json::Value {
+    let mut value = jobs::to_json(job);
+    value["notes"] = serde_json::json!(notes);
+    value["files"] = serde_json::json!(files);
+    value
+}
+
+/// The order's sizes, without its digests; refused here if the farm would refuse them.
+fn spec(what: &Submit) -> Result<Spec, BadUsage> {
+    let spec = Spec {
+        engine: Digest(shaders_digest()),
+        scene: Digest::default(),
+        environment: None,
+        frame_first: what.frames.first,
+        frame_last: what.frames.last,
+        frame_step: what.frames.step,
+        fps: what.fps,
+        width: what.size.0,
+        height: what.size.1,
+        tile_size: what.tile_size,
+        samples: what.samples,
+        depth: what.depth,
+        seed: what.seed,
+    };
+    match spec.is_valid() {
+        true => Ok(spec),
+        false => Err(BadUsage(farm::Reject::SpecInvalid.to_string())),
+    }
+}
+
+fn shaders_digest() -> [u8; 32] {
+    worker::render_digest().0
+}
+
+/// Pre-flight: the worker's own loader, on the first and the last frame.
+fn prepare(mut spec: Spec, scene: &Path, env: Option<&Path>) -> anyhow::Result<Order> {
+    let unusable = |error: scene::SceneError| BadInput(error.to_string());
+    let bundle = Bundle::open(scene).map_err(unusable)?;
+    let view = |frame| View { frame, fps: spec.fps, width: spec.width, height: spec.height };
+    let mut notes = scene::load(&bundle, env, view(spec.frame_first)).map_err(unusable)?.notes;
+    let last = spec.frame(spec.frames() - 1);
+    if last != spec.frame_first {
+        for note in scene::load(&bundle, env, view(last)).map_err(unusable)?.notes {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    let (manifest, entries) = Bundle::gather(scene).map_err(unusable)?;
+    let mut assets = BTreeMap::new();
+    spec.scene = Digest::of(&manifest);
+    assets.insert(spec.scene, Bytes::Memory(manifest.into()));
+    for entry in entries {
+        assets.insert(entry.digest, Bytes::File(entry.path, entry.bytes_total));
+    }
+    if let Some(env) = env {
+        let bytes =
+            std::fs::read(env).map_err(|error| BadInput(format!("{}: {error}", env.display())))?;
+        let digest = Digest::of(&bytes);
+        spec.environment = Some(digest);
+        assets.insert(digest, Bytes::Memory(bytes.into()));
+    }
+    Ok(Order { spec, assets, notes })
+}
+
+/// Uploads what the farm lacks, going on where an earlier upload broke off.
+async fn upload(keyed: &Keyed, form: Form, assets: &BTreeMap<Digest, Bytes>) -> anyhow::Result<()> {
+    let total = assets.values().map(Bytes::size).sum();
+    let mut progress = Progress::new(form, total);
+    let mut attempt = 0;
+    loop {
+        let missing = missing(keyed, assets).await?;
+        let lacking: u64 = missing
+            .iter()
+            .map(|(digest, offset)| {
+                assets.get(digest).map_or(0, |bytes| bytes.size().saturating_sub(*offset))
+            })
+            .sum();
+        let mut done = total.saturating_sub(lacking);
+        let mut broken = None;
+        for (digest, offset) in &missing {
+            let Some(bytes) = assets.get(digest) else { continue };
+            progress.at(done, "bytes uploaded");
+            match send(keyed, digest, bytes, *offset).await {
+                Ok(()) => done += bytes.size().saturating_sub(*offset),
+                Err(error) => broken = Some(error),
+            }
+        }
+        attempt += 1;
+        match broken {
+            None => break,
+            Some(error) if attempt >= ATTEMPTS_MAX || !is_passing(&error) => return Err(error),
+            Some(error) => form.remark(&format!("upload broke off ({error:#}); going on")),
+        }
+    }
+    progress.finish();
+    Ok(())
+}
+
+fn is_passing(error: &anyhow::Error) -> bool {
+    let status = error.downcast_ref::<tonic::Status>();
+    status.is_some_and(|status| {
+        matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown)
+    })
+}
+
+async fn missing(
+    keyed: &Keyed,
+    assets: &BTreeMap<Digest, Bytes>,
+) -> anyhow::Result<Vec<(Digest, u64)>> {
+    let digests: Vec<_> = assets.keys().map(proto::convert::wire_digest).collect();
+    let mut client = AssetsClient::new(keyed.clone());
+    let mut missing = Vec::new();
+    for part in digests.chunks(DIGESTS_MAX) {
+        let ask = v1::FindMissingRequest { digests: part.to_vec() };
+        for asset in client.find_missing(ask).await?.into_inner().missing {
+            missing.push((proto::convert::digest("digest", &asset.digest)?, asset.offset));
+        }
+    }
+    Ok(missing)
+}
+
+/// Sends one asset from an offset.
+async fn send(keyed: &Keyed, digest: &Digest, bytes: &Bytes, offset: u64) -> anyhow::Result<()> {
+    let (say, outbox) = tokio::sync::mpsc::channel(4);
+    let head = v1::UploadRequest {
+        digest: proto::convert::wire_digest(digest),
+        size: bytes.size(),
+        offset,
+        data: bytes::Bytes::new(),
+    };
+    let feed = async {
+        if say.send(head).await.is_err() {
+            return Ok(());
+        }
+        feed(bytes, offset, say).await
+    };
+    let mut client = AssetsClient::new(keyed.clone());
+    let outbox = tokio_stream::wrappers::ReceiverStream::new(outbox);
+    let (fed, answer) = tokio::join!(feed, client.upload(outbox));
+    fed?;
+    answer?;
+    Ok(())
+}
+
+async fn feed(
+    bytes: &Bytes,
+    offset: u64,
+    say: tokio::sync::mpsc::Sender<v1::UploadRequest>,
+) -> anyhow::Result<()> {
+    let message = |data| v1::UploadRequest { data, ..Default::default() };
+    match bytes {
+        Bytes::Memory(bytes) => {
+            let mut at = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            while at < bytes.len() {
+                let end = bytes.len().min(at + CHUNK_BYTES);
+                if say.send(message(bytes.slice(at..end))).await.is_err() {
+                    return Ok(());
+                }
+                at = end;
+            }
+        }
+        Bytes::File(path, _) => {
+            let mut file = tokio::fs::File::open(path).await?;
+            file.seek(std::io::SeekFrom::Start(offset)).await?;
+            loop {
+                let mut chunk = vec![0; CHUNK_BYTES];
+                let count = file.read(&mut chunk).await?;
+                if count == 0 {
+                    break;
+                }
+                chunk.truncate(count);
+                if say.send(message(chunk.into())).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! `girih verify`: from the log's files alone, rebuilds the root, compares the hash tiles, checks
+//! that the past is still the past, follows every entry, and prints every balance.
+
+pub mod note;
+pub mod source;
+
+use crate::args;
+use crate::config::{self, Access};
+use crate::exit::{BadUsage, Exit};
+use crate::output::{Form, Progress, credits, hex, table};
+use anyhow::Context;
+use farm::entry::{Book, Entry};
+use farm::log::{Frontier, Hash, leaf_hash};
+use farm::money::Amount;
+use farm::proof::Books;
+use note::{Checkpoint, LogKey};
+use serde_json::json;
+use source::{Source, TILE};
+use std::path::{Path, PathBuf};
+
+/// Levels of hash tiles: 256^8 entries are more than a u64 counts.
+const LEVELS_MAX: u32 = 8;
+
+/// A way in which the log does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Breach(pub String);
+
+/// What was verified.
+#[derive(Debug)]
+pub struct Verified {
+    pub checkpoint: Checkpoint,
+    pub balances: Vec<(Book, Amount)>,
+    /// Size of the older checkpoint that the log still contains.
+    pub since: Option<u64>,
+}
+
+fn breach(why: impl Into<String>) -> anyhow::Error {
+    Breach(why.into()).into()
+}
+
+/// Verifies a log against its key and, if given, an older checkpoint's text. Also gives the text
+/// of the checkpoint that it holds to.
+pub async fn check(
+    source: &mut Source,
+    key: &LogKey,
+    since: Option<&str>,
+    form: Form,
+) -> anyhow::Result<(Verified, String)> {
+    let note = String::from_utf8(source.read("checkpoint").await?)
+        .map_err(|_| breach("the checkpoint is no text"))?;
+    let head = key
+        .open(&note)
+        .map_err(|why| breach(format!("the checkpoint cannot be trusted: {why}")))?;
+    let older = since.map(|text| key.open(text)).transpose();
+    let older =
+        older.map_err(|why| BadUsage(format!("the older checkpoint is unusable: {why}")))?;
+    if let Some(older) = &older
+        && older.size > head.size
+    {
+        return Err(breach(format!(
+            "the log was rolled back: it had {} entries, now it has {}",
+            older.size, head.size
+        )));
+    }
+    let mut reading = Reading::default();
+    let mut progress = Progress::new(form, head.size);
+    for bundle in 0..head.size.div_ceil(TILE) {
+        let entries = source.entries(bundle, head.size).await;
+        let entries = entries.map_err(|error| breach(format!("{error:#}")))?;
+        for (bytes, index) in entries.iter().zip(bundle * TILE..) {
+            reading.read(index, bytes, older.as_ref())?;
+        }
+        progress.at(reading.frontier.size(), "entries");
+    }
+    progress.finish();
+    let Reading { books, frontier, leaves, first_fault } = reading;
+    if frontier.root() != head.root {
+        let at = differs(source, &leaves).await;
+        return Err(breach(format!(
+            "the entries do not give the signed root{}",
+            at.map(|index| format!("; the first to differ is entry {index}")).unwrap_or_default()
+        )));
+    }
+    if let Some(fault) = first_fault {
+        return Err(fault);
+    }
+    books.finish().map_err(|fault| breach(fault.to_string()))?;
+    hash_tiles_agree(source, &leaves).await?;
+    let since = older.map(|older| older.size);
+    Ok((Verified { checkpoint: head, balances: books.balances(), since }, note))
+}
+
+/// The entries so far.
+#[derive(Default)]
+struct Reading {
+    books: Books,
+    frontier: Frontier,
+    leaves: Vec<Hash>,
+    /// Kept until the root is known: entries that the farm did not sign are another breach.
+    first_fault: Option<anyhow::Error>,
+}
+
+impl Reading {
+    fn read(&mut self, index: u64, bytes: &[u8], older: Option<&Checkpoint>) -> anyhow::Result<()> {
+        let leaf = leaf_hash(bytes);
+        self.leaves.push(leaf);
+        self.frontier.push(leaf);
+        if let Some(older) = older
+            && self.frontier.size() == older.size
+            && self.frontier.root() != older.root
+        {
+            return Err(breach(format!(
+                "the log was forked: its first {} entries are not those that were signed before",
+                older.size
+            )));
+        }
+        if self.first_fault.is_none() {
+            self.first_fault = follow(&mut self.books, index, bytes).err();
+        }
+        Ok(())
+    }
+}
+
+fn follow(books: &mut Books, index: u64, bytes: &[u8]) -> anyhow::Result<()> {
+    let entry = Entry::from_bytes(bytes)
+        .ok_or_else(|| breach(format!("entry {index} does not follow: it is no entry at all")))?;
+    books.follow(index, &entry).map_err(|fault| breach(fault.to_string()))
+}
+
+/// The first entry whose hash is not that of the hash tiles, if those are there to tell.
+async fn differs(source: &mut Source, leaves: &[Hash]) -> Option<u64> {
+    let size = leaves.len() as u64;
+    for tile in 0..size.div_ceil(TILE) {
+        let hashes = source.hashes(0, tile, size).await.ok()?;
+        let ours = leaves[(tile * TILE) as usize..].iter();
+        if let Some(at) = ours.zip(&hashes).position(|(ours, theirs)| ours != theirs) {
+            return Some(tile * TILE + at as u64);
+        }
+    }
+    None
+}
+
+/// Every hash tile must be what the entries give: others build their proofs from them.
+async fn hash_tiles_agree(source: &mut Source, leaves: &[Hash]) -> anyhow::Result<()> {
+    let mut nodes = leaves.to_vec();
+    for level in 0..LEVELS_MAX {
+        if nodes.is_empty() {
+            break;
+        }
+        let size = nodes.len() as u64;
+        for (tile, ours) in (0..).zip(nodes.chunks(TILE as usize)) {
+            let theirs = source.hashes(level, tile, size).await;
+            let theirs = theirs.map_err(|error| breach(format!("{error:#}")))?;
+            if theirs != ours {
+                return Err(breach(format!(
+                    "hash tile {tile} of level {level} is not what the entries give"
+                )));
+            }
+        }
+        let full = nodes.chunks_exact(TILE as usize);
+        nodes = full.map(farm::log::root_of).collect();
+    }
+    Ok(())
+}
+
+/// What `verify` remembers between runs.
+struct Memory(PathBuf);
+
+impl Memory {
+    fn file(&self, what: &str) -> PathBuf {
+        self.0.join(what)
+    }
+
+    fn read(&self, what: &str) -> Option<String> {
+        std::fs::read_to_string(self.file(what)).ok()
+    }
+
+    fn write(&self, what: &str, text: &str) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.0)?;
+        let fresh = self.file(&format!("{what}.new"));
+        std::fs::write(&fresh, text)?;
+        std::fs::rename(fresh, self.file(what))
+    }
+}
+
+/// `girih verify`.
+pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Result<Exit> {
+    let address = access.address()?;
+    let place = match &what.log {
+        Some(place) => place.clone(),
+        None => address.uri()?.to_string().trim_end_matches('/').to_owned(),
+    };
+    let mut source = Source::open(&place, address).await?;
+    let name = farm::digest::Digest::of(place.as_bytes()).to_string();
+    let memory = Memory(config::data_dir().join("logs").join(&name[..16]));
+    let text = match log_key(access, &what, &memory)? {
+        Some(text) => text,
+        None => {
+            let shown = source.read("vkey").await;
+            let shown = shown.context("whose log is this? name its key with --log-key")?;
+            form.remark("no key of this log is known yet; believing the one it shows");
+            String::from_utf8_lossy(&shown).trim().to_owned()
+        }
+    };
+    let key = LogKey::parse(&text)
+        .ok_or_else(|| BadUsage(format!("`{text}` is no verifier key: name+hash+key")))?;
+    let since = match &what.since {
+        Some(file) => Some(read_checkpoint(file)?),
+        None => memory.read("checkpoint"),
+    };
+    match check(&mut source, &key, since.as_deref(), form).await {
+        Ok((verified, note)) => {
+            if !what.forget {
+                memory.write("vkey", &text)?;
+                memory.write("checkpoint", &note)?;
+            }
+            say(form, &verified)?;
+            Ok(Exit::Ok)
+        }
+        Err(error) => match error.downcast_ref::<Breach>() {
+            Some(Breach(why)) => {
+                form.say(|| format!("BREACH: {why}"), || json!({ "ok": false, "breach": why }))?;
+                Ok(Exit::Breach)
+            }
+            None => Err(error),
+        },
+    }
+}
+
+/// The log's key: named, seen before, of the configured farm, or beside a scheduler's own folder.
+fn log_key(
+    access: &Access,
+    what: &args::Verify,
+    memory: &Memory,
+) -> anyhow::Result<Option<String>> {
+    let named = what.log_key.clone().filter(|text| !text.is_empty());
+    if let Some(text) = named.or_else(|| memory.read("vkey")) {
+        return Ok(Some(text.trim().to_owned()));
+    }
+    let Some(place) = &what.log else { return access.log_key() };
+    let beside = Path::new(place).parent().map(|dir| dir.join("log.vkey"));
+    let text = beside.and_then(|file| std::fs::read_to_string(file).ok());
+    Ok(text.map(|text| text.trim().to_owned()))
+}
+
+fn read_checkpoint(file: &Path) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(file)
+        .map_err(|error| BadUsage(format!("{}: {error}", file.display())))?)
+}
+
+fn say(form: Form, verified: &Verified) -> anyhow::Result<()> {
+    let Verified { checkpoint, balances, since } = verified;
+    let lines = || {
+        let rows: Vec<_> = balances
+            .iter()
+            .map(|(book, amount)| {
+                vec![proto::convert::book_name(*book), format!("{:>18}", credits(amount.0))]
+            })
+            .collect();
+        let past = since.map(|size| format!(" and still begins with the {size} seen before"));
+        format!(
+            "{}\nverified: every one of the {} entries follows{}; the root is {}",
+            table(&rows),
+            checkpoint.size,
+            past.unwrap_or_default(),
+            hex(&checkpoint.root)
+        )
+    };
+    let value = || {
+        let balance = |(book, amount): &(Book, Amount)| {
+            let name = proto::convert::book_name(*book);
+            json!({ "book": name, "amount": amount.0 })
+        };
+        json!({
+            "ok": true,
+            "origin": checkpoint.origin,
+            "entries": checkpoint.size,
+            "root": hex(&checkpoint.root),
+            "since": since,
+            "balances": balances.iter().map(balance).collect::<Vec<_>>(),
+        })
+    };
+    form.say(lines, value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Where a log's files come from: a folder, or a farm over HTTP/2. Knows the layout (C2SP
+//! tlog-tiles), not what entries say.
+
+use anyhow::Context;
+use farm::log::Hash;
+use std::path::PathBuf;
+use tower::{Service, ServiceExt};
+use worker::channel::{Address, Keyed};
+
+/// Entries and hashes in a full tile.
+pub const TILE: u64 = 256;
+/// Largest file read: a full entry bundle of largest entries.
+const FILE_BYTES_MAX: u64 = TILE * (2 + 65_535);
+
+/// A log's files.
+pub enum Source {
+    Folder(PathBuf),
+    Farm { channel: Box<Keyed>, base: String },
+}
+
+impl Source {
+    /// A folder if it is one, else a URL.
+    pub async fn open(place: &str, address: Address) -> anyhow::Result<Self> {
+        if !place.contains("://") {
+            return Ok(Self::Folder(place.into()));
+        }
+        let mut parts = place.splitn(4, '/');
+        let scheme = parts.next().unwrap_or_default();
+        let host = parts.nth(1).unwrap_or_default();
+        let path = parts.next().unwrap_or_default().trim_end_matches('/');
+        let server = format!("{scheme}//{host}");
+        let trust = match address.server.trim_end_matches('/') == server {
+            true => address.trust,
+            false => worker::channel::Trust::System,
+        };
+        let channel = Address { server: server.clone(), key: None, trust }.connect().await?;
+        let base = if path.is_empty() { server } else { format!("{server}/{path}") };
+        Ok(Self::Farm { channel: Box::new(channel), base })
+    }
+
+    /// One file of the log.
+    pub async fn read(&mut self, name: &str) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Folder(dir) => {
+                let path = dir.join(name);
+                let about = std::fs::metadata(&path).with_context(|| path.display().to_string())?;
+                anyhow::ensure!(about.len() <= FILE_BYTES_MAX, "{} is too large", path.display());
+                std::fs::read(&path).with_context(|| path.display().to_string())
+            }
+            Self::Farm { channel, base } => get(channel, &format!("{base}/{name}")).await,
+        }
+    }
+
+    /// The entries of bundle `n` of a tree of `size` entries.
+    pub async fn entries(&mut self, n: u64, size: u64) -> anyhow::Result<Vec<Vec<u8>>> {
+        let name = format!("tile/entries/{}", place(n, width(n, size)));
+        let bytes = self.read(&name).await?;
+        let mut rest = bytes.as_slice();
+        let mut entries = Vec::new();
+        while let Some((length, after)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (entry, after) =
+                after.split_at_checked(length).with_context(|| format!("{name} is cut short"))?;
+            entries.push(entry.to_vec());
+            rest = after;
+        }
+        let expected = width(n, size);
+        let whole = rest.is_empty() && entries.len() as u64 == expected;
+        anyhow::ensure!(whole, "{name} has {} entries instead of {expected}", entries.len());
+        Ok(entries)
+    }
+
+    /// The hashes of tile `n` at `level`, where that level has `size` full nodes.
+    pub async fn hashes(&mut self, level: u32, n: u64, size: u64) -> anyhow::Result<Vec<Hash>> {
+        let name = format!("tile/{level}/{}", place(n, width(n, size)));
+        let bytes = self.read(&name).await?;
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        let expected = width(n, size);
+        let whole = rest.is_empty() && hashes.len() as u64 == expected;
+        anyhow::ensure!(whole, "{name} has {} hashes instead of {expected}", hashes.len());
+        Ok(hashes.to_vec())
+    }
+}
+
+/// How many of a tile's places are taken.
+fn width(n: u64, size: u64) -> u64 {
+    size.saturating_sub(n * TILE).min(TILE)
+}
+
+/// A tile's path: groups of three digits, all but the last with an `x`; partial tiles by width.
+fn place(n: u64, width: u64) -> String {
+    let mut path = format!("{:03}", n % 1000);
+    let mut rest = n / 1000;
+    while rest > 0 {
+        path = format!("x{:03}/{path}", rest % 1000);
+        rest /= 1000;
+    }
+    if width == TILE { path } else { format!("{path}.p/{width}") }
+}
+
+async fn get(channel: &mut Keyed, url: &str) -> anyhow::Result<Vec<u8>> {
+    use http_body_util::{BodyExt, Limited};
+    let request = http::Request::get(url).body(tonic::body::Body::empty())?;
+    let service = channel.ready().await.with_context(|| url.to_owned())?;
+    let answer = service.call(request).await.with_context(|| url.to_owned())?;
+    anyhow::ensure!(answer.status().is_success(), "{url}: the farm answers {}", answer.status());
+    let body = Limited::new(answer.into_body(), FILE_BYTES_MAX as usize);
+    let body = body.collect().await.map_err(|error| anyhow::anyhow!("{url}: {error}"))?;
+    Ok(body.to_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_are_placed_as_the_specification_says() {
+        assert_eq!(place(5, TILE), "005");
+        assert_eq!(place(1_234_067, TILE), "x001/x234/067");
+        assert_eq!(place(273, 112), "273.p/112");
+        assert_eq!((width(0, 300), width(1, 300), width(2, 300)), (256, 44, 0));
+    }
+}

@@ -1,0 +1,45 @@
+//! A worker that cheats is found out and earns nothing; the honest are paid; the frame is right.
+
+use crate::farm::{Farm, has_device, wait_for};
+
+#[test]
+fn a_cheat_earns_nothing_and_the_frame_is_right() {
+    if !has_device() {
+        return;
+    }
+    let mut farm = Farm::start();
+    let artist = farm.account("artist", "100");
+    farm.ask(&farm.operator, &["account", "top-up", "10", "--account", "0"]);
+    farm.start_worker("own", &artist, &[]);
+    farm.wait_for_workers(1);
+    let job = farm.submit(&artist, &["--private", "--tile-size", "16"]);
+    let reference = farm.finish(&artist, job);
+    farm.drain_worker("own");
+
+    let owners: Vec<String> = [("ada", false), ("bob", false), ("mallory", true)]
+        .into_iter()
+        .map(|(name, cheats)| {
+            let key = farm.account(name, "0");
+            let more: &[&str] = if cheats { &["--cheat", "one-block"] } else { &[] };
+            farm.start_worker(name, &key, more);
+            key
+        })
+        .collect();
+    farm.wait_for_workers(3);
+    let job = farm.submit(&artist, &["--tile-size", "16"]);
+    assert_eq!(farm.finish(&artist, job), reference, "no altered block is delivered");
+    let refuted = wait_for("the cheat to be found out", || {
+        let workers = farm.ask(&farm.operator, &["workers", "--all"]);
+        let mut workers = workers["workers"].as_array().unwrap().iter();
+        workers.find(|worker| worker["refuted"] == true).cloned()
+    });
+    let why = farm.ask(&farm.operator, &["explain", "worker", &refuted["worker_id"].to_string()]);
+    assert!(!why["lines"].as_array().unwrap().is_empty());
+    let earned = |key: &str| {
+        let balance = farm.ask(key, &["balance"]);
+        balance["held"].as_u64().unwrap() + balance["payable"].as_u64().unwrap()
+    };
+    assert_eq!(earned(&owners[2]), 0, "the cheat");
+    assert!(earned(&owners[0]) > 0 && earned(&owners[1]) > 0, "the honest");
+    farm.verify();
+}

@@ -1,0 +1,9 @@
+//! End to end: real processes, real sockets, a real Vulkan device.
+#![forbid(unsafe_code)]
+
+mod cheat;
+mod crash;
+mod errors;
+mod farm;
+mod frames;
+mod local;
