@@ -94,12 +94,14 @@ pub enum Fact {
         count: u32,
         leaves: Vec<u32>,
     },
-    /// An auditor's opinion, and the claim's own answer to the same question.
+    /// An auditor's opinion, the claim's own answer to the same question, and the work units that
+    /// the auditor is paid for if it spoke the truth.
     Opinion {
         lease: LeaseId,
         auditor: WorkerId,
         value: Digest,
         claim: Digest,
+        units: u64,
     },
     Verdict {
         lease: LeaseId,
@@ -158,7 +160,7 @@ layout_enum!(Fact {
     4 = Leased { lease, worker, job, tile, audit },
     5 = Committed { lease, job, tile, output, root, units },
     6 = AuditDrawn { lease, epoch, clean, count, leaves },
-    7 = Opinion { lease, auditor, value, claim },
+    7 = Opinion { lease, auditor, value, claim, units },
     8 = Verdict { lease, worker, job, tile, accepted, units },
     9 = Refuted { worker, lease },
     10 = Transfer { debit, credit, amount, reason },

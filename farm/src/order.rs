@@ -221,10 +221,10 @@ impl Farm {
         }
     }
 
-    /// Returns what an ended job's hold no longer needs.
+    /// Returns what an ended job's hold no longer needs, once its computing tiles are called back.
     pub(crate) fn refund(&mut self, id: JobId, effects: &mut Vec<Effect>) {
         let job = &self.jobs[id.0 as usize];
-        if job.is_open() {
+        if job.is_open() || job.computing > 0 {
             return;
         }
         let rest = self.ledger.balance(Book::Hold(id)).0 - job.reserved().0;

@@ -63,6 +63,24 @@ struct Claim {
     units: u64,
     answer: Option<Digest>,
     opinions: Vec<Opinion>,
+    /// Work units of the question, and what each auditor was paid for them.
+    asked: u64,
+    paid: BTreeMap<WorkerId, u64>,
+}
+
+impl Claim {
+    fn spoke_truth(&self, auditor: WorkerId) -> bool {
+        let truth = self.answer.map(|answer| audit::judge(answer, &self.opinions));
+        let said = |opinion: &Opinion| truth == Some(Verdict::Value(opinion.value));
+        self.opinions.iter().any(|opinion| opinion.worker == auditor && said(opinion))
+    }
+
+    /// Whether everyone who spoke the truth got `due`.
+    fn all_paid(&self, due: Amount) -> bool {
+        let paid = |worker: &WorkerId| self.paid.get(worker).copied().unwrap_or(0);
+        let mut auditors = self.opinions.iter().map(|opinion| opinion.worker);
+        auditors.all(|auditor| !self.spoke_truth(auditor) || paid(&auditor) == due.0)
+    }
 }
 
 /// A draw to be checked when its epoch's secret is revealed.
@@ -139,11 +157,20 @@ impl Books {
         Ok(())
     }
 
-    /// What must hold when no more entries come: every accepted tile was paid.
+    /// What must hold when no more entries come: every accepted tile was paid, ended jobs keep
+    /// nothing.
     pub fn finish(&self) -> Result<(), Breach> {
         let paid = demand(self.owed.is_empty(), "an accepted tile before it was not paid");
         let opened = demand(self.opening.is_none(), "money was held for a job that was not opened");
-        paid.and(opened).map_err(|why| Breach { entry: self.next, why })
+        let kept = |(at, job): (usize, &Job)| {
+            let id = JobId(at as u32);
+            job.ended.is_some() && self.ledger.balance(Book::Hold(id)).0 > self.claimed(id)
+        };
+        let kept = self.jobs.iter().enumerate().any(kept);
+        let refunded = demand(!kept, "an ended job keeps money that no claim needs");
+        let half = self.earned.values().any(|earned| earned.matured);
+        let shared = demand(!half, "a mature tile's fee was not taken");
+        paid.and(opened).and(refunded).and(shared).map_err(|why| Breach { entry: self.next, why })
     }
 
     fn fact(&mut self, fact: &Fact) -> Follows {
@@ -175,8 +202,8 @@ impl Books {
             Fact::AuditDrawn { lease, epoch, clean, count, leaves } => {
                 self.audit_drawn(*lease, *epoch, *clean, *count, leaves)
             }
-            Fact::Opinion { lease, auditor, value, claim } => {
-                self.opinion(*lease, *auditor, *value, *claim)
+            Fact::Opinion { lease, auditor, value, claim, units } => {
+                self.opinion(*lease, *auditor, *value, *claim, *units)
             }
             Fact::Verdict { lease, worker, job, tile, accepted, units } => {
                 self.verdict(*lease, (*worker, *job, *tile, *units), *accepted)
@@ -250,7 +277,8 @@ impl Books {
         let same = slot.job == job && slot.tile == tile && !slot.audit;
         demand(same, "the lease is for another tile")?;
         demand(slot.claim.is_none(), "the lease was reported before")?;
-        slot.claim = Some(Claim { root, units, answer: None, opinions: Vec::new() });
+        let (answer, opinions, asked, paid) = (None, Vec::new(), 0, BTreeMap::new());
+        slot.claim = Some(Claim { root, units, answer, opinions, asked, paid });
         self.claims.insert((job, tile), lease.slot);
         Ok(())
     }
@@ -284,6 +312,7 @@ impl Books {
         worker: WorkerId,
         value: Digest,
         answer: Digest,
+        units: u64,
     ) -> Follows {
         let owner = self.worker(worker)?.owner;
         let (claimant, job) = {
@@ -297,7 +326,10 @@ impl Books {
         demand(claim.answer.is_none_or(|known| known == answer), "the claim's answer changed")?;
         let again = claim.opinions.iter().any(|opinion| opinion.worker == worker);
         demand(!again, "the auditor was heard before")?;
+        demand(units <= claim.units, "the question is dearer than the tile")?;
+        demand(claim.opinions.is_empty() || claim.asked == units, "the question's price changed")?;
         claim.answer = Some(answer);
+        claim.asked = units;
         claim.opinions.push(Opinion { worker, owner, value });
         Ok(())
     }
@@ -327,6 +359,7 @@ impl Books {
             }
         }
         self.claims.remove(&(job, tile));
+        self.auditors_paid(lease, job)?;
         if accepted {
             self.worker(worker)?.clean += 1;
             let found = self.job(job)?;
@@ -339,6 +372,15 @@ impl Books {
             }
         }
         Ok(())
+    }
+
+    /// Before its verdict a claim's truthful auditors are paid, as far as the farm's pots go.
+    fn auditors_paid(&mut self, lease: LeaseId, job: JobId) -> Follows {
+        let empty = [Book::Audits, Book::Fees].iter().all(|pot| self.ledger.balance(*pot).0 == 0);
+        let price = self.job(job)?.price;
+        let claim = self.slot(lease)?.claim.as_ref();
+        let paid = claim.is_none_or(|claim| claim.all_paid(price.of(claim.asked)));
+        demand(empty || paid, "an auditor who spoke the truth was not paid")
     }
 
     fn refuted(&mut self, worker: WorkerId, lease: LeaseId) -> Follows {
@@ -396,14 +438,9 @@ impl Books {
                 let due = earned.matured || earned.amount.0 == fee(earned.amount);
                 demand(due && amount.0 == fee(earned.amount), "not the farm's share")?;
             }
-            Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit)?,
+            Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
             Reason::Forfeit(job, tile) => self.forfeits(job, tile, debit, credit, amount)?,
-            Reason::Refund(job) => {
-                let found = self.job(job)?;
-                demand(found.ended.is_some(), "the job has not ended")?;
-                let books = (Book::Hold(job), Book::Available(found.account));
-                demand((debit, credit) == books, "a refund goes to the job's account")?;
-            }
+            Reason::Refund(job) => self.refunds(job, debit, credit, amount)?,
         }
         self.books.extend([debit, credit]);
         self.ledger.post(debit, credit, amount);
@@ -438,15 +475,48 @@ impl Books {
         Ok(())
     }
 
-    fn pays_auditor(&mut self, job: JobId, tile: u64, debit: Book, credit: Book) -> Follows {
+    fn pays_auditor(
+        &mut self,
+        job: JobId,
+        tile: u64,
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+    ) -> Follows {
         demand(matches!(debit, Book::Audits | Book::Fees), "audits are paid by the farm")?;
-        let slot = self.claims.get(&(job, tile)).and_then(|slot| self.slots.get(slot));
-        let claim = slot.and_then(|slot| slot.claim.as_ref()).ok_or("there was no audit")?;
-        let truth = claim.answer.map(|answer| audit::judge(answer, &claim.opinions));
-        let spoke = claim.opinions.iter().any(|opinion| {
-            credit == Book::Payable(opinion.worker) && truth == Some(Verdict::Value(opinion.value))
-        });
-        demand(spoke, "the paid worker did not say the truth about this tile")
+        let rest = self.ledger.balance(Book::Audits);
+        demand(debit == Book::Audits || rest.0 == 0, "fees pay only what the audits' pot cannot")?;
+        let price = self.job(job)?.price;
+        let slot = self.claims.get(&(job, tile)).and_then(|slot| self.slots.get_mut(slot));
+        let claim = slot.and_then(|slot| slot.claim.as_mut()).ok_or("there was no audit")?;
+        let Book::Payable(auditor) = credit else { return Err("an auditor is paid at once") };
+        demand(claim.spoke_truth(auditor), "the paid worker did not say the truth about it")?;
+        let paid = claim.paid.entry(auditor).or_default();
+        let due = price.of(claim.asked).0.saturating_sub(*paid);
+        let most = due.min(self.ledger.balance(debit).0);
+        demand(amount.0 == most, "not price times the question's work units")?;
+        *paid += amount.0;
+        Ok(())
+    }
+
+    fn refunds(&mut self, job: JobId, debit: Book, credit: Book, amount: Amount) -> Follows {
+        let hold = self.ledger.balance(Book::Hold(job));
+        let found = self.jobs.get(job.0 as usize).ok_or("it names a job that was not opened")?;
+        demand(found.ended.is_some(), "the job has not ended")?;
+        let books = (Book::Hold(job), Book::Available(found.account));
+        demand((debit, credit) == books, "a refund goes to the job's account")?;
+        demand(
+            amount.0 >= hold.0.saturating_sub(self.claimed(job)),
+            "less than what no claim needs",
+        )
+    }
+
+    /// The most that a job's claims without a verdict can cost.
+    fn claimed(&self, job: JobId) -> u64 {
+        let price = self.jobs[job.0 as usize].price;
+        let claims = self.claims.range((job, 0)..=(job, u64::MAX));
+        let claims = claims.filter_map(|(_, slot)| self.slots.get(slot)?.claim.as_ref());
+        claims.map(|claim| price.of(claim.units).0).sum()
     }
 
     fn forfeits(

@@ -133,7 +133,9 @@ impl Farm {
         claim.asked.retain(|asked| *asked != worker);
         claim.opinions.push(Opinion { worker, owner, value });
         let (answer, pending) = (claim.answer.unwrap_or_default(), !claim.asked.is_empty());
-        self.log(Fact::Opinion { lease: of, auditor: worker, value, claim: answer }, effects);
+        let units = claim.units_asked;
+        let opinion = Fact::Opinion { lease: of, auditor: worker, value, claim: answer, units };
+        self.log(opinion, effects);
         if !pending {
             self.judge(of, effects);
         }

@@ -3,13 +3,13 @@
 
 /// The public API, `girih.v1`.
 pub mod v1 {
-    #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::too_many_lines)]
     tonic::include_proto!("girih.v1");
 }
 
 /// What the journal holds.
 pub mod journal {
-    #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::too_many_lines)]
     tonic::include_proto!("journal.v1");
 }
 

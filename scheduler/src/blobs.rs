@@ -2,7 +2,6 @@
 //! gather in partial files until they are whole and proven.
 
 use farm::digest::Digest;
-use futures::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
@@ -159,14 +158,6 @@ impl Blobs {
         }
         upload.complete().await?;
         Ok(())
-    }
-
-    /// Digests of every stored blob; for tests and checks.
-    pub async fn list(&self) -> Result<Vec<String>, BlobError> {
-        let found = self.store.list(None).filter_map(async |meta| {
-            meta.ok().and_then(|meta| meta.location.filename().map(str::to_string))
-        });
-        Ok(found.collect().await)
     }
 }
 

@@ -74,11 +74,6 @@ impl Outbox {
         self.lock().end.get_or_insert(status);
         self.wake();
     }
-
-    /// Whether the stream has ended or will.
-    pub fn is_closed(&self) -> bool {
-        self.lock().end.is_some()
-    }
 }
 
 /// The worker's end: batches as they come.

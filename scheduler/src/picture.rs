@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn srgb_meets_the_standard_at_its_corners() {
         let pairs = [(0.0, 0), (1.0, 255), (2.0, 255), (-1.0, 0), (f32::NAN, 0), (0.5, 188)];
-        pairs.map(|(linear, byte)| assert_eq!(srgb(linear), byte, "{linear}"));
+        for (linear, byte) in pairs {
+            assert_eq!(srgb(linear), byte, "{linear}");
+        }
         assert_eq!(srgb(0.003_130_8), 10);
     }
 

@@ -42,11 +42,6 @@ impl LogKey {
         })
     }
 
-    /// The log's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Opens a checkpoint. An error says what is wrong with it.
     pub fn open(&self, note: &str) -> Result<Checkpoint, &'static str> {
         let (text, signatures) = note.rsplit_once("\n\n").ok_or("it is no signed note")?;

@@ -2,7 +2,10 @@
 
 use crate::table::play;
 use farm::Farm;
+use farm::digest::Digest;
+use farm::entry::{Entry, Fact};
 use farm::id::JobId;
+use farm::proof::{Books, Breach};
 use farm::view::JobState;
 
 #[test]
@@ -79,5 +82,87 @@ fn an_image_is_read_back_to_the_last_byte() {
     assert_eq!(Farm::from_image(&image).unwrap().image(), image);
     for cut in 0..image.len() {
         assert!(Farm::from_image(&image[..cut]).is_none(), "cut at {cut}");
+    }
+}
+
+/// Follows the entries and closes the books.
+fn follow(entries: &[Entry]) -> Result<(), Breach> {
+    let mut books = Books::new();
+    for (index, entry) in entries.iter().enumerate() {
+        books.follow(index as u64, entry)?;
+    }
+    books.finish()
+}
+
+/// A log with a liar, an honest worker, an auditor's pay, a maturity and a refund in it.
+fn honest_log() -> Vec<Entry> {
+    let table = play(
+        "secret x -> ok
+         account a0 -> A0
+         account a1 -> A1
+         account a2 -> A2
+         account a3 -> A3
+         top-up A0 10000 -> 10000000000
+         top-up audits 10 -> 10000000
+         connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1
+         submit A0 tiles=1 -> J0: grant W0 J0/0
+         report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
+         report W1 J0/0 -> settled: settle W0 J0/0
+         stored J0 1 -> ok
+         wait 61000 -> ok
+         connect W2 owner=A3 -> W2
+         submit A0 tiles=1 -> J1: grant W0 J1/0
+         report W0 J1/0 as=lie -> kept: deliver J1/0, store J1 frame 1, grant W1 J1/0
+         report W1 J1/0 -> settled: grant W2 J1/0
+         report W2 J1/0 -> settled: settle W0 J1/0, grant W2 J1/0
+         secret xx -> ok
+         cancel J1 -> ok: revoke W2 J1/0",
+    );
+    table.entries
+}
+
+#[test]
+fn no_transfer_can_be_altered_repeated_or_left_out() {
+    let log = honest_log();
+    follow(&log).unwrap();
+    let transfers: Vec<usize> =
+        (0..log.len()).filter(|at| matches!(log[*at].fact, Fact::Transfer { .. })).collect();
+    assert!(transfers.len() >= 8, "the story moves money {} times", transfers.len());
+    for at in transfers {
+        let mut twice = log.clone();
+        twice.insert(at, log[at].clone());
+        let topped_up =
+            matches!(log[at].fact, Fact::Transfer { debit: farm::entry::Book::Outside, .. });
+        assert!(topped_up || follow(&twice).is_err(), "entry {at} repeated: {:?}", log[at]);
+        for step in [1, u64::MAX] {
+            let mut other = log.clone();
+            if let Fact::Transfer { amount, .. } = &mut other[at].fact {
+                amount.0 = amount.0.wrapping_add(step);
+            }
+            assert!(topped_up || follow(&other).is_err(), "entry {at} altered: {:?}", log[at]);
+        }
+        let mut without = log.clone();
+        without.remove(at);
+        assert!(topped_up || follow(&without).is_err(), "entry {at} left out: {:?}", log[at]);
+    }
+}
+
+#[test]
+fn no_verdict_opinion_or_draw_can_be_altered() {
+    let log = honest_log();
+    for at in 0..log.len() {
+        let mut other = log.clone();
+        match &mut other[at].fact {
+            Fact::Verdict { accepted, .. } => *accepted = !*accepted,
+            Fact::Opinion { value, .. } => *value = Digest([9; 32]),
+            Fact::AuditDrawn { leaves, .. } => leaves.push(3),
+            Fact::Committed { units, .. } => *units += 1,
+            Fact::SecretCommitted { commitment, .. } if at == 0 => *commitment = Digest([9; 32]),
+            Fact::Refuted { worker, .. } => worker.0 += 1,
+            _ => continue,
+        }
+        let breach = follow(&other).expect_err(&format!("entry {at}: {:?}", log[at]));
+        assert!(breach.entry >= at as u64, "{breach}");
     }
 }

@@ -5,6 +5,7 @@
 
 use farm::command::{Command, Connect, Outcome, Submit};
 use farm::digest::Digest;
+use farm::entry::Entry;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{self, Leaf, Opening};
@@ -20,6 +21,7 @@ const POLICY: Policy = Policy { maturity_tiles: 2, maturity_ms: 60_000, lease_ms
 pub struct Table {
     pub farm: Farm,
     pub books: Books,
+    pub entries: Vec<Entry>,
     now: u64,
     requests: u128,
     /// Live leases by the words that name them: worker, job and tile.
@@ -34,6 +36,7 @@ pub fn play(story: &str) -> Table {
     let mut table = Table {
         farm: Farm::new(POLICY),
         books: Books::new(),
+        entries: Vec::new(),
         now: 1_000_000,
         requests: 0,
         leases: BTreeMap::new(),
@@ -136,6 +139,7 @@ impl Table {
             Effect::Log(entry) => {
                 let index = self.books.entries();
                 self.books.follow(index, &entry).unwrap_or_else(|no| panic!("{no}: {entry:?}"));
+                self.entries.push(entry);
                 return None;
             }
         })

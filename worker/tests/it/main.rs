@@ -1,4 +1,5 @@
 //! Integration tests of the worker.
+#![allow(clippy::unwrap_used)]
 
 mod devices;
 mod engines;
