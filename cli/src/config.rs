@@ -111,7 +111,8 @@ impl Access {
         if address.key.is_none() {
             let text = format!(
                 "no API key: give --key, set GIRIH_KEY, or write `key = \"...\"` in {}; an \
-                 operator makes one with `girih account create NAME`, and `girih up` makes one of its own",
+                 operator makes one with `girih account create NAME`, and `girih up` makes one of \
+                 its own",
                 self.file().display()
             );
             return Err(BadUsage(text).into());

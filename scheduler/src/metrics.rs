@@ -1,4 +1,5 @@
-//! Metrics for Prometheus. One recorder serves the whole process, however many schedulers run in it.
+//! Metrics for Prometheus. One recorder serves the whole process, however many schedulers run
+//! in it.
 
 use farm::Reject;
 use metrics::{Counter, Gauge};

@@ -127,7 +127,8 @@ pub struct Light {
 /// One texel of the environment: radiance, constant over the texel, and its row of the alias table
 /// (Vose) over luminance × solid angle. Equirectangular, +Y up: direction d lies at
 /// `u = 0.5 + atan2(d.z, d.x) / 2π`, `v = acos(d.y) / π`, row 0 at v = 0 (straight up). The solid
-/// angle of a texel in row r is exactly `2π / width * (cos(π r / height) - cos(π (r + 1) / height))`;
+/// angle of a texel in row r is exactly
+/// `2π / width * (cos(π r / height) - cos(π (r + 1) / height))`;
 /// within a texel directions are drawn uniformly by solid angle. See `glsl/lib/environment.glsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]

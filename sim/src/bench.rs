@@ -127,7 +127,8 @@ impl Load {
         }
     }
 
-    /// Answers what is owed until so many tiles of the jobs are accepted; tiles and processor seconds.
+    /// Answers what is owed until so many tiles of the jobs are accepted; gives the tiles and the
+    /// processor seconds.
     fn drive(&mut self, tiles: u64) -> anyhow::Result<(u64, f64)> {
         let start = processor_seconds()?;
         let mut verdicts = 0;

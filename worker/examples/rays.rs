@@ -1,5 +1,6 @@
 //! Renders a scene file on the first Vulkan device and says how fast:
-//! `cargo run --release -p worker --example rays -- SCENE [ENVIRONMENT|-] [SIZE] [SAMPLES] [DEPTH]`.
+//! `cargo run --release -p worker --example rays -- SCENE [ENVIRONMENT|-] [SIZE] [SAMPLES]
+//! [DEPTH]`.
 //! Leaves `rays.png` (sRGB) in the current folder.
 
 use anyhow::Context;
