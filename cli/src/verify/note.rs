@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_specifications_example_key_is_read() {
         let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
-        assert_eq!(LogKey::parse(text).unwrap().name(), "PeterNeumann");
+        assert_eq!(LogKey::parse(text).unwrap().name, "PeterNeumann");
         assert!(LogKey::parse(&text.replace("c74f20a3", "c74f20a4")).is_none());
     }
 }
