@@ -234,7 +234,7 @@ mod tests {
             _: &dyn Assets,
             _: &dyn Fn() -> bool,
         ) -> Result<Output, EngineError> {
-            assert!(spec.frame % 2 == 0, "an odd frame");
+            assert!(spec.frame.is_multiple_of(2), "an odd frame");
             Ok(Output { bytes: vec![1], leaves: vec![Leaf::default()] })
         }
         fn audit(
