@@ -188,7 +188,7 @@ pub struct Submit {
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
     /// The most this job may cost, in credits; held at once, the rest returns
-    #[arg(long, value_parser = credits, value_name = "CREDITS")]
+    #[arg(long, value_parser = credits, value_name = "CREDITS", allow_negative_numbers = true)]
     pub max_spend: u64,
     /// Side of a tile in pixels: a multiple of 8
     #[arg(long, default_value_t = 64, value_name = "PIXELS")]

@@ -28,6 +28,19 @@ impl fmt::Display for Breach {
 
 impl std::error::Error for Breach {}
 
+/// A lie that the log proves: others computed the same and agreed on something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lie {
+    pub entry: u64,
+    pub worker: WorkerId,
+    pub job: JobId,
+    pub tile: u64,
+    /// Whether the lie was the worker's own tile, not what it said about another's.
+    pub claimed: bool,
+    /// Results that agreed with each other against the worker.
+    pub against: u32,
+}
+
 #[derive(Debug)]
 struct Job {
     account: AccountId,
@@ -121,6 +134,7 @@ pub struct Books {
     earned: BTreeMap<(JobId, u64), Earned>,
     secret: Option<(u32, Digest)>,
     drawn: Vec<Drawn>,
+    lies: Vec<Lie>,
     books: BTreeSet<Book>,
     ledger: Ledger,
 }
@@ -139,6 +153,11 @@ impl Books {
     /// Entries followed so far.
     pub fn entries(&self) -> u64 {
         self.next
+    }
+
+    /// Every lie so far, in the order in which they were found out.
+    pub fn lies(&self) -> &[Lie] {
+        &self.lies
     }
 
     /// Every book that was ever used, with its balance; `outside` is what came in.
@@ -384,24 +403,27 @@ impl Books {
     }
 
     fn refuted(&mut self, worker: WorkerId, lease: LeaseId) -> Follows {
+        let entry = self.next;
         let slot = self.slot(lease)?;
         let claim = slot.claim.as_ref().ok_or("nothing was claimed under this lease")?;
         let answer = claim.answer.ok_or("nobody was asked about the claim")?;
-        let said = if slot.worker == worker {
-            Some(answer)
-        } else {
-            let own = claim.opinions.iter().find(|opinion| opinion.worker == worker);
-            own.map(|opinion| opinion.value)
+        let claimed = slot.worker == worker;
+        let mut opinions = claim.opinions.iter();
+        let said = match claimed {
+            true => Some(answer),
+            false => opinions.find(|opinion| opinion.worker == worker).map(|said| said.value),
         };
-        let lied = match audit::judge(answer, &claim.opinions) {
-            Verdict::Value(truth) => said.is_some_and(|said| said != truth),
-            Verdict::Escalate | Verdict::Undecided => false,
-        };
-        demand(lied, "the worker said nothing false about this claim")?;
+        let verdict = audit::judge(answer, &claim.opinions);
+        let Verdict::Value(truth) = verdict else { return Err("the opinions have no majority") };
+        demand(said.is_some_and(|said| said != truth), "the worker said nothing false about it")?;
+        let said = claim.opinions.iter().map(|opinion| opinion.value).chain([answer]);
+        let against = said.filter(|value| *value == truth).count() as u32;
+        let lie = Lie { entry, worker, job: slot.job, tile: slot.tile, claimed, against };
         let found = self.worker(worker)?;
         demand(!found.refuted, "the worker was refuted before")?;
         found.refuted = true;
         found.clean = 0;
+        self.lies.push(lie);
         let undecided = self.slots.values_mut().filter(|slot| !slot.judged);
         for claim in undecided.filter_map(|slot| slot.claim.as_mut()) {
             claim.opinions.retain(|opinion| opinion.worker != worker);

@@ -5,7 +5,7 @@ use crate::entry::Book;
 use crate::farm::Farm;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Spec;
-use crate::lease::Role;
+use crate::lease::{Lease, Role};
 use crate::money::{Amount, Price};
 use crate::time::Time;
 
@@ -37,6 +37,7 @@ pub struct JobView {
     pub price: Price,
     pub spent: Amount,
     pub units: u64,
+    /// Workers that compute or audit tiles of it now.
     pub workers: u32,
     pub priority: u8,
     pub private: bool,
@@ -122,12 +123,10 @@ impl Farm {
     pub fn job(&self, id: JobId) -> Option<JobView> {
         let job = self.jobs.get(id.0 as usize)?;
         let mut workers: Vec<WorkerId> = Vec::new();
-        if job.computing > 0 {
-            let computing = self
-                .leases
-                .iter()
-                .filter(|(_, lease)| lease.job == id && matches!(lease.role, Role::Computing));
-            workers = computing.map(|(_, lease)| lease.worker).collect();
+        if job.computing + job.claims > 0 {
+            let busy = |lease: &Lease| lease.job == id && !matches!(lease.role, Role::Claimed(_));
+            let busy = self.leases.iter().filter(|(_, lease)| busy(lease));
+            workers = busy.map(|(_, lease)| lease.worker).collect();
             workers.sort_unstable();
             workers.dedup();
         }

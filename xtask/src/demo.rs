@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long the books may take to settle after the job.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(60);
-const OWNERS: [(&str, Option<&str>); 3] =
-    [("ada", None), ("bob", None), ("mallory", Some("one-block"))];
+/// The cheat comes first, so that it has delivered before anybody could have found it out.
+const CHEAT: &str = "mallory";
+const HONEST: [&str; 2] = ["ada", "bob"];
 
 #[derive(clap::Args)]
 pub struct Demo {
@@ -83,17 +84,20 @@ impl Farm {
         let id = self.ask(&artist.key, &["account", "show"])?["account_id"].to_string();
         self.ask(&operator.key, &["account", "top-up", "--account", &id, "100"])?;
         println!("A farm at {}; an artist with 100 credits.", self.server);
-        let mut owners = Vec::new();
-        for (name, cheat) in OWNERS {
-            let owner = self.account(&operator, name)?;
-            self.start_worker(&owner, cheat)?;
-            let kind =
-                if cheat.is_some() { "cheats: it alters one block of each tile" } else { "honest" };
-            println!("A worker of {name}, {kind}.");
-            owners.push(owner);
-        }
+        let cheat = self.account(&operator, CHEAT)?;
+        let [ada, bob] = HONEST.map(|name| self.account(&operator, name));
+        let owners = [ada?, bob?, cheat];
+        println!("Workers of {}, and of {CHEAT} who alters one block of each", HONEST.join(", "));
+        println!("tile and comes first; the others join when the first altered tile is delivered.");
         let out = root().join("girih-demo");
-        self.submit(&artist, what, &out)?;
+        let mut submit = self.submit(&artist, what, &out)?;
+        self.start_worker(&owners[2], Some("one-block"))?;
+        self.first_tile(&artist, &mut submit)?;
+        for honest in &owners[..2] {
+            self.start_worker(honest, None)?;
+        }
+        let status = submit.wait()?;
+        anyhow::ensure!(status.success(), "the job did not end well ({status})");
         println!("\nThe frames: {}/frame_*.exr and .png", out.display());
         self.settle(&artist)?;
         self.report(&operator, &artist, &owners)
@@ -171,16 +175,28 @@ impl Farm {
         Ok(Account { name, key })
     }
 
-    fn submit(&self, artist: &Account, what: &Demo, out: &Path) -> anyhow::Result<()> {
+    /// Waits for the first tile that is delivered.
+    fn first_tile(&mut self, artist: &Account, submit: &mut Child) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < SETTLE_TIME_MAX && submit.try_wait()?.is_none() {
+            self.check()?;
+            let jobs = self.ask(&artist.key, &["jobs"])?;
+            if jobs["jobs"][0]["tiles_claimed"].as_u64().is_some_and(|claimed| claimed > 0) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn submit(&self, artist: &Account, what: &Demo, out: &Path) -> anyhow::Result<Child> {
         let scenes = root().join("scenes");
         let mut command = self.command(&artist.key);
         command.arg("submit").arg(scenes.join("courtyard.glb"));
         command.arg("--env").arg(scenes.join("courtyard.hdr"));
         command.args(["--size", &what.size, "--samples", &what.samples]);
         command.args(["--frames", &what.frames, "--max-spend", "5", "--wait", "--out"]).arg(out);
-        let status = command.status()?;
-        anyhow::ensure!(status.success(), "the job did not end well ({status})");
-        Ok(())
+        command.spawn().context("girih submit")
     }
 
     /// Audits may outlast the job's last tile: waits until no frame waits for its proof.

@@ -12,7 +12,7 @@ use anyhow::Context;
 use farm::entry::{Book, Entry};
 use farm::log::{Frontier, Hash, leaf_hash};
 use farm::money::Amount;
-use farm::proof::Books;
+use farm::proof::{Books, Lie};
 use note::{Checkpoint, LogKey};
 use serde_json::json;
 use source::{Source, TILE};
@@ -31,6 +31,7 @@ pub struct Breach(pub String);
 pub struct Verified {
     pub checkpoint: Checkpoint,
     pub balances: Vec<(Book, Amount)>,
+    pub lies: Vec<Lie>,
     /// Size of the older checkpoint that the log still contains.
     pub since: Option<u64>,
 }
@@ -88,7 +89,8 @@ pub async fn check(
     books.finish().map_err(|fault| breach(fault.to_string()))?;
     hash_tiles_agree(source, &leaves).await?;
     let since = older.map(|older| older.size);
-    Ok((Verified { checkpoint: head, balances: books.balances(), since }, note))
+    let (balances, lies) = (books.balances(), books.lies().to_vec());
+    Ok((Verified { checkpoint: head, balances, lies, since }, note))
 }
 
 /// The entries so far.
@@ -250,7 +252,7 @@ fn read_checkpoint(file: &Path) -> anyhow::Result<String> {
 }
 
 fn say(form: Form, verified: &Verified) -> anyhow::Result<()> {
-    let Verified { checkpoint, balances, since } = verified;
+    let Verified { checkpoint, balances, lies, since } = verified;
     let lines = || {
         let rows: Vec<_> = balances
             .iter()
@@ -259,8 +261,9 @@ fn say(form: Form, verified: &Verified) -> anyhow::Result<()> {
             })
             .collect();
         let past = since.map(|size| format!(" and still begins with the {size} seen before"));
+        let lies: String = lies.iter().map(|lie| format!("\n{}", of_lie(lie))).collect();
         format!(
-            "{}\nverified: every one of the {} entries follows{}; the root is {}",
+            "{}{lies}\nverified: every one of the {} entries follows{}; the root is {}",
             table(&rows),
             checkpoint.size,
             past.unwrap_or_default(),
@@ -272,16 +275,37 @@ fn say(form: Form, verified: &Verified) -> anyhow::Result<()> {
             let name = proto::convert::book_name(*book);
             json!({ "book": name, "amount": amount.0 })
         };
+        let lie = |lie: &Lie| {
+            json!({
+                "entry": lie.entry,
+                "worker_id": lie.worker.0,
+                "job_id": lie.job.0,
+                "tile": lie.tile,
+                "own_tile": lie.claimed,
+                "against": lie.against,
+            })
+        };
         json!({
             "ok": true,
             "origin": checkpoint.origin,
             "entries": checkpoint.size,
             "root": hex(&checkpoint.root),
             "since": since,
+            "lies": lies.iter().map(lie).collect::<Vec<_>>(),
             "balances": balances.iter().map(balance).collect::<Vec<_>>(),
         })
     };
     form.say(lines, value)
+}
+
+fn of_lie(lie: &Lie) -> String {
+    let Lie { entry, worker, job, tile, claimed, against } = lie;
+    let what = if *claimed { "delivered a false tile" } else { "spoke falsely about tile" };
+    format!(
+        "entry {entry}: worker {} {what} {tile} of job {}; {against} others computed the same \
+         result against it",
+        worker.0, job.0
+    )
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ impl FromStr for Cheat {
     }
 }
 
-/// An engine that cheats about the answers of another one. It audits honestly.
+/// An engine that cheats about the answers of another one. It answers honestly about leaves; a tile
+/// that it is given to compute a second time looks like any other, so there it cheats too.
 pub struct Cheater<E> {
     honest: E,
     cheat: Cheat,
