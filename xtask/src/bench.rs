@@ -6,7 +6,7 @@ use crate::run::{cargo, run};
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
     let mut command = cargo();
     match name {
-        "core" => command.args(["run", "--release", "--package", "sim", "--example", "core", "--"]),
+        "core" => command.args(["run", "--release", "--package", "sim", "--", "--bench", "core"]),
         "dispatch" => {
             command.args(["run", "--release", "--package", "cli", "--example", "dispatch", "--"])
         }

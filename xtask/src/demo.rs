@@ -199,19 +199,27 @@ impl Farm {
         command.spawn().context("girih submit")
     }
 
-    /// Audits may outlast the job's last tile: waits until no frame waits for its proof.
+    /// Audits may outlast the job's last tile: waits until no frame waits for its proof and the
+    /// log says so: what was held for the job has gone back.
     fn settle(&self, artist: &Account) -> anyhow::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < SETTLE_TIME_MAX {
             let jobs = self.ask(&artist.key, &["jobs"])?;
             let frames = jobs["jobs"][0]["frames"].as_array().cloned().unwrap_or_default();
-            if frames.iter().all(|frame| frame["proven"] == true) {
+            if frames.iter().all(|frame| frame["proven"] == true) && self.refunded()? {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(200));
         }
         println!("Some audits are still under way.");
         Ok(())
+    }
+
+    fn refunded(&self) -> anyhow::Result<bool> {
+        let key = std::fs::read_to_string(self.state.join("farm").join("log.vkey"))?;
+        let verified = self.ask("", &["verify", "--forget", "--log-key", key.trim()])?;
+        let mut balances = verified["balances"].as_array().into_iter().flatten();
+        Ok(balances.any(|row| row["book"] == "hold:0" && row["amount"] == 0))
     }
 
     fn report(
