@@ -10,9 +10,9 @@ use proto::v1;
 use proto::v1::link_request::Kind as Say;
 use proto::v1::link_response::Kind as Hear;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use worker::channel::{Address, Keyed, Trust};
 use worker::engine::Engine;
@@ -39,11 +39,11 @@ async fn main() -> anyhow::Result<()> {
         None => Ok(default),
     };
     let workers = number(first, 64)?;
-    let (slots, frames) = (number(words.next(), 64)?, number(words.next(), 64)?);
+    let (slots, frames) = (number(words.next(), 16)?, number(words.next(), 64)?);
     let dir = std::env::temp_dir().join(format!("girih-dispatch-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let mut scheduler = Command::new(std::env::current_exe()?).arg("--serve").arg(&dir).spawn()?;
-    let outcome = measure(&dir, &scheduler, workers, slots, frames).await;
+    let outcome = measure(&dir, scheduler.id(), workers, slots, frames).await;
     scheduler.kill()?;
     scheduler.wait()?;
     std::fs::remove_dir_all(&dir)?;
@@ -72,15 +72,40 @@ struct Crowd {
     address: Address,
     account: u64,
     slots: u32,
-    total: u64,
-    settled: AtomicU64,
-    waits: std::sync::Mutex<Vec<u32>>,
+    /// Tiles that are still to be settled.
+    left: AtomicU64,
+    leases: Waits,
+    acks: Waits,
     done: tokio::sync::Notify,
+}
+
+/// How long each batch of reports waited for something, in microseconds.
+#[derive(Default)]
+struct Waits(std::sync::Mutex<Vec<u32>>);
+
+impl Waits {
+    fn add(&self, sent: Option<Instant>) {
+        let Some(sent) = sent else { return };
+        let wait = u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX);
+        self.0.lock().expect("no thread panics holding it").push(wait);
+    }
+
+    /// Median and 99th percentile in milliseconds; forgets them.
+    fn take(&self) -> (f64, f64) {
+        let mut waits = std::mem::take(&mut *self.0.lock().expect("no thread panics holding it"));
+        waits.sort_unstable();
+        let at = |part: f64| {
+            let place = (waits.len() as f64 * part) as usize;
+            let wait = waits.get(place.min(waits.len().saturating_sub(1)));
+            wait.map_or(0.0, |wait| f64::from(*wait) / 1000.0)
+        };
+        (at(0.5), at(0.99))
+    }
 }
 
 async fn measure(
     dir: &Path,
-    scheduler: &Child,
+    scheduler: u32,
     workers: u32,
     slots: u32,
     frames: u32,
@@ -95,19 +120,19 @@ async fn measure(
     let (key, account) = rich_account(&at(&key).connect().await?).await?;
     let address = at(&key);
     let keyed = address.connect().await?;
-    let total = TILES_PER_FRAME * u64::from(frames);
     let crowd = Arc::new(Crowd {
         address,
         account,
         slots,
-        total,
-        settled: AtomicU64::new(0),
-        waits: std::sync::Mutex::default(),
+        left: AtomicU64::new(0),
+        leases: Waits::default(),
+        acks: Waits::default(),
         done: tokio::sync::Notify::new(),
     });
+    let mut simulated = tokio::task::JoinSet::new();
     for number in 0..workers {
         let crowd = Arc::clone(&crowd);
-        tokio::spawn(async move {
+        simulated.spawn(async move {
             if let Err(error) = simulate(&crowd, number).await {
                 eprintln!("worker {number}: {error:#}");
             }
@@ -118,36 +143,69 @@ async fn measure(
     while listing.list_workers(ask.clone()).await?.into_inner().workers.len() < workers as usize {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let cpu = cpu_seconds(scheduler.id())?;
-    let begun = Instant::now();
-    order(&keyed, frames).await?;
-    let ordered = begun.elapsed();
-    crowd.done.notified().await;
-    let seconds = begun.elapsed().as_secs_f64();
-    let cpu = cpu_seconds(scheduler.id())? - cpu;
-    let waits = std::mem::take(&mut *crowd.waits.lock().expect("no thread panics holding it"));
-    println!("{workers} workers x {slots} slots, {total} tiles leased, reported and settled");
-    println!("submit of {total} tiles: {:.1} ms", ordered.as_secs_f64() * 1e3);
-    say(total, seconds, cpu, waits);
+    println!("{workers} workers x {slots} slots");
+    run(&crowd, &keyed, scheduler, frames).await?;
+    let cores = std::thread::available_parallelism()?.get();
+    let busy = Busy::start(cores)?;
+    println!("and with {cores} engines computing, at the priority of software devices:");
+    run(&crowd, &keyed, scheduler, frames.div_ceil(4)).await?;
+    drop(busy);
+    simulated.shutdown().await;
     Ok(())
 }
 
-fn say(total: u64, seconds: f64, cpu: f64, mut waits: Vec<u32>) {
-    waits.sort_unstable();
-    let at = |part: f64| {
-        let place = (waits.len() as f64 * part) as usize;
-        waits.get(place.min(waits.len().saturating_sub(1))).map_or(0.0, |w| f64::from(*w) / 1000.0)
-    };
-    let (rate, micros) = (total as f64 / seconds, cpu * 1e6 / total as f64);
+/// Orders so many frames and waits until every tile of them is settled.
+async fn run(crowd: &Crowd, keyed: &Keyed, scheduler: u32, frames: u32) -> anyhow::Result<()> {
+    let total = TILES_PER_FRAME * u64::from(frames);
+    crowd.left.store(total, Ordering::Relaxed);
+    let cpu = cpu_seconds(scheduler)?;
+    let begun = Instant::now();
+    order(keyed, frames).await?;
+    let ordered = begun.elapsed().as_secs_f64() * 1e3;
+    crowd.done.notified().await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let micros = (cpu_seconds(scheduler)? - cpu) * 1e6 / total as f64;
+    let rate = total as f64 / seconds;
+    let ((lease, lease_last), (ack, ack_last)) = (crowd.leases.take(), crowd.acks.take());
     let (peer, low, high) = HYPERQUEUE;
-    println!("rate: {rate:.0} tiles/s in {seconds:.2} s");
-    println!("lease wait, report to next lease: p50 {:.1} ms, p99 {:.1} ms", at(0.5), at(0.99));
-    println!("scheduler CPU: {micros:.2} us a tile");
+    println!("  {total} tiles leased, reported and settled in {seconds:.2} s: {rate:.0} tiles/s");
+    println!("  submit of all of them: {ordered:.1} ms");
+    println!("  from report to next lease: p50 {lease:.1} ms, p99 {lease_last:.1} ms");
+    println!("  from report to acknowledgement: p50 {ack:.1} ms, p99 {ack_last:.1} ms");
+    println!("  scheduler CPU: {micros:.2} us a tile");
     println!(
-        "HyperQueue 0.26, as published for zero-work tasks, neither durable nor paid: \
+        "  HyperQueue 0.26, as published for zero-work tasks, neither durable nor paid: \
          {peer:.0}/s at {low} to {high} us; ratio {:.2}",
         rate / peer
     );
+    Ok(())
+}
+
+/// Threads that do nothing but compute, and yield to everything else as the worker's do.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn start(count: usize) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..count {
+            let stop = Arc::clone(&stop);
+            let spin = move || {
+                let thread = rustix::thread::gettid();
+                let _ = rustix::process::setpriority_process(Some(thread), 19);
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            };
+            std::thread::Builder::new().spawn(spin)?;
+        }
+        Ok(Self(stop))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 async fn address(dir: &Path) -> anyhow::Result<String> {
@@ -239,10 +297,7 @@ async fn simulate(crowd: &Crowd, number: u32) -> anyhow::Result<()> {
     while let Some(message) = hear.message().await? {
         match message.kind {
             Some(Hear::Leases(leases)) => {
-                if let Some(sent) = sent {
-                    let wait = u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX);
-                    crowd.waits.lock().expect("no thread panics holding it").push(wait);
-                }
+                crowd.leases.add(sent);
                 let reports: Vec<_> = leases
                     .leases
                     .iter()
@@ -258,7 +313,8 @@ async fn simulate(crowd: &Crowd, number: u32) -> anyhow::Result<()> {
                 let refused = acks.acks.iter().find(|ack| !ack.refused.is_empty());
                 ensure!(refused.is_none(), "refused: {refused:?}");
                 let settled = acks.acks.iter().filter(|ack| ack.settled).count() as u64;
-                if crowd.settled.fetch_add(settled, Ordering::Relaxed) + settled >= crowd.total {
+                crowd.acks.add(sent);
+                if crowd.left.fetch_sub(settled, Ordering::Relaxed) == settled {
                     crowd.done.notify_one();
                 }
             }
