@@ -30,7 +30,7 @@ pub struct Demo {
 
 /// Runs the demonstration; leaves the images and nothing else.
 pub fn demo(what: &Demo) -> anyhow::Result<()> {
-    setup::setup()?;
+    setup::setup_to_run()?;
     let girih = build()?;
     let state = std::env::temp_dir().join(format!("girih-demo-{}", std::process::id()));
     std::fs::create_dir_all(&state)?;

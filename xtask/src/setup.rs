@@ -59,9 +59,18 @@ const NEEDS: [Need; 5] = [
     },
 ];
 
-/// Installs what is missing, or stops with the line to type.
+/// Installs what is missing for everything, or stops with the line to type.
 pub fn setup() -> anyhow::Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.here)()).collect();
+    provide(NEEDS.iter().collect())
+}
+
+/// Installs what is missing for building and running a farm, or stops with the line to type.
+pub fn setup_to_run() -> anyhow::Result<()> {
+    provide(NEEDS.iter().filter(|need| !need.optional).collect())
+}
+
+fn provide(needs: Vec<&'static Need>) -> anyhow::Result<()> {
+    let missing: Vec<&Need> = needs.into_iter().filter(|need| !(need.here)()).collect();
     if missing.is_empty() {
         eprintln!("setup: everything is here");
         return Ok(());
