@@ -197,7 +197,19 @@ fn start_frames(
     let runtime = tokio::runtime::Handle::current();
     let frames = Assembler::new(Arc::clone(blobs), Arc::clone(terms), door.clone(), runtime);
     let thread = std::thread::Builder::new().name("frames".into());
-    Ok((news, thread.spawn(move || frames.run(&heard))?))
+    let work = move || {
+        yield_processor();
+        frames.run(&heard);
+    };
+    Ok((news, thread.spawn(work)?))
+}
+
+/// Lower priority for this thread: a picture may come later, an answer to a worker may not.
+fn yield_processor() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), 10) {
+        tracing::debug!("priority: {error}");
+    }
 }
 
 /// Tells the farm the time, and now and then a new secret.
