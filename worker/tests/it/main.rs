@@ -6,6 +6,7 @@ mod engines;
 mod exact;
 mod furnace;
 mod procedural;
+mod reference;
 mod scene_bundle;
 mod scene_bvh;
 mod scene_demo;

@@ -1,0 +1,218 @@
+//! The path tracer judged by another renderer: whole scenes against reference images, block by
+//! block, by z-test. `tests/data/reference/README.md` says how the references were made.
+
+use crate::devices::first;
+use crate::procedural::whole;
+use std::path::{Path, PathBuf};
+use worker::engine::TileSpec;
+use worker::render::scene::{Bundle, View, load};
+use worker::render::stage::{Stage, pipeline};
+
+/// Side of the images in pixels, and blocks in an image.
+const SIZE: u32 = 64;
+const BLOCKS: usize = 64;
+const CHANNELS: [&str; 3] = ["red", "green", "blue"];
+/// Standard deviations that chance may bring to one block: it goes beyond in one of 380 runs of the
+/// 384 comparisons.
+const Z_BLOCK: f64 = 4.5;
+/// The same for what is found once for each image and channel: one of 180 runs of 12 comparisons.
+const Z_IMAGE: f64 = 3.5;
+
+/// Estimates of a block's mean radiance, and the variance of those estimates, by channel.
+#[derive(Clone, Copy, Default)]
+struct Block {
+    mean: [f64; 3],
+    variance: [f64; 3],
+}
+
+/// One scene and how its reference was rendered.
+struct Case {
+    name: &'static str,
+    environment: Option<&'static str>,
+    depth: u32,
+    samples: u32,
+}
+
+const CORNELL_BOX: Case = Case { name: "cornell_box", environment: None, depth: 8, samples: 768 };
+const METAL_BOX: Case =
+    Case { name: "metal_box", environment: Some("courtyard.hdr"), depth: 4, samples: 1024 };
+
+impl Case {
+    fn file(&self, extension: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference");
+        folder.join(self.name).with_extension(extension)
+    }
+
+    fn reference(&self) -> Vec<Block> {
+        let text = std::fs::read_to_string(self.file("csv")).expect("the reference is there");
+        let blocks: Vec<Block> = (text.lines().filter(|line| !line.starts_with('#')).skip(1))
+            .map(|line| {
+                let cells = line.split(',').map(|cell| cell.parse().expect("a number"));
+                let cells: Vec<f64> = cells.collect();
+                let three = |at: usize| [cells[at], cells[at + 1], cells[at + 2]];
+                Block { mean: three(2), variance: three(5) }
+            })
+            .collect();
+        assert_eq!(blocks.len(), BLOCKS);
+        blocks
+    }
+
+    /// Our blocks. The groups of samples are independent, so their spread tells the variance.
+    fn ours(&self) -> Option<Vec<Block>> {
+        let device = first()?;
+        let bundle = Bundle::open(&self.file("glb")).expect("the scene opens");
+        let scenes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenes");
+        let environment = self.environment.map(|name| scenes.join(name));
+        let view = View { frame: 0, fps: 24, width: SIZE, height: SIZE };
+        let scene = load(&bundle, environment.as_deref(), view).expect("the scene loads");
+        let pipeline = pipeline(&device).expect("the shader compiles");
+        let mut stage = Stage::new(&device, &scene).expect("the scene fits");
+        let spec = TileSpec { frame: 0, ..whole(SIZE, SIZE, self.samples, self.depth) };
+        let leaves: Vec<u32> = (0..spec.leaves()).collect();
+        let mut blocks = vec![Block::default(); BLOCKS];
+        let add = |leaf: u32, payload: &[u8], _| {
+            blocks[(leaf / spec.groups()) as usize].add(payload);
+        };
+        stage.trace(&pipeline, &spec, &leaves, &|| false, add).expect("drawn");
+        blocks.iter_mut().for_each(|block| block.finish(f64::from(spec.groups())));
+        Some(blocks)
+    }
+}
+
+impl Block {
+    /// Adds a leaf's mean, and its square as long as the block is not finished.
+    fn add(&mut self, payload: &[u8]) {
+        let mut sums = [0.0; 3];
+        for (word, channel) in payload.chunks_exact(4).zip((0..3).cycle()) {
+            sums[channel] += f64::from(f32::from_le_bytes(word.try_into().expect("four bytes")));
+        }
+        for (channel, sum) in sums.into_iter().enumerate() {
+            let mean = sum / f64::from(shaders::BLOCK * shaders::BLOCK * shaders::GROUP);
+            self.mean[channel] += mean;
+            self.variance[channel] += mean * mean;
+        }
+    }
+
+    fn finish(&mut self, groups: f64) {
+        for (mean, variance) in self.mean.iter_mut().zip(&mut self.variance) {
+            *mean /= groups;
+            *variance = (*variance / groups - *mean * *mean).max(0.0) / (groups - 1.0);
+        }
+    }
+
+    fn scaled(mut self, by: f64) -> Self {
+        self.mean.iter_mut().for_each(|mean| *mean *= by);
+        self.variance.iter_mut().for_each(|variance| *variance *= by * by);
+        self
+    }
+}
+
+/// How one channel of two images compares.
+struct Comparison {
+    z: Vec<f64>,
+    chi_square: f64,
+    /// Mean ratio of ours to the reference, and its standard error.
+    ratio: f64,
+    error: f64,
+}
+
+impl Comparison {
+    fn of(ours: &[Block], reference: &[Block], channel: usize) -> Self {
+        let mut means: Vec<f64> = reference.iter().map(|block| block.mean[channel]).collect();
+        means.sort_by(f64::total_cmp);
+        // Light that is seen directly must not drown what it lights. No weight depends on ours:
+        // an estimate and its estimated variance are not independent.
+        let weight_max = means[BLOCKS / 2];
+        let mut z = Vec::with_capacity(BLOCKS);
+        let (mut weights, mut ratio, mut variance) = (0.0, 0.0, 0.0);
+        for (ours, reference) in ours.iter().zip(reference) {
+            let truth = reference.mean[channel];
+            let spread = ours.variance[channel] + reference.variance[channel];
+            z.push((ours.mean[channel] - truth) / spread.sqrt());
+            let weight = truth.min(weight_max);
+            weights += weight;
+            ratio += weight * ours.mean[channel] / truth;
+            variance += (weight / truth).powi(2) * spread;
+        }
+        let chi_square = z.iter().map(|z| z * z).sum();
+        Self { z, chi_square, ratio: ratio / weights, error: variance.sqrt() / weights }
+    }
+
+    fn largest(&self) -> f64 {
+        self.z.iter().fold(0.0, |most, z| if z.abs() > f64::abs(most) { *z } else { most })
+    }
+
+    /// The sum of squares as standard deviations (Wilson and Hilferty 1931).
+    fn z_of_chi_square(&self) -> f64 {
+        let spread = 2.0 / (9.0 * BLOCKS as f64);
+        ((self.chi_square / BLOCKS as f64).cbrt() - (1.0 - spread)) / spread.sqrt()
+    }
+
+    fn z_of_ratio(&self) -> f64 {
+        (self.ratio - 1.0) / self.error
+    }
+
+    /// NaN does not agree with anything.
+    fn agrees(&self) -> bool {
+        self.z.iter().all(|z| z.abs() < Z_BLOCK)
+            && self.z_of_chi_square().abs() < Z_IMAGE
+            && self.z_of_ratio().abs() < Z_IMAGE
+    }
+
+    fn describe(&self, name: &str) -> String {
+        let Self { chi_square, ratio, error, .. } = self;
+        let mut text = format!(
+            "{name}: largest z {:+.2}; chi-square {chi_square:.1} of {BLOCKS} (z {:+.2}); \
+             mean ratio {ratio:.5} ± {error:.5} (z {:+.2})",
+            self.largest(),
+            self.z_of_chi_square(),
+            self.z_of_ratio(),
+        );
+        if !self.agrees() {
+            for row in self.z.chunks(8) {
+                text += "\n   ";
+                text.extend(row.iter().map(|z| format!(" {z:+6.1}")));
+            }
+        }
+        text
+    }
+}
+
+/// One comparison for each channel.
+fn compared(ours: &[Block], reference: &[Block]) -> [Comparison; 3] {
+    std::array::from_fn(|channel| Comparison::of(ours, reference, channel))
+}
+
+/// Whether the images agree; says how they differ.
+fn agree(name: &str, ours: &[Block], reference: &[Block]) -> bool {
+    let found = compared(ours, reference);
+    for (comparison, channel) in found.iter().zip(CHANNELS) {
+        println!("{}", comparison.describe(&format!("{name}, {channel}")));
+    }
+    found.iter().all(Comparison::agrees)
+}
+
+/// The scene agrees with its reference. With all its light off by `bias` no channel would, even if
+/// only the mean ratio were asked.
+fn judge(case: &Case, bias: f64) {
+    let Some(ours) = case.ours() else { return };
+    let reference = case.reference();
+    assert!(agree(case.name, &ours, &reference), "{} is not its reference", case.name);
+    for factor in [1.0 - bias, 1.0 + bias] {
+        let wrong: Vec<Block> = ours.iter().map(|block| block.scaled(factor)).collect();
+        let found = compared(&wrong, &reference);
+        let seen = found.map(|comparison| comparison.z_of_ratio());
+        println!("{} × {factor}: z of the mean ratios {seen:+.1?}", case.name);
+        assert!(seen.iter().all(|z| z.abs() > Z_IMAGE), "the test does not see {factor}");
+    }
+}
+
+#[test]
+fn a_room_lit_by_its_ceiling_is_its_reference() {
+    judge(&CORNELL_BOX, 0.01);
+}
+
+#[test]
+fn a_metal_box_under_the_sky_is_its_reference() {
+    judge(&METAL_BOX, 0.005);
+}
