@@ -61,15 +61,10 @@ impl Picture {
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_source_srgb(png::SrgbRenderingIntent::RelativeColorimetric);
+        encoder.set_compression(png::Compression::Fast);
+        let encoded: Vec<u8> = self.pixels.as_flattened().iter().map(|x| srgb(*x)).collect();
         let mut writer = encoder.write_header().context("PNG")?;
-        let mut stream = writer.stream_writer().context("PNG")?;
-        let mut line = Vec::with_capacity(self.width * 3);
-        for row in self.pixels.chunks_exact(self.width) {
-            line.clear();
-            line.extend(row.as_flattened().iter().map(|value| srgb(*value)));
-            std::io::Write::write_all(&mut stream, &line).context("PNG")?;
-        }
-        stream.finish().context("PNG")?;
+        writer.write_image_data(&encoded).context("PNG")?;
         writer.finish().context("PNG")?;
         Ok(bytes)
     }
