@@ -12,8 +12,9 @@ use proto::v1::link_response::Kind as Hear;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 use worker::channel::{Address, Keyed, Trust};
 use worker::engine::Engine;
 use worker::null::NullEngine;
@@ -39,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
         None => Ok(default),
     };
     let workers = number(first, 64)?;
-    let (slots, frames) = (number(words.next(), 16)?, number(words.next(), 64)?);
+    let (slots, frames) = (number(words.next(), 8)?, number(words.next(), 64)?);
     let dir = std::env::temp_dir().join(format!("girih-dispatch-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let mut scheduler = Command::new(std::env::current_exe()?).arg("--serve").arg(&dir).spawn()?;
@@ -68,15 +69,11 @@ async fn serve(dir: PathBuf) -> anyhow::Result<()> {
 }
 
 /// What all simulated workers share.
+#[derive(Default)]
 struct Crowd {
-    address: Address,
-    account: u64,
     slots: u32,
-    /// Tiles that are still to be settled.
-    left: AtomicU64,
     leases: Waits,
     acks: Waits,
-    done: tokio::sync::Notify,
 }
 
 /// How long each batch of reports waited for something, in microseconds.
@@ -103,6 +100,21 @@ impl Waits {
     }
 }
 
+/// An account with credits for anything.
+struct Account {
+    id: u64,
+    address: Address,
+}
+
+/// The farm under measurement.
+struct Bench {
+    scheduler: u32,
+    operator: Keyed,
+    server: String,
+    crowd: Arc<Crowd>,
+    workers: u32,
+}
+
 async fn measure(
     dir: &Path,
     scheduler: u32,
@@ -112,73 +124,118 @@ async fn measure(
 ) -> anyhow::Result<()> {
     let server = address(dir).await?;
     let key = std::fs::read_to_string(dir.join("state/operator.key"))?.trim().to_owned();
-    let at = |key: &str| Address {
-        server: server.clone(),
-        key: Some(key.to_owned()),
-        trust: Trust::System,
-    };
-    let (key, account) = rich_account(&at(&key).connect().await?).await?;
-    let address = at(&key);
-    let keyed = address.connect().await?;
-    let crowd = Arc::new(Crowd {
-        address,
-        account,
-        slots,
-        left: AtomicU64::new(0),
-        leases: Waits::default(),
-        acks: Waits::default(),
-        done: tokio::sync::Notify::new(),
-    });
-    let mut simulated = tokio::task::JoinSet::new();
+    let operator = at(&server, &key).connect().await?;
+    let crowd = Arc::new(Crowd { slots, ..Crowd::default() });
+    let bench = Bench { scheduler, operator, server, crowd, workers };
+    let artist = bench.account("artist").await?;
+
+    println!("{workers} workers x {slots} slots, all of the job's own account, so without audits");
+    let mut own = JoinSet::new();
     for number in 0..workers {
-        let crowd = Arc::clone(&crowd);
-        simulated.spawn(async move {
-            if let Err(error) = simulate(&crowd, number).await {
+        bench.simulate(&mut own, number, &artist);
+    }
+    bench.linked().await?;
+    bench.run(&artist, frames, true).await?;
+    let cores = std::thread::available_parallelism()?.get();
+    println!("and with {cores} engines computing, at the priority of software devices");
+    let busy = Busy::start(cores)?;
+    bench.run(&artist, frames.div_ceil(4), true).await?;
+    drop(busy);
+    own.shutdown().await;
+
+    println!("{workers} workers x {slots} slots of {workers} owners, every tile proven by another");
+    bench.fund_audits().await?;
+    let mut strangers = JoinSet::new();
+    for number in workers..2 * workers {
+        let owner = bench.account(&format!("owner {number}")).await?;
+        bench.simulate(&mut strangers, number, &owner);
+    }
+    bench.linked().await?;
+    bench.run(&artist, frames.div_ceil(4), false).await?;
+    strangers.shutdown().await;
+    Ok(())
+}
+
+fn at(server: &str, key: &str) -> Address {
+    Address { server: server.to_owned(), key: Some(key.to_owned()), trust: Trust::System }
+}
+
+impl Bench {
+    async fn account(&self, name: &str) -> anyhow::Result<Account> {
+        let mut client = v1::accounts_client::AccountsClient::new(self.operator.clone());
+        let ask = v1::CreateAccountRequest { name: name.into(), role: v1::Role::Client.into() };
+        let made = client.create_account(ask).await?.into_inner();
+        let id = made.account.context("no account came back")?.account_id;
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let top_up = v1::TopUpRequest { request_id, account_id: id, amount: 1 << 50 };
+        client.top_up(top_up).await?;
+        Ok(Account { id, address: at(&self.server, &made.api_key) })
+    }
+
+    /// What auditors are paid from: account 0 is the farm.
+    async fn fund_audits(&self) -> anyhow::Result<()> {
+        let mut client = v1::accounts_client::AccountsClient::new(self.operator.clone());
+        let request_id = uuid::Uuid::new_v4().to_string();
+        client.top_up(v1::TopUpRequest { request_id, account_id: 0, amount: 1 << 50 }).await?;
+        Ok(())
+    }
+
+    fn simulate(&self, workers: &mut JoinSet<()>, number: u32, owner: &Account) {
+        let (crowd, address, owner) = (Arc::clone(&self.crowd), owner.address.clone(), owner.id);
+        workers.spawn(async move {
+            if let Err(error) = simulate(&crowd, &address, owner, number).await {
                 eprintln!("worker {number}: {error:#}");
             }
         });
     }
-    let mut listing = v1::workers_client::WorkersClient::new(keyed.clone());
-    let ask = v1::ListWorkersRequest { page_size: 1000, ..Default::default() };
-    while listing.list_workers(ask.clone()).await?.into_inner().workers.len() < workers as usize {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    println!("{workers} workers x {slots} slots");
-    run(&crowd, &keyed, scheduler, frames).await?;
-    let cores = std::thread::available_parallelism()?.get();
-    let busy = Busy::start(cores)?;
-    println!("and with {cores} engines computing, at the priority of software devices:");
-    run(&crowd, &keyed, scheduler, frames.div_ceil(4)).await?;
-    drop(busy);
-    simulated.shutdown().await;
-    Ok(())
-}
 
-/// Orders so many frames and waits until every tile of them is settled.
-async fn run(crowd: &Crowd, keyed: &Keyed, scheduler: u32, frames: u32) -> anyhow::Result<()> {
-    let total = TILES_PER_FRAME * u64::from(frames);
-    crowd.left.store(total, Ordering::Relaxed);
-    let cpu = cpu_seconds(scheduler)?;
-    let begun = Instant::now();
-    order(keyed, frames).await?;
-    let ordered = begun.elapsed().as_secs_f64() * 1e3;
-    crowd.done.notified().await;
-    let seconds = begun.elapsed().as_secs_f64();
-    let micros = (cpu_seconds(scheduler)? - cpu) * 1e6 / total as f64;
-    let rate = total as f64 / seconds;
-    let ((lease, lease_last), (ack, ack_last)) = (crowd.leases.take(), crowd.acks.take());
-    let (peer, low, high) = HYPERQUEUE;
-    println!("  {total} tiles leased, reported and settled in {seconds:.2} s: {rate:.0} tiles/s");
-    println!("  submit of all of them: {ordered:.1} ms");
-    println!("  from report to next lease: p50 {lease:.1} ms, p99 {lease_last:.1} ms");
-    println!("  from report to acknowledgement: p50 {ack:.1} ms, p99 {ack_last:.1} ms");
-    println!("  scheduler CPU: {micros:.2} us a tile");
-    println!(
-        "  HyperQueue 0.26, as published for zero-work tasks, neither durable nor paid: \
-         {peer:.0}/s at {low} to {high} us; ratio {:.2}",
-        rate / peer
-    );
-    Ok(())
+    /// Waits until all workers of a crowd are here, and no other.
+    async fn linked(&self) -> anyhow::Result<()> {
+        let mut client = v1::workers_client::WorkersClient::new(self.operator.clone());
+        let ask = v1::ListWorkersRequest { page_size: 1000, all: true, ..Default::default() };
+        loop {
+            let listed = client.list_workers(ask.clone()).await?.into_inner().workers;
+            if listed.iter().filter(|worker| worker.online).count() == self.workers as usize {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Orders so many frames and waits until every tile of them is settled.
+    async fn run(&self, artist: &Account, frames: u32, private: bool) -> anyhow::Result<()> {
+        let total = TILES_PER_FRAME * u64::from(frames);
+        let keyed = artist.address.connect().await?;
+        let mut jobs = v1::jobs_client::JobsClient::new(keyed.clone());
+        let cpu = cpu_seconds(self.scheduler)?;
+        let begun = Instant::now();
+        let job = order(&keyed, frames, private).await?;
+        let ordered = begun.elapsed().as_secs_f64() * 1e3;
+        while jobs.get_job(v1::GetJobRequest { job_id: job }).await?.into_inner().tiles_accepted
+            < total
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let micros = (cpu_seconds(self.scheduler)? - cpu) * 1e6 / total as f64;
+        let rate = total as f64 / seconds;
+        let (lease, lease_last) = self.crowd.leases.take();
+        let (ack, ack_last) = self.crowd.acks.take();
+        let (peer, low, high) = HYPERQUEUE;
+        println!(
+            "  {total} tiles leased, reported and settled in {seconds:.2} s: {rate:.0} tiles/s"
+        );
+        println!("  submit of all of them: {ordered:.1} ms");
+        println!("  from report to next lease: p50 {lease:.1} ms, p99 {lease_last:.1} ms");
+        println!("  from report to acknowledgement: p50 {ack:.1} ms, p99 {ack_last:.1} ms");
+        println!("  scheduler CPU: {micros:.2} us a tile");
+        println!(
+            "  HyperQueue 0.26, as published for zero-work tasks, neither durable nor paid: \
+             {peer:.0}/s at {low} to {high} us; ratio {:.2}",
+            rate / peer
+        );
+        Ok(())
+    }
 }
 
 /// Threads that do nothing but compute, and yield to everything else as the worker's do.
@@ -219,18 +276,8 @@ async fn address(dir: &Path) -> anyhow::Result<String> {
     }
 }
 
-/// An account with credits for anything: its key and id.
-async fn rich_account(operator: &Keyed) -> anyhow::Result<(String, u64)> {
-    let mut client = v1::accounts_client::AccountsClient::new(operator.clone());
-    let ask = v1::CreateAccountRequest { name: "bench".into(), role: v1::Role::Client.into() };
-    let made = client.create_account(ask).await?.into_inner();
-    let account_id = made.account.context("no account came back")?.account_id;
-    let request_id = uuid::Uuid::new_v4().to_string();
-    client.top_up(v1::TopUpRequest { request_id, account_id, amount: 1 << 50 }).await?;
-    Ok((made.api_key, account_id))
-}
-
-async fn order(keyed: &Keyed, frames: u32) -> anyhow::Result<()> {
+/// Orders frames; gives the job's id.
+async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64> {
     let scene = bytes::Bytes::from_static(b"girih-bundle 1\n");
     let digest = proto::convert::wire_digest(&Digest::of(&scene));
     let upload = v1::UploadRequest {
@@ -260,19 +307,19 @@ async fn order(keyed: &Keyed, frames: u32) -> anyhow::Result<()> {
         request_id: uuid::Uuid::new_v4().to_string(),
         spec: Some(spec),
         max_spend: 1 << 49,
-        private: true,
+        private,
         ..Default::default()
     };
-    v1::jobs_client::JobsClient::new(keyed.clone()).create_job(ask).await?;
-    Ok(())
+    let job = v1::jobs_client::JobsClient::new(keyed.clone()).create_job(ask).await?;
+    Ok(job.into_inner().job_id)
 }
 
 /// One worker: answers each batch of leases with one signed batch of reports.
-async fn simulate(crowd: &Crowd, number: u32) -> anyhow::Result<()> {
+async fn simulate(crowd: &Crowd, address: &Address, owner: u64, number: u32) -> anyhow::Result<()> {
     let mut seed = [0; 32];
     seed[..4].copy_from_slice(&number.to_le_bytes());
     let key = SigningKey::from_bytes(&seed);
-    let keyed = crowd.address.connect().await?;
+    let keyed = address.connect().await?;
     let (say, outbox) = tokio::sync::mpsc::channel(64);
     let mut client = v1::workers_client::WorkersClient::new(keyed);
     let outbox = tokio_stream::wrappers::ReceiverStream::new(outbox);
@@ -281,42 +328,38 @@ async fn simulate(crowd: &Crowd, number: u32) -> anyhow::Result<()> {
         anyhow::bail!("no nonce");
     };
     let public = key.verifying_key().to_bytes();
-    let signed = proto::signing::hello_bytes(&nonce, &public, crowd.account);
+    let signed = proto::signing::hello_bytes(&nonce, &public, owner);
     let hello = v1::Hello {
         key: public.to_vec().into(),
         signature: key.sign(&signed).to_bytes().to_vec().into(),
         engines: vec![proto::convert::wire_digest(&NullEngine.digest())],
         device: "null".into(),
         slots: crowd.slots,
-        account_id: crowd.account,
+        account_id: owner,
         ..Default::default()
     };
     say.send(v1::LinkRequest { kind: Some(Say::Hello(hello)) }).await?;
-    let outcome = v1::report::Outcome::Done(nothing());
     let mut sent: Option<Instant> = None;
     while let Some(message) = hear.message().await? {
         match message.kind {
             Some(Hear::Leases(leases)) => {
                 crowd.leases.add(sent);
-                let reports: Vec<_> = leases
-                    .leases
-                    .iter()
-                    .map(|lease| v1::Report { lease: lease.lease, outcome: Some(outcome.clone()) })
-                    .collect();
+                let reports: Vec<_> = leases.leases.iter().map(report).collect();
                 let signed = proto::signing::reports_bytes(&nonce, &reports);
                 let signature = key.sign(&signed).to_bytes().to_vec().into();
                 let reports = v1::Reports { reports, signature };
                 sent = Some(Instant::now());
                 say.send(v1::LinkRequest { kind: Some(Say::Reports(reports)) }).await?;
             }
+            Some(Hear::Challenges(asked)) => {
+                let opened = asked.challenges.iter().map(open).collect();
+                let openings = Say::Openings(v1::Openings { opened });
+                say.send(v1::LinkRequest { kind: Some(openings) }).await?;
+            }
             Some(Hear::Acks(acks)) => {
                 let refused = acks.acks.iter().find(|ack| !ack.refused.is_empty());
                 ensure!(refused.is_none(), "refused: {refused:?}");
-                let settled = acks.acks.iter().filter(|ack| ack.settled).count() as u64;
                 crowd.acks.add(sent);
-                if crowd.left.fetch_sub(settled, Ordering::Relaxed) == settled {
-                    crowd.done.notify_one();
-                }
             }
             _ => {}
         }
@@ -324,10 +367,31 @@ async fn simulate(crowd: &Crowd, number: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the null engine's output comes to: no bytes, one leaf of one work unit.
+/// What a lease comes to: the whole tile, or the leaves of an audit.
+fn report(lease: &v1::Lease) -> v1::Report {
+    let outcome = match lease.leaves.len() {
+        0 => v1::report::Outcome::Done(nothing()),
+        count => {
+            let leaf = proto::convert::wire_leaf(&leaf());
+            v1::report::Outcome::Leaves(v1::LeavesDone { leaves: vec![leaf; count] })
+        }
+    };
+    v1::Report { lease: lease.lease, outcome: Some(outcome) }
+}
+
+fn open(asked: &v1::Challenge) -> v1::Opened {
+    let opening = v1::Opening { leaf: Some(proto::convert::wire_leaf(&leaf())), path: Vec::new() };
+    v1::Opened { lease: asked.lease, openings: vec![opening; asked.leaves.len()] }
+}
+
+/// The one leaf of a tile of one block: no bytes, one work unit.
+fn leaf() -> Leaf {
+    Leaf { hash: payload(&[]), units: 1 }
+}
+
+/// What the null engine's output comes to.
 fn nothing() -> v1::Done {
-    let leaf = Leaf { hash: payload(&[]), units: 1 };
-    let commitment = commit(&[leaf]).unwrap_or_default();
+    let commitment = commit(&[leaf()]).unwrap_or_default();
     v1::Done {
         output: proto::convert::wire_digest(&Digest::of(&[])),
         root: proto::convert::wire_digest(&commitment.root),
