@@ -13,7 +13,7 @@ pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7447";
 /// Flags, and through clap the environment.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Access {
-    /// The farm, like https://farm.example:7447
+    /// The farm, like `https://farm.example:7447`
     #[arg(long, global = true, env = "GIRIH_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// The account's API key
