@@ -14,6 +14,7 @@ pub mod journal {
 }
 
 pub mod convert;
+mod frequent;
 pub mod record;
 pub mod signing;
 

@@ -1,6 +1,7 @@
 //! Journal records: a command and its time, to bytes and back.
 
 use crate::convert::{Malformed, bytes32, digest, malformed, wire_digest};
+use crate::frequent;
 use crate::journal::{self as wire, record, report};
 use bytes::Bytes;
 use farm::Command;
@@ -20,6 +21,13 @@ pub fn encode(at: Time, command: &Command, out: &mut Vec<u8>) {
 
 /// Reads a record.
 pub fn decode(bytes: &[u8]) -> Result<(Time, Command), Malformed> {
+    match frequent::decode(bytes) {
+        Some(read) => Ok(read),
+        None => decode_any(bytes),
+    }
+}
+
+fn decode_any(bytes: &[u8]) -> Result<(Time, Command), Malformed> {
     let record = wire::Record::decode(bytes).map_err(|_| malformed("record", "a protobuf"))?;
     let command = record.command.ok_or(malformed("record.command", "present"))?;
     Ok((Time(record.at), from_wire(command)?))
@@ -265,4 +273,56 @@ fn outcome_from_wire(outcome: report::Outcome) -> Result<Outcome, Malformed> {
         }
         report::Outcome::Failed(failed) => Outcome::Failed { scene: failed.scene, why: failed.why },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farm::digest::Digest;
+
+    fn leaf(n: u64) -> Leaf {
+        Leaf { hash: Digest([n as u8; 32]), units: n }
+    }
+
+    /// Reports and openings of every shape, zeros and large numbers among them.
+    fn commands() -> Vec<Command> {
+        let mut commands = Vec::new();
+        for n in [0, 1, 127, 128, 1 << 40, u64::MAX / 2, u64::MAX] {
+            let (worker, lease) = (WorkerId(n as u32), LeaseId::from_u64(n));
+            let commitment = Commitment { root: Digest([5; 32]), units: n };
+            let leaves = (0..n % 70).map(leaf).chain([leaf(n)]).collect();
+            for outcome in [
+                Outcome::Done { output: Digest([n as u8; 32]), commitment },
+                Outcome::Leaves(leaves),
+                Outcome::Leaves(Vec::new()),
+                Outcome::Failed { scene: n == 1, why: "no".into() },
+            ] {
+                commands.push(Command::Report { worker, lease, outcome });
+            }
+            let path = (0..n % 9).map(leaf).collect();
+            let openings = vec![Opening { leaf: leaf(n), path }, Opening::default()];
+            commands.push(Command::Open { worker, lease, openings });
+        }
+        commands
+    }
+
+    #[test]
+    fn frequent_records_read_as_the_generated_types_read_them() {
+        for command in commands() {
+            let mut bytes = Vec::new();
+            encode(Time(77), &command, &mut bytes);
+            assert_eq!(decode_any(&bytes), Ok((Time(77), command.clone())));
+            assert_eq!(decode(&bytes), Ok((Time(77), command.clone())));
+            for at in 0..bytes.len() {
+                let cut = &bytes[..at];
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << (at % 8);
+                for odd in [cut, &flipped] {
+                    if let Some(read) = frequent::decode(odd) {
+                        assert_eq!(decode_any(odd), Ok(read), "{command:?}, byte {at}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -120,8 +120,7 @@ impl Handout {
         let at = worker.0 as usize;
         self.outboxes.resize(self.outboxes.len().max(at + 1), None);
         if let Some(older) = self.outboxes[at].replace(outbox) {
-            let why = "another stream of this worker's key took over";
-            older.close(Some(tonic::Status::aborted(why)));
+            older.close(Some(crate::api::status::link_replaced()));
         }
     }
 

@@ -2,6 +2,7 @@
 //! takes it, so that one message carries many items. Bounded: a stream too slow to take it is
 //! dropped; its worker connects again and names its leases.
 
+use crate::api::status;
 use crate::terms::Terms;
 use farm::id::{JobId, LeaseId};
 use futures::Stream;
@@ -10,6 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
 use tonic::Status;
 use v1::link_response::Kind;
 
@@ -38,6 +40,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub struct Outbox {
     waiting: Mutex<Waiting>,
+    closed: Notify,
 }
 
 impl Outbox {
@@ -52,9 +55,9 @@ impl Outbox {
             return false;
         }
         if waiting.items.len() >= ITEMS_MAX {
-            let status = Status::resource_exhausted("the stream reads too slowly; connect again");
-            waiting.end = Some(Some(status));
+            waiting.end = Some(Some(status::link_too_slow()));
             waiting.items.clear();
+            self.closed.notify_one();
             return false;
         }
         waiting.items.push_back(item);
@@ -72,7 +75,13 @@ impl Outbox {
     /// Ends the stream after what is waiting, with an error if there is one.
     pub fn close(&self, status: Option<Status>) {
         self.lock().end.get_or_insert(status);
+        self.closed.notify_one();
         self.wake();
+    }
+
+    /// Waits until the stream is to end; for the one task that reads what comes in.
+    pub async fn closed(&self) {
+        self.closed.notified().await;
     }
 }
 

@@ -10,7 +10,11 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
         "dispatch" => {
             command.args(["run", "--release", "--package", "cli", "--example", "dispatch", "--"])
         }
-        other => anyhow::bail!("no measurement `{other}`: there are core and dispatch"),
+        "recovery" => {
+            let example = ["--package", "scheduler", "--example", "recovery", "--"];
+            command.args(["run", "--release"]).args(example)
+        }
+        other => anyhow::bail!("no measurement `{other}`: there are core, dispatch and recovery"),
     };
     run(command.args(rest))
 }

@@ -61,11 +61,13 @@ impl Link {
             Ok(joined) => joined,
             Err(status) => return self.outbox.close(Some(status)),
         };
+        let outbox = Arc::clone(&self.outbox);
         let ended = tokio::select! {
             ended = self.listen(worker, &key) => ended,
+            // A newer stream of this key took over, or this one is no longer read.
+            () = outbox.closed() => Ok(()),
             _ = draining.wait_for(|draining| *draining) => Err(status::stopped(false)),
         };
-        let outbox = Arc::clone(&self.outbox);
         self.api.door.send(driver::Request::Leave { worker, outbox }).await.ok();
         self.outbox.close(ended.err());
     }

@@ -71,6 +71,18 @@ pub fn stopped(failed: bool) -> Status {
     }
 }
 
+/// A stream whose worker has opened another one.
+pub fn link_replaced() -> Status {
+    let message = "another stream of this worker's key took over";
+    because(Code::Aborted, "LINK_REPLACED", message)
+}
+
+/// A stream that leaves too much waiting.
+pub fn link_too_slow() -> Status {
+    let message = "the stream reads too slowly; connect again";
+    because(Code::ResourceExhausted, "LINK_TOO_SLOW", message)
+}
+
 /// A store that cannot take or give bytes.
 pub fn blob(error: BlobError) -> Status {
     let (code, reason) = match &error {

@@ -7,6 +7,7 @@
 //! (4). The payload is each record after its length (4).
 
 use crc32c::{crc32c, crc32c_append};
+use std::ops::Range;
 
 const MAGIC: u32 = 0x4d52_4647;
 const END: u32 = 0xe57d_e57d;
@@ -34,10 +35,10 @@ pub fn encode(farm: &[u8; 16], sequence: u64, count: u32, payload: &[u8], out: &
 
 /// What stands at a place of a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub enum Found {
     Frame {
         count: u32,
-        payload: &'a [u8],
+        payload: Range<usize>,
         bytes: usize,
     },
     /// Nothing was written from here on.
@@ -62,11 +63,11 @@ fn head(farm: &[u8; 16], bytes: &[u8]) -> Option<(usize, u32, u32, u64)> {
     Some((length, word(bytes, 8)?, word(bytes, 12)?, sequence))
 }
 
-/// Reads what stands at byte `offset` of a segment, where record `sequence` is due.
-pub fn read<'a>(farm: &[u8; 16], segment: &'a [u8], offset: usize, sequence: u64) -> Found<'a> {
-    let rest = segment.get(offset..).unwrap_or_default();
-    // One past the last byte that was ever written; searched for only where a frame is not sound.
-    let written = || rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+/// Reads what stands at byte `offset` of a segment, where record `sequence` is due; `rest` is the
+/// segment from there on, the payload a range of it.
+pub fn read(farm: &[u8; 16], rest: &[u8], offset: u64, sequence: u64) -> Found {
+    // Searched for only where a frame is not sound.
+    let written = || written(rest);
     let Some((length, count, crc, first)) = head(farm, rest) else {
         return match written() {
             0 => Found::End,
@@ -81,9 +82,9 @@ pub fn read<'a>(farm: &[u8; 16], segment: &'a [u8], offset: usize, sequence: u64
         return Found::Damaged(format!("record {first} stands where {sequence} is due"));
     }
     let bytes = HEAD_BYTES + length + END_BYTES;
-    let payload = rest.get(HEAD_BYTES..HEAD_BYTES + length);
-    if let Some(payload) = payload.filter(|payload| crc32c(payload) == crc)
-        && word(rest, HEAD_BYTES + length) == Some(END)
+    let payload = HEAD_BYTES..HEAD_BYTES + length;
+    if rest.get(payload.clone()).is_some_and(|payload| crc32c(payload) == crc)
+        && word(rest, payload.end) == Some(END)
     {
         return Found::Frame { count, payload, bytes };
     }
@@ -95,10 +96,24 @@ pub fn read<'a>(farm: &[u8; 16], segment: &'a [u8], offset: usize, sequence: u64
     }
 }
 
+/// One past the last byte that was ever written: the last that is not zero.
+fn written(rest: &[u8]) -> usize {
+    let zeros = [0; 4096];
+    let mut end = rest.len();
+    for part in rest.rchunks(zeros.len()) {
+        if *part != zeros[..part.len()] {
+            let last = part.iter().rposition(|byte| *byte != 0);
+            return end - part.len() + last.map_or(0, |last| last + 1);
+        }
+        end -= part.len();
+    }
+    0
+}
+
 /// Whether one of the sectors that hold the first `bytes` was never written: it is all zeros.
-fn lost_sector(rest: &[u8], offset: usize, bytes: usize) -> bool {
+fn lost_sector(rest: &[u8], offset: u64, bytes: usize) -> bool {
     let bytes = bytes.min(rest.len());
-    let first = (SECTOR - offset % SECTOR).min(bytes);
+    let first = (SECTOR - (offset % SECTOR as u64) as usize).min(bytes);
     let (head, body) = rest[..bytes].split_at(first);
     std::iter::once(head).chain(body.chunks(SECTOR)).any(|part| part.iter().all(|b| *b == 0))
 }
@@ -144,7 +159,7 @@ mod tests {
     fn a_frame_reads_back_as_its_records() {
         let (bytes, _) = two_frames();
         let Found::Frame { count: 2, payload, .. } = read(&FARM, &bytes, 0, 0) else { panic!() };
-        let records: Vec<_> = records(payload).map(Option::unwrap).collect();
+        let records: Vec<_> = records(&bytes[payload]).map(Option::unwrap).collect();
         assert_eq!(records, [&[1, 2, 3][..], &[9]]);
     }
 
@@ -152,12 +167,20 @@ mod tests {
     fn a_cut_at_any_byte_of_the_last_frame_is_torn_whether_short_or_zeroed() {
         let (bytes, first) = two_frames();
         for cut in first + 1..bytes.len() {
-            assert_eq!(read(&FARM, &bytes[..cut], first, 2), Found::Torn, "cut at {cut}");
+            assert_eq!(
+                read(&FARM, &bytes[first..cut], first as u64, 2),
+                Found::Torn,
+                "cut at {cut}"
+            );
             let mut zeroed = bytes[..cut].to_vec();
             zeroed.resize(8192, 0);
-            assert_eq!(read(&FARM, &zeroed, first, 2), Found::Torn, "zeroed from {cut}");
+            assert_eq!(
+                read(&FARM, &zeroed[first..], first as u64, 2),
+                Found::Torn,
+                "zeroed from {cut}"
+            );
         }
-        assert_eq!(read(&FARM, &bytes[..first], first, 2), Found::End);
+        assert_eq!(read(&FARM, &[], first as u64, 2), Found::End);
     }
 
     #[test]
@@ -167,7 +190,7 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[at] ^= 16;
             let (offset, sequence) = if at < first { (0, 0) } else { (first, 2) };
-            let found = read(&FARM, &flipped, offset, sequence);
+            let found = read(&FARM, &flipped[offset..], offset as u64, sequence);
             assert!(matches!(found, Found::Damaged(_)), "byte {at}: {found:?}");
         }
     }
@@ -176,6 +199,6 @@ mod tests {
     fn a_frame_of_another_farm_or_place_does_not_pass() {
         let (bytes, first) = two_frames();
         assert!(matches!(read(&[8; 16], &bytes, 0, 0), Found::Damaged(_)));
-        assert!(matches!(read(&FARM, &bytes, first, 0), Found::Damaged(_)));
+        assert!(matches!(read(&FARM, &bytes[first..], first as u64, 0), Found::Damaged(_)));
     }
 }

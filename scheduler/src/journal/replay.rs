@@ -1,20 +1,18 @@
-//! Recovery: the newest snapshot, then every later record through `apply`. It reads and decodes
-//! on one thread and applies on another. It stops at a torn end and refuses anything else.
+//! Recovery: the newest snapshot, then every later record through `apply`. One thread reads ahead
+//! and checks sums, another decodes and applies. It stops at a torn end and refuses anything else.
 
 use super::frame::{self, Found};
 use super::segment::{self, Header};
 use super::{JournalError, Position, at, snapshot};
-use farm::time::Time;
-use farm::{Command, Effect, Farm};
+use farm::{Effect, Farm};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Records handed from the reader to the applier at once.
-const GROUP: usize = 4096;
-/// Groups read ahead.
-const GROUPS_AHEAD: usize = 4;
+/// Segments read ahead.
+const SEGMENTS_AHEAD: usize = 1;
 
 /// A recovered farm, and where its journal goes on.
 #[derive(Debug)]
@@ -29,7 +27,8 @@ pub fn replay(dir: &Path) -> Result<Replayed, JournalError> {
     replay_from(dir, u64::MAX, &mut |_, _| {})
 }
 
-/// Replays; a snapshot that is ahead of the `published` entries of the public log is not used.
+/// Replays; a snapshot that is ahead of the `published` entries of the public log is not used. A
+/// journal that ends before its newest snapshot has lost what was acknowledged, and is refused.
 pub fn replay_from(
     dir: &Path,
     published: u64,
@@ -42,11 +41,13 @@ pub fn replay_from(
     };
     let header = read_header(first_path)?;
     let start = Position { sequence: 0, segment: 0, offset: segment::HEADER_BYTES };
-    let fitting = snapshot::newest(dir, &header.farm)?
-        .filter(|(farm, at)| farm.entries() <= published && starts_in(&segments, at));
+    let newest = snapshot::newest(dir, &header.farm)?;
+    let proven = newest.as_ref().map_or(0, |(_, at)| at.sequence);
+    let fitting =
+        newest.filter(|(farm, at)| farm.entries() <= published && starts_in(&segments, at));
     let (mut farm, from) = fitting.unwrap_or_else(|| (Farm::new(header.policy), start));
-    let (sender, receiver) = sync_channel(GROUPS_AHEAD);
-    let reader = Reader { header, segments, sender, group: Vec::with_capacity(GROUP) };
+    let (sender, receiver) = sync_channel(SEGMENTS_AHEAD);
+    let reader = Reader { header, segments, sender };
     let (read, applied) = std::thread::scope(|scope| {
         let reading = scope.spawn(move || reader.read(from));
         let applied = apply(&mut farm, from.sequence, receiver, visit);
@@ -54,6 +55,11 @@ pub fn replay_from(
     });
     applied?;
     let (end, header) = read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    if end.sequence < proven {
+        let (path, offset) = (segment::path(dir, end.segment), end.offset);
+        let what = format!("it ends before record {proven}, where a snapshot was taken");
+        return Err(JournalError::Damaged { path, offset, what });
+    }
     Ok(Replayed { farm, end, header })
 }
 
@@ -72,123 +78,146 @@ fn read_header(path: &Path) -> Result<Header, JournalError> {
     })
 }
 
+/// Sound frames of one segment, not yet decoded.
+struct Piece {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
+}
+
+/// Where a frame stands in its segment, and its payload in the piece.
+struct Frame {
+    offset: u64,
+    payload: Range<usize>,
+    count: u32,
+}
+
 fn apply(
     farm: &mut Farm,
     mut sequence: u64,
-    groups: Receiver<Vec<(Time, Command)>>,
+    pieces: Receiver<Piece>,
     visit: &mut dyn FnMut(u64, &[Effect]),
 ) -> Result<(), JournalError> {
     let mut effects = Vec::new();
-    for group in groups {
-        for (time, command) in group {
-            let entries = farm.entries();
-            farm.apply(time, command, &mut effects)
-                .map_err(|reject| JournalError::Refused { sequence, reject })?;
-            visit(entries, &effects);
-            effects.clear();
-            sequence += 1;
+    for Piece { path, bytes, frames } in pieces {
+        for Frame { offset, payload, count } in frames {
+            let damaged = |what: String| JournalError::Damaged { path: path.clone(), offset, what };
+            let mut seen = 0;
+            for record in frame::records(&bytes[payload]) {
+                let record =
+                    record.ok_or_else(|| damaged("a record's length does not fit".into()))?;
+                let (time, command) = proto::record::decode(record)
+                    .map_err(|error| damaged(format!("record {seen} of the frame: {error}")))?;
+                let entries = farm.entries();
+                farm.apply(time, command, &mut effects)
+                    .map_err(|reject| JournalError::Refused { sequence, reject })?;
+                visit(entries, &effects);
+                effects.clear();
+                sequence += 1;
+                seen += 1;
+            }
+            if seen != count {
+                return Err(damaged(format!("{seen} records where {count} are due")));
+            }
         }
     }
     Ok(())
 }
 
-/// Reads segments in order and sends decoded records.
+/// Reads segments in order and sends their sound frames.
 struct Reader {
     header: Header,
     segments: Vec<(u64, PathBuf, u64)>,
-    sender: SyncSender<Vec<(Time, Command)>>,
-    group: Vec<(Time, Command)>,
+    sender: SyncSender<Piece>,
 }
 
 impl Reader {
     fn read(mut self, from: Position) -> Result<(Position, Header), JournalError> {
         let segments = std::mem::take(&mut self.segments);
         let last = segments.len() - 1;
-        let (mut position, mut bytes) = (from, Vec::new());
-        for (nth, (first, path, _)) in segments.iter().enumerate() {
-            if *first < from.segment {
+        let mut position = from;
+        for (nth, (first, path, _)) in segments.into_iter().enumerate() {
+            if first < from.segment {
                 continue;
             }
-            bytes.clear();
-            let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-            read.map_err(at(path))?;
-            self.header = self.check_header(path, &bytes, *first)?;
-            if *first != from.segment {
-                if *first != position.sequence {
+            self.header = self.check_header(&path, first)?;
+            if first != from.segment {
+                if first != position.sequence {
                     let what = format!("it starts at record {first}, {} is due", position.sequence);
-                    return Err(JournalError::Damaged { path: path.clone(), offset: 0, what });
+                    return Err(JournalError::Damaged { path, offset: 0, what });
                 }
-                position = Position { segment: *first, offset: segment::HEADER_BYTES, ..position };
+                position = Position { segment: first, offset: segment::HEADER_BYTES, ..position };
             }
-            position = self.read_segment(path, &bytes, position, nth == last)?;
+            let bytes = read_from(&path, position.offset).map_err(at(&path))?;
+            let mut piece = Piece { path, bytes, frames: Vec::new() };
+            let ended = self.find_frames(&mut piece, &mut position, nth == last);
+            // What is sound is applied before what is not is reported. If the applier has given
+            // up, its error is the one that counts.
+            let going = self.sender.send(piece).is_ok();
+            ended?;
+            if !going {
+                break;
+            }
         }
-        self.flush();
         Ok((position, self.header))
     }
 
-    fn check_header(&self, path: &Path, bytes: &[u8], first: u64) -> Result<Header, JournalError> {
-        let header = Header::from_bytes(bytes);
+    fn check_header(&self, path: &Path, first: u64) -> Result<Header, JournalError> {
         let ours = |header: &Header| {
             header.farm == self.header.farm
                 && header.policy == self.header.policy
                 && header.first == first
         };
-        header.filter(ours).ok_or_else(|| JournalError::Damaged {
+        Some(read_header(path)?).filter(ours).ok_or_else(|| JournalError::Damaged {
             path: path.into(),
             offset: 0,
             what: "its header is not this journal's".into(),
         })
     }
 
-    fn read_segment(
-        &mut self,
-        path: &Path,
-        bytes: &[u8],
-        mut position: Position,
+    /// Finds the frames from `position` on and moves it to their end.
+    fn find_frames(
+        &self,
+        piece: &mut Piece,
+        position: &mut Position,
         is_last: bool,
-    ) -> Result<Position, JournalError> {
+    ) -> Result<(), JournalError> {
+        let mut start = 0;
         loop {
-            let offset = position.offset;
-            let damaged = |what: String| JournalError::Damaged { path: path.into(), offset, what };
-            match frame::read(&self.header.farm, bytes, offset as usize, position.sequence) {
+            let (path, offset) = (&piece.path, position.offset);
+            let damaged =
+                |what: String| Err(JournalError::Damaged { path: path.clone(), offset, what });
+            let rest = piece.bytes.get(start..).unwrap_or_default();
+            match frame::read(&self.header.farm, rest, offset, position.sequence) {
                 Found::Frame { count, payload, bytes } => {
-                    self.decode(payload, count).map_err(damaged)?;
+                    let payload = start + payload.start..start + payload.end;
+                    piece.frames.push(Frame { offset, payload, count });
                     position.sequence += u64::from(count);
                     position.offset += bytes as u64;
+                    start += bytes;
                 }
-                Found::End => return Ok(position),
+                Found::End => return Ok(()),
                 Found::Torn if is_last => {
                     tracing::warn!(
                         "{}: a write was cut short at byte {offset}; nobody was told of it, it is \
                          dropped",
                         path.display()
                     );
-                    return Ok(position);
+                    return Ok(());
                 }
-                Found::Torn => return Err(damaged("cut short, but segments follow".into())),
-                Found::Damaged(what) => return Err(damaged(what)),
+                Found::Torn => return damaged("cut short, but segments follow".into()),
+                Found::Damaged(what) => return damaged(what),
             }
         }
     }
+}
 
-    fn decode(&mut self, payload: &[u8], count: u32) -> Result<(), String> {
-        let mut seen = 0;
-        for record in frame::records(payload) {
-            let record = record.ok_or("a record's length does not fit")?;
-            let decoded = proto::record::decode(record);
-            self.group
-                .push(decoded.map_err(|error| format!("record {seen} of the frame: {error}"))?);
-            seen += 1;
-            if self.group.len() == GROUP {
-                self.flush();
-            }
-        }
-        if seen == count { Ok(()) } else { Err(format!("{seen} records where {count} are due")) }
-    }
-
-    /// Sends what is decoded. If the applier has given up, its error is the one that counts.
-    fn flush(&mut self) {
-        let group = std::mem::replace(&mut self.group, Vec::with_capacity(GROUP));
-        self.sender.send(group).ok();
-    }
+/// The bytes of a file from an offset on.
+fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let rest = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes = Vec::with_capacity(usize::try_from(rest).map_err(std::io::Error::other)?);
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

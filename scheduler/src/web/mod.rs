@@ -3,7 +3,7 @@
 use crate::publish::Newest;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use std::path::PathBuf;
@@ -23,7 +23,16 @@ pub fn add(router: Router, log: PathBuf, newest: Newest) -> Router {
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
         .with_state(Site { log, newest });
-    router.merge(pages)
+    router.merge(pages).fallback(nothing)
+}
+
+/// No such method for gRPC, no such page for anybody else.
+async fn nothing(headers: HeaderMap) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    match kind.starts_with(b"application/grpc") {
+        true => tonic::Status::unimplemented("there is no such method").into_http(),
+        false => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn metrics() -> Response {
