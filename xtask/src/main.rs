@@ -38,7 +38,7 @@ enum Command {
     },
     /// Measurements, in release
     Bench {
-        /// core or dispatch
+        /// core, dispatch or recovery
         name: String,
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
