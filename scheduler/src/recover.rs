@@ -7,7 +7,7 @@ use crate::driver::{Door, Refusal};
 use crate::journal::{Journal, Options};
 use crate::secret;
 use crate::tiles::Tiles;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use farm::digest::Digest;
 use farm::id::AccountId;
 use farm::{Command, Effect, Farm, Reject, Reply};
@@ -42,17 +42,11 @@ pub fn recover(config: &Config) -> anyhow::Result<Recovered> {
     let segment_bytes = config.journal_segment_bytes;
     let options = Options { segment_bytes, bytes_max: config.journal_bytes_max };
     let dir = state.join("journal");
-    let (journal, farm) = Journal::open(&dir, options, config.policy(), published, &mut visit)?;
+    let (journal, farm) =
+        Journal::open(&dir, options, config.policy(), Some(published), &mut visit)?;
     if let Some(error) = failed {
         bail!("{}: {error}", log.display());
     }
-    ensure!(
-        tiles.size() == farm.entries(),
-        "{}: the public log has {} entries, the journal gives {}; restore the journal from a copy",
-        log.display(),
-        tiles.size(),
-        farm.entries()
-    );
     Ok(Recovered { farm, journal, tiles })
 }
 

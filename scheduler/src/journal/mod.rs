@@ -31,6 +31,11 @@ pub enum JournalError {
     #[error("{path}: the journal would grow beyond its limit of {limit} bytes; raise the limit")]
     Full { path: PathBuf, limit: u64 },
     #[error(
+        "{path}: the journal gives {entries} entries of the public log, which has {published}; \
+         restore the journal from a copy, nothing was changed"
+    )]
+    Behind { path: PathBuf, entries: u64, published: u64 },
+    #[error(
         "record {sequence} was accepted once and is refused now: {reject}; use the version \
              that wrote it"
     )]
@@ -79,13 +84,14 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal, founding it if the directory has none, and replays it. `published` is
-    /// how many entries the public log has; `visit` sees the effects from there on, and maybe
-    /// earlier ones, each batch with the number of the first entry in it.
+    /// how many entries the public log has, if there is one; `visit` sees the effects from there
+    /// on, and maybe earlier ones, each batch with the number of the first entry in it. No file is
+    /// changed before all is known to be there.
     pub fn open(
         dir: &Path,
         options: Options,
         policy: Policy,
-        published: u64,
+        published: Option<u64>,
         visit: &mut dyn FnMut(u64, &[Effect]),
     ) -> Result<(Self, Farm), JournalError> {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
@@ -94,6 +100,10 @@ impl Journal {
             segment::found(dir, policy, options.segment_bytes)?;
         }
         let Replayed { farm, end, header } = replay::replay_from(dir, published, visit)?;
+        let entries = farm.entries();
+        if let Some(published) = published.filter(|published| *published > entries) {
+            return Err(JournalError::Behind { path: dir.into(), entries, published });
+        }
         let segment = Segment::resume(dir, end, options.segment_bytes)?;
         let bytes = segment::list(dir)?.iter().map(|(_, _, bytes)| bytes).sum();
         let frame = Vec::with_capacity(1 << 20);

@@ -24,14 +24,14 @@ pub struct Replayed {
 
 /// Replays the journal in `dir` from its newest snapshot; changes no file.
 pub fn replay(dir: &Path) -> Result<Replayed, JournalError> {
-    replay_from(dir, u64::MAX, &mut |_, _| {})
+    replay_from(dir, None, &mut |_, _| {})
 }
 
 /// Replays; a snapshot that is ahead of the `published` entries of the public log is not used. A
 /// journal that ends before its newest snapshot has lost what was acknowledged, and is refused.
 pub fn replay_from(
     dir: &Path,
-    published: u64,
+    published: Option<u64>,
     visit: &mut dyn FnMut(u64, &[Effect]),
 ) -> Result<Replayed, JournalError> {
     let segments = segment::list(dir)?;
@@ -43,8 +43,9 @@ pub fn replay_from(
     let start = Position { sequence: 0, segment: 0, offset: segment::HEADER_BYTES };
     let newest = snapshot::newest(dir, &header.farm)?;
     let proven = newest.as_ref().map_or(0, |(_, at)| at.sequence);
-    let fitting =
-        newest.filter(|(farm, at)| farm.entries() <= published && starts_in(&segments, at));
+    let fitting = newest.filter(|(farm, at)| {
+        published.is_none_or(|known| farm.entries() <= known) && starts_in(&segments, at)
+    });
     let (mut farm, from) = fitting.unwrap_or_else(|| (Farm::new(header.policy), start));
     let (sender, receiver) = sync_channel(SEGMENTS_AHEAD);
     let reader = Reader { header, segments, sender };

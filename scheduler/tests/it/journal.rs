@@ -248,7 +248,7 @@ fn a_snapshot_ahead_of_the_public_log_is_not_used() {
     let mut visit = |_: u64, effects: &[farm::Effect]| {
         seen += effects.iter().filter(|e| matches!(e, farm::Effect::Log(_))).count();
     };
-    let opened = Journal::open(told.dir.path(), OPTIONS, Policy::default(), 5, &mut visit);
+    let opened = Journal::open(told.dir.path(), OPTIONS, Policy::default(), Some(5), &mut visit);
     let (_, farm) = opened.unwrap();
     assert_eq!(seen as u64, farm.entries(), "every entry of the log was given again");
 }
@@ -257,7 +257,7 @@ fn a_snapshot_ahead_of_the_public_log_is_not_used() {
 fn one_scheduler_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path());
-    let second = Journal::open(dir.path(), OPTIONS, Policy::default(), u64::MAX, &mut |_, _| {});
+    let second = Journal::open(dir.path(), OPTIONS, Policy::default(), None, &mut |_, _| {});
     let refused = second.unwrap_err();
     assert!(matches!(refused, JournalError::Locked(_)), "{refused}");
     drop(held);

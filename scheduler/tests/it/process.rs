@@ -3,6 +3,7 @@
 
 use crate::house::{Caller, House, config, reason};
 use scheduler::Running;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -199,4 +200,37 @@ async fn a_journal_at_its_limit_stops_the_scheduler_cleanly() {
     let house = House::start(config, dir).await.unwrap();
     let client = house.at(&client.key).await;
     assert_eq!(client.balance().await.available, 10 * u64::from(n - 1));
+}
+
+/// Every file of a directory.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_what_the_public_log_shows_is_refused() {
+    let house = House::open().await;
+    house.client("client", 10).await;
+    let House { running, config, dir } = house;
+    running.stop().await.unwrap();
+    let journal = dir.path().join("journal");
+    for entry in std::fs::read_dir(&journal).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("snapshot") => std::fs::remove_file(path).unwrap(),
+            Some("journal") => {
+                let file = std::fs::File::options().write(true).open(path).unwrap();
+                file.set_len(540).unwrap();
+            }
+            _ => {}
+        }
+    }
+    let before = files(&journal);
+    let outcome = Running::start(config).await;
+    let Err(refused) = outcome else { panic!("it started") };
+    let refused = refused.to_string();
+    assert!(refused.contains("entries of the public log, which has"), "{refused}");
+    assert!(files(&journal) == before, "nothing was changed");
+    assert!(refused.contains("restore the journal from a copy"), "{refused}");
 }
