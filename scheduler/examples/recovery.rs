@@ -1,6 +1,6 @@
 //! Recovery: how long a scheduler takes from the start of its process until the farm is as it was:
-//! from the journal alone, from the oldest snapshot that a scheduler would have, and from one of the
-//! end. `cargo xtask bench recovery [RECORDS]`.
+//! from the journal alone, from the oldest snapshot that there would be, and from one of the end.
+//! `cargo xtask bench recovery [RECORDS]`.
 
 use anyhow::{Context, bail, ensure};
 use farm::command::{Command, Connect, Outcome, Submit};
