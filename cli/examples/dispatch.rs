@@ -306,7 +306,7 @@ async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64>
     let ask = v1::CreateJobRequest {
         request_id: uuid::Uuid::new_v4().to_string(),
         spec: Some(spec),
-        max_spend: 1 << 49,
+        max_spend: 1 << 46,
         private,
         ..Default::default()
     };

@@ -32,13 +32,15 @@ pub struct Tiles {
     levels: Vec<Vec<Hash>>,
     /// The bundle that is not yet whole.
     bundle: Vec<u8>,
+    /// Up to this size there may be files of tiles that are not whole.
+    partial: u64,
 }
 
 impl Tiles {
     /// Opens the log as it was last known to be on disk; empty if that cannot be read back.
     pub fn open(dir: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let fresh = Self { dir: dir.into(), size: 0, levels: vec![Vec::new()], bundle: Vec::new() };
+        let fresh = Self::empty(dir);
         let Ok(synced) = std::fs::read_to_string(dir.join("synced")) else { return Ok(fresh) };
         let Some((size, root)) = synced.trim_end().split_once('\n') else { return Ok(fresh) };
         let Ok(size) = size.parse() else { return Ok(fresh) };
@@ -46,9 +48,15 @@ impl Tiles {
             Some(loaded) if hex(&loaded.root()) == root => Ok(loaded),
             _ => {
                 tracing::warn!("{}: not as it was synced; written again", dir.display());
-                Ok(Self { dir: dir.into(), size: 0, levels: vec![Vec::new()], bundle: Vec::new() })
+                Ok(fresh)
             }
         }
+    }
+
+    /// What an earlier process left is not known before the first [`Self::write_partial`].
+    fn empty(dir: &Path) -> Self {
+        let (levels, bundle) = (vec![Vec::new()], Vec::new());
+        Self { dir: dir.into(), size: 0, levels, bundle, partial: u64::MAX }
     }
 
     fn load(&self, size: u64) -> Option<Self> {
@@ -76,7 +84,7 @@ impl Tiles {
             Some(at + 2 + usize::from(length)).filter(|end| *end <= bundle.len())
         });
         bundle.truncate(ends?);
-        Some(Self { dir: self.dir.clone(), size, levels, bundle })
+        Some(Self { size, levels, bundle, ..Self::empty(&self.dir) })
     }
 
     /// Entries so far.
@@ -108,10 +116,10 @@ impl Tiles {
         let index = self.size / TILE;
         self.size += 1;
         if self.size.is_multiple_of(TILE) {
-            self.write_whole("entries", index, &self.bundle)?;
+            self.write_whole("entries", index, index * TILE, &self.bundle)?;
             self.bundle.clear();
         }
-        let (mut hash, mut level, mut count) = (leaf_hash(entry), 0, self.size);
+        let (mut hash, mut level, mut count, mut span) = (leaf_hash(entry), 0, self.size, TILE);
         loop {
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
@@ -121,14 +129,18 @@ impl Tiles {
                 return Ok(());
             }
             let hashes = std::mem::take(&mut self.levels[level]);
-            self.write_whole(&level.to_string(), count / TILE - 1, hashes.as_flattened())?;
+            let (index, first) = (count / TILE - 1, self.size - span);
+            self.write_whole(&level.to_string(), index, first, hashes.as_flattened())?;
             hash = root_of(&hashes);
             count /= TILE;
+            span = span.saturating_mul(TILE);
             level += 1;
         }
     }
 
-    fn write_whole(&self, level: &str, index: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Writes a whole tile over the entries from `first` to the newest; it takes the place of
+    /// those that were not whole.
+    fn write_whole(&self, level: &str, index: u64, first: u64, bytes: &[u8]) -> io::Result<()> {
         let path = self.dir.join(path(level, index, TILE));
         match create_new(&path) {
             Ok(mut file) => file.write_all(bytes)?,
@@ -139,6 +151,9 @@ impl Tiles {
             }
             Err(error) => return Err(error),
         }
+        if self.partial <= first {
+            return Ok(());
+        }
         let mut partial = path.into_os_string();
         partial.push(".p");
         match std::fs::remove_dir_all(&partial) {
@@ -148,7 +163,8 @@ impl Tiles {
     }
 
     /// Writes the tiles that are not whole, as far as they are.
-    pub fn write_partial(&self) -> io::Result<()> {
+    pub fn write_partial(&mut self) -> io::Result<()> {
+        self.partial = self.size;
         let mut count = self.size;
         for (level, hashes) in self.levels.iter().enumerate() {
             if !hashes.is_empty() {
@@ -166,7 +182,7 @@ impl Tiles {
     }
 
     /// Makes all files durable and notes how far that is.
-    pub fn sync(&self) -> io::Result<()> {
+    pub fn sync(&mut self) -> io::Result<()> {
         self.write_partial()?;
         rustix::fs::syncfs(File::open(&self.dir)?)?;
         let synced = format!("{}\n{}\n", self.size, hex(&self.root()));
@@ -246,6 +262,28 @@ mod tests {
         tiles.write_partial().unwrap();
         let last = read_bundle(dir.path(), 257, 66_000).unwrap();
         assert_eq!(entries(&last).last(), Some(&65_999u32.to_be_bytes()[..]));
+    }
+
+    #[test]
+    fn a_whole_tile_takes_the_place_of_its_beginnings() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tiles = Tiles::open(dir.path()).unwrap();
+        for n in 0..1_500u32 {
+            tiles.append(&n.to_be_bytes()).unwrap();
+            if n % 100 == 0 || n == 511 {
+                tiles.write_partial().unwrap();
+            }
+            if n == 700 {
+                tiles.sync().unwrap();
+                tiles = Tiles::open(dir.path()).unwrap();
+            }
+        }
+        for level in ["0", "entries"] {
+            let names = std::fs::read_dir(dir.path().join("tile").join(level)).unwrap();
+            let mut names: Vec<_> = names.map(|file| file.unwrap().file_name()).collect();
+            names.sort();
+            assert_eq!(names, ["000", "001", "002", "003", "004", "005.p"], "{level}");
+        }
     }
 
     #[test]
