@@ -161,4 +161,11 @@ mod tests {
         std::fs::write(file.path(), "leese_ms = 5000\n").unwrap();
         assert!(Config::layered(Some(file.path()), std::iter::empty()).is_err());
     }
+
+    #[test]
+    fn the_settings_that_are_deployed_are_read() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/scheduler.toml");
+        let config = Config::layered(Some(&file), std::iter::empty()).unwrap();
+        assert!(!config.listen.ip().is_loopback());
+    }
 }
