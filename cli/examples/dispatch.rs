@@ -1,6 +1,8 @@
 //! Dispatch, in the honest category: one scheduler process with a durable journal and escrow, and
 //! simulated workers with an engine that computes nothing, over real gRPC streams on loopback.
-//! `cargo xtask bench dispatch [WORKERS] [SLOTS] [FRAMES]`; a frame has 16,384 tiles.
+//! `cargo xtask bench dispatch [WORKERS] [SLOTS] [FRAMES]`; a frame has 16,384 tiles. A run writes
+//! and removes some 40,000 log files; for minutes afterwards ext4 is slow to make new ones, so let
+//! five minutes pass between two runs.
 
 use anyhow::{Context, ensure};
 use ed25519_dalek::{Signer, SigningKey};
@@ -40,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         None => Ok(default),
     };
     let workers = number(first, 64)?;
-    let (slots, frames) = (number(words.next(), 8)?, number(words.next(), 64)?);
+    let (slots, frames) = (number(words.next(), 16)?, number(words.next(), 64)?);
     let dir = std::env::temp_dir().join(format!("girih-dispatch-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let mut scheduler = Command::new(std::env::current_exe()?).arg("--serve").arg(&dir).spawn()?;
