@@ -41,15 +41,28 @@ pub struct Triangle {
     pub pad: u32,
 }
 
-/// What shading needs of a triangle, indexed by primitive. World space. Tangent w is the sign of
-/// the bitangent; tangents are zero where the material has no normal texture.
+/// What shading needs of a triangle, indexed by primitive. World space. `handed` is the sign of the
+/// bitangent; tangents are zero where the material has no normal texture. `uv` is slot 0 of the
+/// material's sets of texture places. `extra` indexes [`SurfaceExtra`] or is [`NONE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Surface {
     pub normal: [[f32; 3]; 3],
     pub uv: [[f32; 2]; 3],
-    pub tangent: [[f32; 4]; 3],
+    pub tangent: [[f32; 3]; 3],
+    pub handed: f32,
     pub material: u32,
+    pub extra: u32,
+    pub pad: u32,
+}
+
+/// What few triangles have: slot 1 of the sets of texture places, and vertex colours, linear RGBA
+/// as two words of two 16-bit fractions each, R in the low half of the first.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct SurfaceExtra {
+    pub uv: [[f32; 2]; 3],
+    pub color: [[u32; 2]; 3],
 }
 
 /// Alpha modes of [`Material::alpha_mode`] (glTF 2.0 §3.9.4). Blend is drawn as stochastic
@@ -83,9 +96,10 @@ pub const WRAP_REPEAT: u32 = 0;
 pub const WRAP_CLAMP: u32 = 1;
 pub const WRAP_MIRROR: u32 = 2;
 
-/// An image in the texel buffer: RGBA8 packed R in the low byte, rows from the top.
+/// One use of an image by a material: RGBA8 texels packed R in the low byte, rows from the top, and
+/// how texture places become places in the image.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Texture {
     /// First texel in the texel buffer.
     pub first: u32,
@@ -97,6 +111,12 @@ pub struct Texture {
     pub nearest: u32,
     /// 1: decode R, G, B by the sRGB table.
     pub srgb: u32,
+    /// Which slot of the surface's texture places it reads, 0 or 1.
+    pub uv_slot: u32,
+    /// `u' = t[0] u + t[1] v + t[2]`, `v' = t[3] u + t[4] v + t[5]` (KHR_texture_transform).
+    pub transform: [f32; 6],
+    /// 0: the transform is the identity.
+    pub transformed: u32,
     pub pad: u32,
 }
 

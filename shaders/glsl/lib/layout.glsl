@@ -22,8 +22,9 @@ layout(std430, set = 0, binding = 6) restrict readonly buffer Lights { uvec4 lig
 layout(std430, set = 0, binding = 7) restrict readonly buffer Environment { uvec4 environment[]; };
 // Camera in words 0 to 15, then the sRGB table and that of the specular layer's albedo.
 layout(std430, set = 0, binding = 8) restrict readonly buffer Constants { uint constants[]; };
-layout(std430, set = 0, binding = 9) restrict readonly buffer Leaves { uint leaves[]; };
-layout(std430, set = 0, binding = 10) restrict writeonly buffer Sums { uint sums[]; };
+layout(std430, set = 0, binding = 9) restrict readonly buffer Extras { uvec4 extras[]; };
+layout(std430, set = 0, binding = 10) restrict readonly buffer Leaves { uint leaves[]; };
+layout(std430, set = 0, binding = 11) restrict writeonly buffer Sums { uint sums[]; };
 
 const uint SRGB_TABLE = 16u;
 // 16 rows by roughness of 32 columns by cosine.

@@ -33,9 +33,13 @@ float max_component(vec3 v) { return max(v.x, max(v.y, v.z)); }
 // What the surface record says at the hit.
 struct Vertices {
     vec3 normal;
+    // Texture places of slots 0 and 1.
     vec2 uv;
+    vec2 uv1;
     vec3 tangent;
     float handed;
+    // Linear colour and coverage, 1 where the mesh has none.
+    vec4 color;
     uint material;
 };
 
@@ -43,6 +47,28 @@ vec3 mixed3(vec3 a, vec3 b, vec3 c, vec3 weights) {
     vec3 value = tame3(a) * vec3(weights.x) + tame3(b) * vec3(weights.y)
         + tame3(c) * vec3(weights.z);
     return tame3(value);
+}
+
+const float SIXTEEN_BITS = 1.52590218966964e-5;
+
+vec4 unpacked(uvec2 words) {
+    vec4 counts = vec4(words.x & 65535u, words.x >> 16, words.y & 65535u, words.y >> 16);
+    return counts * vec4(SIXTEEN_BITS);
+}
+
+void read_extra(uint extra, vec3 weights, inout Vertices vertices) {
+    uvec4 a = extras[extra * 3u];
+    uvec4 b = extras[extra * 3u + 1u];
+    uvec4 c = extras[extra * 3u + 2u];
+    vec4 d = uintBitsToFloat(a);
+    vec2 e = uintBitsToFloat(b.xy);
+    vertices.uv1 = mixed3(vec3(d.xy, 0.0), vec3(d.zw, 0.0), vec3(e, 0.0), weights).xy;
+    vec4 first = unpacked(b.zw);
+    vec4 second = unpacked(c.xy);
+    vec4 third = unpacked(c.zw);
+    vec3 color = mixed3(first.xyz, second.xyz, third.xyz, weights);
+    vec3 covered = mixed3(first.www, second.www, third.www, weights);
+    vertices.color = min(vec4(color, covered.x), vec4(1.0));
 }
 
 Vertices vertices_of(uint primitive, vec3 weights) {
@@ -54,14 +80,16 @@ Vertices vertices_of(uint primitive, vec3 weights) {
     vec4 e = uintBitsToFloat(surfaces[at + 4u]);
     vec4 f = uintBitsToFloat(surfaces[at + 5u]);
     uvec4 last = surfaces[at + 6u];
-    vec3 g = floats(last);
     Vertices vertices;
     vertices.normal = mixed3(a.xyz, vec3(a.w, b.xy), vec3(b.zw, c.x), weights);
     vertices.uv =
         mixed3(vec3(c.yz, 0.0), vec3(c.w, d.x, 0.0), vec3(d.yz, 0.0), weights).xy;
-    vertices.tangent = mixed3(vec3(d.w, e.xy), vec3(e.w, f.xy), vec3(f.w, g.xy), weights);
-    vertices.handed = e.z < 0.0 ? -1.0 : 1.0;
-    vertices.material = last.w;
+    vertices.uv1 = vertices.uv;
+    vertices.tangent = mixed3(vec3(d.w, e.xy), vec3(e.zw, f.x), f.yzw, weights);
+    vertices.handed = (last.x & 0x80000000u) != 0u ? -1.0 : 1.0;
+    vertices.color = vec4(1.0);
+    vertices.material = last.y;
+    if (last.z != NONE) read_extra(last.z, weights, vertices);
     return vertices;
 }
 
@@ -123,8 +151,9 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
     uvec4 rough = materials[at + 2u];
     uvec4 images = materials[at + 3u];
     uvec4 last = materials[at + 4u];
-    surface.base = tame3(floats(base));
-    surface.alpha = tame(uintBitsToFloat(base.w));
+    vec4 tinted = vec4(tame3(floats(base)), tame(uintBitsToFloat(base.w))) * vertices.color;
+    surface.base = tame3(tinted.xyz);
+    surface.alpha = tame(tinted.w);
     surface.emissive = tame3(floats(glow));
     surface.metallic = tame(uintBitsToFloat(glow.w));
     surface.roughness = tame(uintBitsToFloat(rough.x));
@@ -138,7 +167,7 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
         kinds &= kinds - 1u;
         uint index = kind < 2u ? (kind == 0u ? images.y : images.z)
             : (kind == 2u ? images.w : last.x);
-        vec4 value = sampled(index, vertices.uv);
+        vec4 value = sampled(index, vertices.uv, vertices.uv1);
         if (kind == 0u) {
             vec3 colored = surface.base * value.xyz;
             surface.base = colored;

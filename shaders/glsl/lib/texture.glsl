@@ -30,12 +30,30 @@ vec4 texel(uvec4 head, bool srgb, uint x, uint y) {
     return vec4(color, alpha);
 }
 
-// The texture at uv; bilinear between texel centres unless it asks for the nearest texel.
-vec4 sampled(uint index, vec2 uv) {
-    uvec4 head = textures[index * 2u];
-    uvec4 tail = textures[index * 2u + 1u];
+// Where a texture place lies in the image (KHR_texture_transform).
+vec2 transformed(uint index, vec2 uv) {
+    uvec4 first = textures[index * 4u + 2u];
+    uvec4 last = textures[index * 4u + 3u];
+    if (last.z == 0u) return uv;
+    vec3 across = tame3(uintBitsToFloat(first.xyz));
+    vec3 down = tame3(uintBitsToFloat(uvec3(first.w, last.xy)));
+    float x = tame(uv.x);
+    float y = tame(uv.y);
+    float u = across.x * x + across.y * y;
+    float v = down.x * x + down.y * y;
+    u = tame(u) + across.z;
+    v = tame(v) + down.z;
+    return vec2(u, v);
+}
+
+// The texture at the places of slots 0 and 1; bilinear between texel centres unless it asks for the
+// nearest texel.
+vec4 sampled(uint index, vec2 uv0, vec2 uv1) {
+    uvec4 head = textures[index * 4u];
+    uvec4 tail = textures[index * 4u + 1u];
     bool nearest = tail.y != 0u;
     bool srgb = tail.z != 0u;
+    vec2 uv = transformed(index, tail.w == 0u ? uv0 : uv1);
     // Beyond this there is less than a texel of precision left.
     float u = min(max(tame(uv.x), -16384.0), 16384.0) * float(head.y);
     float v = min(max(tame(uv.y), -16384.0), 16384.0) * float(head.z);

@@ -9,7 +9,7 @@ use shaders::{LEAF_WORDS, PathParameters};
 use std::time::{Duration, Instant};
 
 /// Storage buffers of the path tracer.
-const BUFFERS: u32 = 11;
+const BUFFERS: u32 = 12;
 /// Most leaves in one dispatch.
 const CHUNK_MAX: usize = 2048;
 /// Leaves in the first dispatch of a scene, before its speed is known.
@@ -65,6 +65,7 @@ impl Stage {
             filled("the lights", bytemuck::cast_slice(&scene.lights))?,
             filled("the environment", bytemuck::cast_slice(&environment.texels))?,
             filled("the constants", bytemuck::cast_slice(&constants))?,
+            filled("the extra places and colours", bytemuck::cast_slice(&scene.extras))?,
         ];
         let lit = environment.texels.iter().any(|texel| exact::tame(texel.pdf) > 0.0);
         let sizes = PathParameters {

@@ -14,5 +14,6 @@ mod scene_draft;
 mod scene_environment;
 mod scene_geometry;
 mod scene_refusals;
+mod scene_surfaces;
 mod spirv;
 mod tiles;

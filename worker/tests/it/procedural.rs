@@ -1,6 +1,8 @@
 //! Scenes made of code for tests of the path tracer.
 
-use shaders::{Camera, EnvironmentTexel, Light, Material, NONE, Surface, Texture, Triangle};
+use shaders::{
+    Camera, EnvironmentTexel, Light, Material, NONE, Surface, SurfaceExtra, Texture, Triangle,
+};
 use worker::engine::TileSpec;
 use worker::render::scene::{Environment, Scene, alias, bvh, environment};
 
@@ -8,6 +10,7 @@ use worker::render::scene::{Environment, Scene, alias, bvh, environment};
 pub struct Sketch {
     pub triangles: Vec<Triangle>,
     pub surfaces: Vec<Surface>,
+    pub extras: Vec<SurfaceExtra>,
     pub materials: Vec<Material>,
     pub textures: Vec<Texture>,
     pub texels: Vec<u32>,
@@ -72,6 +75,7 @@ impl Sketch {
         Self {
             triangles: Vec::new(),
             surfaces: Vec::new(),
+            extras: Vec::new(),
             materials: Vec::new(),
             textures: Vec::new(),
             texels: Vec::new(),
@@ -104,6 +108,9 @@ impl Sketch {
             wrap_t: wrap,
             nearest: 0,
             srgb,
+            uv_slot: 0,
+            transform: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            transformed: 0,
             pad: 0,
         });
         self.textures.len() as u32 - 1
@@ -126,8 +133,15 @@ impl Sketch {
             pad: 0,
         });
         let along = worker::render::exact::unit(edge(1));
-        let tangent = [[along[0], along[1], along[2], 1.0]; 3];
-        self.surfaces.push(Surface { normal: normals, uv, tangent, material });
+        self.surfaces.push(Surface {
+            normal: normals,
+            uv,
+            tangent: [along; 3],
+            handed: 1.0,
+            material,
+            extra: NONE,
+            pad: 0,
+        });
     }
 
     /// A parallelogram; its normal is `right` × `up`.
@@ -179,6 +193,7 @@ impl Sketch {
             nodes,
             triangles,
             surfaces: self.surfaces,
+            extras: self.extras,
             materials: self.materials,
             textures: self.textures,
             texels: self.texels,
@@ -224,7 +239,20 @@ fn spot(kind: u32, position: [f32; 3], color: [f32; 3]) -> Light {
     }
 }
 
-/// Everything at once: an open box with textured walls, a cutout, a veil that blends, normal maps,
+/// Lays the texture slantwise by the second texture places of the first quad, and tints the quad.
+fn decorate(sketch: &mut Sketch, texture: u32) {
+    let texture = &mut sketch.textures[texture as usize];
+    (texture.uv_slot, texture.transformed) = (1, 1);
+    texture.transform = [0.8, -0.6, 0.1, 1.2, 1.6, -0.3];
+    for (at, surface) in sketch.surfaces[..2].iter_mut().enumerate() {
+        surface.extra = at as u32;
+        let uv = surface.uv.map(|[u, v]| [v * 3.0 + 0.2, u * 2.0]);
+        let color = [[0xffff_8000, 0xffff_c000], [0x4321_ffff, 0xffff_1234], [0x7777_6666; 2]];
+        sketch.extras.push(SurfaceExtra { uv, color });
+    }
+}
+
+/// Everything at once: an open box with textured walls, tints, a cutout, a veil that blends,
 /// metal and plastic spheres, a glowing panel, all kinds of lights, a sky.
 pub fn everything() -> Sketch {
     let sky = sky(16, 8, |x, y| {
@@ -271,6 +299,7 @@ pub fn everything() -> Sketch {
     sketch.quad([-0.5, 1.9, -0.5], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], panel);
     sketch.sphere([-0.6, 0.5, -0.3], 0.5, 10, bumpy);
     sketch.sphere([0.6, 0.4, -0.2], 0.4, 10, plastic);
+    decorate(&mut sketch, chequer);
     sketch.lights = vec![
         spot(shaders::LIGHT_POINT, [1.2, 1.6, 0.8], [3.0, 2.0, 2.0]),
         spot(shaders::LIGHT_SPOT, [-0.8, 2.2, 1.4], [9.0, 9.0, 4.0]),

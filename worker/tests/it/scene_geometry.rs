@@ -14,8 +14,7 @@ fn a_quad_becomes_two_triangles() {
     let first = scene.triangles.iter().find(|t| t.primitive == 0).unwrap();
     assert_eq!(first.corner, [-1.0, -1.0, 0.0]);
     assert_eq!((first.edge1, first.edge2), ([2.0, 0.0, 0.0], [2.0, 2.0, 0.0]));
-    assert_eq!(scene.surfaces[1].uv, [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]);
-    assert_eq!(scene.surfaces[0].tangent, [[0.0; 4]; 3]);
+    assert_eq!(scene.surfaces[0].tangent, [[0.0; 3]; 3]);
     assert_eq!(scene.camera.position, [0.0, 0.0, 3.0]);
     assert_eq!(scene.camera.forward, [0.0, 0.0, -1.0]);
     let half = libm::tan(0.4) as f32;
@@ -165,13 +164,16 @@ fn textures_share_texels_and_keep_samplers() {
 fn tangents_follow_u_where_bumps_need_them() {
     let mut draft = painted();
     let scene = draft.load().unwrap();
-    assert_eq!(scene.surfaces[0].tangent, [[1.0, 0.0, 0.0, 1.0]; 3]);
+    assert_eq!(scene.surfaces[0].uv, [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]);
+    let surface = scene.surfaces[0];
+    assert_eq!((surface.tangent, surface.handed), ([[1.0, 0.0, 0.0]; 3], 1.0));
     for at in [96, 104, 112, 120] {
         let u = f32::from_le_bytes(draft.bytes[at..at + 4].try_into().unwrap());
         draft.set_float(at, 1.0 - u);
     }
     let scene = draft.load().unwrap();
-    assert_eq!(scene.surfaces[0].tangent, [[-1.0, 0.0, 0.0, -1.0]; 3], "mirrored u");
+    let surface = scene.surfaces[0];
+    assert_eq!((surface.tangent, surface.handed), ([[-1.0, 0.0, 0.0]; 3], -1.0), "mirrored u");
 }
 
 #[test]

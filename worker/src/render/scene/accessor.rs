@@ -267,6 +267,16 @@ impl Reader<'_> {
         })
     }
 
+    /// All elements of an accessor of colours, of three components or four; the fourth is 1 if it
+    /// is not there.
+    pub fn colors(&self, index: u32, owner: &str) -> Result<Vec<[f32; 4]>, SceneError> {
+        if item(&self.document.accessors, index, "accessor", owner)?.shape == "VEC4" {
+            return self.floats(index, owner);
+        }
+        let all: Vec<[f32; 3]> = self.floats(index, owner)?;
+        Ok(all.into_iter().map(|[r, g, b]| [r, g, b, 1.0]).collect())
+    }
+
     /// All elements of an accessor of unsigned integers.
     pub fn integers(&self, index: u32, owner: &str) -> Result<Vec<u32>, SceneError> {
         self.elements(index, owner, 1, |bytes, layout| layout.component.integer(bytes))

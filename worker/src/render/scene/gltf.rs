@@ -15,8 +15,12 @@ pub const JSON_BYTES_MAX: usize = 32 << 20;
 pub const LIST_MAX: usize = 1 << 18;
 
 /// Extensions drawn as they are meant.
-const SUPPORTED: [&str; 3] =
-    ["KHR_lights_punctual", "KHR_materials_emissive_strength", "KHR_mesh_quantization"];
+const SUPPORTED: [&str; 4] = [
+    "KHR_lights_punctual",
+    "KHR_materials_emissive_strength",
+    "KHR_mesh_quantization",
+    "KHR_texture_transform",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -214,6 +218,24 @@ pub struct TextureRef {
     #[serde(default)]
     pub tex_coord: u32,
     pub scale: Option<f64>,
+    #[serde(default)]
+    pub extensions: TextureRefExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TextureRefExtensions {
+    #[serde(rename = "KHR_texture_transform")]
+    pub transform: Option<TextureTransform>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TextureTransform {
+    pub offset: Option<[f64; 2]>,
+    pub rotation: Option<f64>,
+    pub scale: Option<[f64; 2]>,
+    pub tex_coord: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

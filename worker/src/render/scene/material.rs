@@ -4,7 +4,8 @@ use super::fault::{SceneError, malformed};
 use super::gltf::{self, Document, TextureRef, item};
 use super::notes::Notes;
 use super::texture::Images;
-use shaders::{ALPHA_BLEND, ALPHA_MASK, ALPHA_OPAQUE, Material, NONE};
+use super::texture_use::{Placement, Slots};
+use shaders::{ALPHA_BLEND, ALPHA_MASK, ALPHA_OPAQUE, Material};
 
 /// Brightest emission, in W/(sr·m²).
 const EMISSION_MAX: f64 = 1e9;
@@ -12,14 +13,14 @@ const EMISSION_MAX: f64 = 1e9;
 const NORMAL_SCALE_MAX: f64 = 1e3;
 
 /// What a primitive must know of its material.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     pub material: u32,
-    /// The set of texture places that its textures use.
-    pub uv_set: u32,
+    /// The sets of texture places that its textures read.
+    pub slots: Slots,
     pub textured: bool,
-    /// Whether it has a normal texture.
-    pub bumpy: bool,
+    /// How its normal texture is laid out, if it has one.
+    pub bumps: Option<Placement>,
 }
 
 /// How a primitive uses its material; none is the default material, the last of the list.
@@ -29,44 +30,36 @@ pub fn usage(
     notes: &mut Notes,
 ) -> Result<Usage, SceneError> {
     let Some(index) = material else {
-        let material = document.materials.len() as u32;
-        return Ok(Usage { material, uv_set: 0, textured: false, bumpy: false });
+        return Ok(Usage { material: document.materials.len() as u32, ..Usage::default() });
     };
     let entry = item(&document.materials, index, "material", "a primitive")?;
-    let mut sets = references(entry).into_iter().flatten().map(|texture| texture.tex_coord);
-    let first = sets.next();
-    let uv_set = first.unwrap_or(0);
-    if sets.any(|set| set != uv_set) {
+    let slots = Slots::of(entry);
+    let all = references(entry);
+    if let Some((other, _)) = all.iter().find(|(texture, _)| slots.find(texture.set()).is_none()) {
         notes.say(format!(
-            "material {index} mixes sets of texture places: TEXCOORD_{uv_set} serves all its \
-             textures"
+            "material {index} uses more than two sets of texture places: TEXCOORD_{} is read from \
+             TEXCOORD_{}",
+            other.set(),
+            slots.set(0).unwrap_or(0)
         ));
     }
-    let bumpy = entry.normal_texture.is_some();
-    Ok(Usage { material: index, uv_set, textured: first.is_some(), bumpy })
+    let bumps = entry.normal_texture.as_ref().map(|texture| Placement::of(texture, &slots));
+    Ok(Usage { material: index, slots, textured: !all.is_empty(), bumps })
 }
 
-/// The textures of a material that are drawn, in a fixed order.
-fn references(material: &gltf::Material) -> [Option<&TextureRef>; 4] {
+/// The textures of a material that are drawn, in a fixed order, and whether their colours are sRGB.
+/// Only these are loaded.
+pub fn references(material: &gltf::Material) -> Vec<(&TextureRef, bool)> {
     let pbr = &material.pbr_metallic_roughness;
     [
-        pbr.base_color_texture.as_ref(),
-        pbr.metallic_roughness_texture.as_ref(),
-        material.normal_texture.as_ref(),
-        material.emissive_texture.as_ref(),
+        (&pbr.base_color_texture, true),
+        (&pbr.metallic_roughness_texture, false),
+        (&material.normal_texture, false),
+        (&material.emissive_texture, true),
     ]
-}
-
-/// Texture and whether its colours are sRGB, for each use.
-pub fn texture_uses(document: &Document) -> Vec<(u32, bool)> {
-    let srgb = [true, false, false, true];
-    let of = |material| references(material).into_iter().zip(srgb);
-    document
-        .materials
-        .iter()
-        .flat_map(of)
-        .filter_map(|(texture, srgb)| texture.map(|texture| (texture.index, srgb)))
-        .collect()
+    .into_iter()
+    .filter_map(|(texture, srgb)| texture.as_ref().map(|texture| (texture, srgb)))
+    .collect()
 }
 
 /// All materials of the file, then the default material.
@@ -94,9 +87,7 @@ fn one(entry: &gltf::Material, images: &Images) -> Option<Material> {
     let pbr = &entry.pbr_metallic_roughness;
     let strength = entry.extensions.emissive_strength.emissive_strength.unwrap_or(1.0);
     let emissive = entry.emissive_factor.unwrap_or([0.0; 3]);
-    let texture = |reference: &Option<TextureRef>, srgb| {
-        reference.as_ref().map_or(NONE, |texture| images.find(texture.index, srgb))
-    };
+    let texture = |at: &Option<TextureRef>, srgb| images.texture_use(entry, at.as_ref(), srgb);
     let alpha_mode = match entry.alpha_mode.as_deref() {
         None | Some("OPAQUE") => ALPHA_OPAQUE,
         Some("MASK") => ALPHA_MASK,

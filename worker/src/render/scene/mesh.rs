@@ -8,7 +8,8 @@ use super::material;
 use super::matrix::{self, Affine, Vec3};
 use super::node::Placed;
 use super::notes::Notes;
-use shaders::{Surface, Triangle};
+use super::texture_use::Placement;
+use shaders::{NONE, Surface, SurfaceExtra, Triangle};
 
 /// Most triangles: their surfaces (112 bytes each) fill a 128 MiB storage buffer.
 pub const TRIANGLES_MAX: u64 = (128 << 20) / size_of::<Surface>() as u64;
@@ -24,6 +25,7 @@ const AREA_MIN: f64 = 1e-24;
 pub struct Geometry {
     pub triangles: Vec<Triangle>,
     pub surfaces: Vec<Surface>,
+    pub extras: Vec<SurfaceExtra>,
     pub bounds: Bounds,
 }
 
@@ -60,11 +62,13 @@ struct Shape {
     corners: Vec<[u32; 3]>,
     position: Vec<[f32; 3]>,
     normal: Option<Vec<[f32; 3]>>,
-    uv: Option<Vec<[f32; 2]>>,
+    /// By slot.
+    uv: [Option<Vec<[f32; 2]>>; 2],
+    color: Option<Vec<[f32; 4]>>,
     tangent: Option<Vec<[f32; 4]>>,
     material: u32,
-    /// Whether the material has a normal texture.
-    bumpy: bool,
+    /// How the material's normal texture is laid out, if it has one.
+    bumps: Option<Placement>,
 }
 
 /// What was left out, to be said once.
@@ -151,26 +155,34 @@ fn read_shape(
     *vertices_left = vertices_left
         .checked_sub(count.max(indices))
         .ok_or_else(|| too_large(format!("its meshes have more than {VERTICES_MAX} vertices")))?;
-    if primitive.attributes.contains_key("COLOR_0") {
-        notes.say("vertex colours are not drawn");
-    }
     if !primitive.targets.is_empty() {
         notes.say("morph targets are not applied");
     }
     let use_of = material::usage(reader.document, primitive.material, notes)?;
-    let uv_name = format!("TEXCOORD_{}", use_of.uv_set);
     let named = |name: &str| primitive.attributes.get(name).copied();
-    let optional = |name: &str| named(name).filter(|_| named("NORMAL").is_some());
+    let uv = |slot: usize| {
+        let set = use_of.slots.set(slot);
+        let index = set.and_then(|set| named(&format!("TEXCOORD_{set}")));
+        vector(reader, index, owner, count)
+    };
+    let color = named("COLOR_0").map(|index| reader.colors(index, owner)).transpose()?;
+    let tangent = named("TANGENT").filter(|_| named("NORMAL").is_some() && use_of.bumps.is_some());
     let shape = Shape {
         position: vector(reader, Some(position), owner, count)?.unwrap_or_default(),
         normal: vector(reader, named("NORMAL"), owner, count)?,
-        uv: vector(reader, named(&uv_name), owner, count)?,
-        tangent: vector(reader, optional("TANGENT").filter(|_| use_of.bumpy), owner, count)?,
+        uv: [uv(0)?, uv(1)?],
+        color: counted(color, owner, count)?,
+        tangent: vector(reader, tangent, owner, count)?,
         corners: corners(reader, primitive, count, owner)?,
         material: use_of.material,
-        bumpy: use_of.bumpy,
+        bumps: use_of.bumps,
     };
-    check(&shape, owner, notes, use_of.textured)?;
+    check(&shape, owner)?;
+    for slot in 0..2 {
+        if let (Some(set), None) = (use_of.slots.set(slot), &shape.uv[slot]) {
+            notes.say(format!("{owner} has no TEXCOORD_{set}: its textures there show one texel"));
+        }
+    }
     Ok(Some(shape))
 }
 
@@ -180,24 +192,26 @@ fn vector<const N: usize>(
     owner: &str,
     count: u64,
 ) -> Result<Option<Vec<[f32; N]>>, SceneError> {
-    let Some(index) = index else { return Ok(None) };
-    let all = reader.floats(index, owner)?;
-    if all.len() as u64 != count {
-        return Err(malformed(format!("{owner}: its attributes have different counts")));
-    }
-    Ok(Some(all))
+    counted(index.map(|index| reader.floats(index, owner)).transpose()?, owner, count)
 }
 
-fn check(shape: &Shape, owner: &str, notes: &mut Notes, textured: bool) -> Result<(), SceneError> {
+fn counted<T>(all: Option<Vec<T>>, owner: &str, count: u64) -> Result<Option<Vec<T>>, SceneError> {
+    if all.as_ref().is_some_and(|all| all.len() as u64 != count) {
+        return Err(malformed(format!("{owner}: its attributes have different counts")));
+    }
+    Ok(all)
+}
+
+fn check(shape: &Shape, owner: &str) -> Result<(), SceneError> {
     if let Some(at) = shape.position.iter().position(|p| p.iter().any(|c| !c.is_finite())) {
         return Err(malformed(format!("{owner}: the position of vertex {at} is not a number")));
     }
-    let uv = shape.uv.as_deref().unwrap_or_default();
-    if let Some(at) = uv.iter().position(|uv| uv.iter().any(|c| !c.is_finite())) {
-        return Err(malformed(format!("{owner}: the texture place of vertex {at} is no number")));
-    }
-    if textured && shape.uv.is_none() {
-        notes.say(format!("{owner} has no texture places: textures show their first texel"));
+    for uv in shape.uv.iter().flatten() {
+        if let Some(at) = uv.iter().position(|uv| uv.iter().any(|c| !c.is_finite())) {
+            return Err(malformed(format!(
+                "{owner}: the texture place of vertex {at} is no number"
+            )));
+        }
     }
     Ok(())
 }
@@ -269,7 +283,9 @@ fn place_shape(
         });
         point.iter().for_each(|point| geometry.bounds.include(*point));
         let edges = [matrix::double3(edge1), matrix::double3(edge2)];
-        geometry.surfaces.push(surface(shape, corners, world, flat, edges, lost));
+        let extra = extra(shape, corners, &mut geometry.extras);
+        let surface = surface(shape, corners, world, flat, edges, lost);
+        geometry.surfaces.push(Surface { extra, ..surface });
     }
     Ok(())
 }
@@ -296,26 +312,58 @@ fn surface(
             })
         }
     });
-    let uv = corners.map(|corner| match &shape.uv {
-        None => [0.0; 2],
-        Some(all) => all[corner as usize].map(|c| settle(c.clamp(-32768.0, 32768.0))),
-    });
-    let tangent = if shape.bumpy {
-        let derived = derived_tangent(edges, uv);
-        [0, 1, 2].map(|at| {
+    let uv = uv(shape, 0, corners);
+    let mut tangents = [[0.0; 4]; 3];
+    if let Some(bumps) = shape.bumps {
+        let places = self::uv(shape, bumps.slot as usize, corners);
+        let derived = derived_tangent(edges, places.map(|uv| bumps.apply(uv.map(f64::from))));
+        tangents = [0, 1, 2].map(|at| {
             let given = shape.tangent.as_ref().map(|all| all[corners[at] as usize]);
             tangent(given, world, normal[at], derived)
-        })
-    } else {
-        [[0.0; 4]; 3]
-    };
-    Surface { normal: normal.map(matrix::single3), uv, tangent, material: shape.material }
+        });
+    }
+    Surface {
+        normal: normal.map(matrix::single3),
+        uv,
+        tangent: tangents.map(|[x, y, z, _]| [x, y, z]),
+        handed: tangents[0][3],
+        material: shape.material,
+        extra: NONE,
+        pad: 0,
+    }
+}
+
+fn uv(shape: &Shape, slot: usize, corners: [u32; 3]) -> [[f32; 2]; 3] {
+    corners.map(|corner| match &shape.uv[slot] {
+        None => [0.0; 2],
+        Some(all) => all[corner as usize].map(|c| settle(c.clamp(-32768.0, 32768.0))),
+    })
+}
+
+/// Adds what only some surfaces have; gives its index.
+fn extra(shape: &Shape, corners: [u32; 3], extras: &mut Vec<SurfaceExtra>) -> u32 {
+    if shape.uv[1].is_none() && shape.color.is_none() {
+        return NONE;
+    }
+    let color = corners.map(|corner| match &shape.color {
+        None => [u32::MAX; 2],
+        Some(all) => {
+            let [r, g, b, a] = all[corner as usize].map(sixteen_bits);
+            [r | (g << 16), b | (a << 16)]
+        }
+    });
+    extras.push(SurfaceExtra { uv: uv(shape, 1, corners), color });
+    extras.len() as u32 - 1
+}
+
+fn sixteen_bits(value: f32) -> u32 {
+    (value.clamp(0.0, 1.0) * 65535.0 + 0.5) as u32
 }
 
 /// Direction of growing u over a triangle, and the sign of the bitangent: glTF's v grows down the
 /// image while its normal textures have green up (glTF 2.0 §3.9.3).
-fn derived_tangent(edges: [Vec3; 2], uv: [[f32; 2]; 3]) -> (Vec3, f64) {
-    let d = |to: usize, axis: usize| f64::from(uv[to][axis]) - f64::from(uv[0][axis]);
+fn derived_tangent(edges: [Vec3; 2], uv: [[f64; 2]; 3]) -> (Vec3, f64) {
+    let d = |to: usize, axis: usize| uv[to][axis] - uv[0][axis];
     let (u1, v1, u2, v2) = (d(1, 0), d(1, 1), d(2, 0), d(2, 1));
     let turn = u1 * v2 - u2 * v1;
     let along = matrix::sub(matrix::scale(edges[0], v2), matrix::scale(edges[1], v1));

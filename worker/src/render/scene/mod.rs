@@ -18,6 +18,7 @@ pub mod node;
 pub mod notes;
 pub mod radiance;
 pub mod texture;
+pub mod texture_use;
 pub mod uri;
 
 use std::path::Path;
@@ -47,6 +48,8 @@ pub struct Scene {
     pub triangles: Vec<shaders::Triangle>,
     /// By primitive: the order of the file.
     pub surfaces: Vec<shaders::Surface>,
+    /// Second texture places and vertex colours, of the surfaces that have them.
+    pub extras: Vec<shaders::SurfaceExtra>,
     pub materials: Vec<shaders::Material>,
     pub textures: Vec<shaders::Texture>,
     /// Texels of all textures, RGBA8 with R in the low byte.
@@ -100,6 +103,7 @@ fn assemble(
         nodes,
         triangles,
         surfaces: geometry.surfaces,
+        extras: geometry.extras,
         materials,
         textures: images.textures,
         texels: images.texels,

@@ -4,16 +4,17 @@
 use super::accessor::Buffers;
 use super::bundle::Bundle;
 use super::fault::{SceneError, malformed, too_large, unsupported};
-use super::gltf::{Document, Sampler, item};
+use super::gltf::{self, Document, Sampler, TextureRef, item};
 use super::material;
 use super::notes::Notes;
+use super::texture_use::{Placement, Slots};
 use super::uri::{self, Target};
 use image::ImageDecoder;
 use rayon::prelude::*;
 use shaders::{NONE, Texture, WRAP_CLAMP, WRAP_MIRROR, WRAP_REPEAT};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -29,18 +30,50 @@ pub const DECODED_PIXELS_MAX: u64 = 1 << 29;
 /// Most texels kept: they fill a 128 MiB storage buffer.
 pub const TEXELS_MAX: u64 = 1 << 25;
 
-/// Texels of all images that materials use, and the textures over them.
+/// Most uses of textures by materials.
+pub const TEXTURES_MAX: usize = 1 << 18;
+
+/// Texels of all images that materials use, and every use of them.
 #[derive(Debug, Default)]
 pub struct Images {
     pub textures: Vec<Texture>,
     pub texels: Vec<u32>,
-    places: BTreeMap<(u32, bool), u32>,
+    uses: BTreeMap<Use, u32>,
 }
 
 impl Images {
-    /// Where the texture of the file lies in `textures`.
-    pub fn find(&self, texture: u32, srgb: bool) -> u32 {
-        self.places.get(&(texture, srgb)).copied().unwrap_or(NONE)
+    /// Where a texture of a material lies in `textures`; [`NONE`] without one. Only textures listed
+    /// by [`material::references`] are there.
+    pub fn texture_use(
+        &self,
+        material: &gltf::Material,
+        texture: Option<&TextureRef>,
+        srgb: bool,
+    ) -> u32 {
+        let Some(texture) = texture else { return NONE };
+        let wanted = Use::of(texture, srgb, &Slots::of(material));
+        self.uses.get(&wanted).copied().unwrap_or(NONE)
+    }
+}
+
+/// What tells two uses of a texture apart; the transform by its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Use {
+    texture: u32,
+    srgb: bool,
+    slot: u32,
+    transform: [u32; 6],
+}
+
+impl Use {
+    fn of(texture: &TextureRef, srgb: bool, slots: &Slots) -> Self {
+        let placement = Placement::of(texture, slots);
+        Self {
+            texture: texture.index,
+            srgb,
+            slot: placement.slot,
+            transform: placement.transform.map(f32::to_bits),
+        }
     }
 }
 
@@ -66,12 +99,12 @@ pub fn load(
     bundle: &Bundle,
     notes: &mut Notes,
 ) -> Result<Images, SceneError> {
-    let uses = material::texture_uses(document);
+    let uses = all_uses(document)?;
     let mut sources: BTreeMap<u32, Source<'_>> = BTreeMap::new();
-    for &(texture, _) in &uses {
-        let image = image_of(document, texture)?;
+    for used in &uses {
+        let image = image_of(document, used.texture)?;
         if let Entry::Vacant(new) = sources.entry(image) {
-            new.insert(find_source(document, buffers, bundle, texture, image)?);
+            new.insert(find_source(document, buffers, bundle, used.texture, image)?);
         }
     }
     let mut all: Vec<_> = sources.values_mut().collect();
@@ -83,39 +116,69 @@ pub fn load(
         firsts.insert(*image, (images.texels.len() as u32, pixels.width, pixels.height));
         images.texels.extend(pixels.texels);
     }
-    for (texture, srgb) in uses {
-        if images.places.contains_key(&(texture, srgb)) {
-            continue;
-        }
-        let (first, width, height) = firsts[&image_of(document, texture)?];
-        let entry = item(&document.textures, texture, "texture", "a material")?;
-        let sampler = match entry.sampler {
-            Some(index) => {
-                item(&document.samplers, index, "sampler", format_args!("texture {texture}"))?
-            }
-            None => &Sampler::default(),
-        };
-        images.places.insert((texture, srgb), images.textures.len() as u32);
-        images.textures.push(Texture {
-            first,
-            width,
-            height,
-            wrap_s: wrap(sampler.wrap_s, texture)?,
-            wrap_t: wrap(sampler.wrap_t, texture)?,
-            nearest: u32::from(sampler.mag_filter == Some(9728)),
-            srgb: u32::from(srgb),
-            pad: 0,
-        });
+    for used in uses {
+        images.uses.insert(used, images.textures.len() as u32);
+        let place = firsts[&image_of(document, used.texture)?];
+        images.textures.push(texture(document, &used, place)?);
     }
     Ok(images)
 }
 
-fn wrap(mode: Option<u32>, texture: u32) -> Result<u32, SceneError> {
+/// Every use once, in the order of the materials.
+fn all_uses(document: &Document) -> Result<Vec<Use>, SceneError> {
+    let mut seen = BTreeSet::new();
+    let mut uses = Vec::new();
+    for entry in &*document.materials {
+        let slots = Slots::of(entry);
+        for (texture, srgb) in material::references(entry) {
+            let used = Use::of(texture, srgb, &slots);
+            if seen.insert(used) {
+                uses.push(used);
+            }
+        }
+        if uses.len() > TEXTURES_MAX {
+            return Err(too_large(format!(
+                "its materials use textures in more than {TEXTURES_MAX} ways"
+            )));
+        }
+    }
+    Ok(uses)
+}
+
+/// The entry of a use; its image's first texel, width and height are known.
+fn texture(
+    document: &Document,
+    used: &Use,
+    (first, width, height): (u32, u32, u32),
+) -> Result<Texture, SceneError> {
+    let entry = item(&document.textures, used.texture, "texture", "a material")?;
+    let owner = format!("texture {}", used.texture);
+    let sampler = match entry.sampler {
+        Some(index) => item(&document.samplers, index, "sampler", &owner)?,
+        None => &Sampler::default(),
+    };
+    let transform = used.transform.map(f32::from_bits);
+    Ok(Texture {
+        first,
+        width,
+        height,
+        wrap_s: wrap(sampler.wrap_s, &owner)?,
+        wrap_t: wrap(sampler.wrap_t, &owner)?,
+        nearest: u32::from(sampler.mag_filter == Some(9728)),
+        srgb: u32::from(used.srgb),
+        uv_slot: used.slot,
+        transform,
+        transformed: u32::from(transform != Placement::IDENTITY),
+        pad: 0,
+    })
+}
+
+fn wrap(mode: Option<u32>, owner: &str) -> Result<u32, SceneError> {
     match mode {
         None | Some(10497) => Ok(WRAP_REPEAT),
         Some(33071) => Ok(WRAP_CLAMP),
         Some(33648) => Ok(WRAP_MIRROR),
-        Some(mode) => Err(malformed(format!("texture {texture} has the unknown wrap mode {mode}"))),
+        Some(mode) => Err(malformed(format!("{owner} has the unknown wrap mode {mode}"))),
     }
 }
 
