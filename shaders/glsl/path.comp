@@ -80,26 +80,39 @@ Path begun(uvec2 pixel, uint sample_index) {
     return path;
 }
 
-// Odds that next-event estimation asks the environment rather than a punctual light.
-float environment_odds() {
-    if (parameters.environment_lit == 0u) return 0.0;
-    return parameters.light_count == 0u ? 1.0 : 0.5;
+// Weight of light that the BSDF's draw found, against next-event estimation that would have drawn it
+// with density `rival` (balance heuristic). The camera's segments have no rival.
+float own_weight(Path path, float rival) {
+    if (path.pdf <= 0.0) return 1.0;
+    float both = path.pdf + tame(rival * kind_odds());
+    return tame(div(path.pdf, both));
+}
+
+void gather(inout Path path, vec3 radiance, float weight) {
+    vec3 share = path.throughput * vec3(weight);
+    vec3 seen = tame3(share) * radiance;
+    vec3 total = path.radiance + tame3(seen);
+    path.radiance = total;
 }
 
 // The ray left the scene: the environment's radiance, weighted against next-event estimation.
 void escape(inout Path path) {
-    Glow glow = glow_towards(path.ray.direction);
-    float weight = 1.0;
-    if (path.pdf > 0.0) {
-        float rival = tame(glow.pdf * environment_odds());
-        float both = path.pdf + rival;
-        weight = tame(div(path.pdf, both));
+    if (HAS_ENVIRONMENT) {
+        Glow glow = glow_towards(path.ray.direction);
+        gather(path, glow.radiance, own_weight(path, glow.pdf));
     }
-    vec3 share = path.throughput * vec3(weight);
-    vec3 seen = tame3(share) * glow.radiance;
-    vec3 total = path.radiance + tame3(seen);
-    path.radiance = total;
     path.ended = true;
+}
+
+// The surface glows: weighted against next-event estimation if that can draw it.
+void glow(inout Path path, Surface surface, float distance) {
+    float weight = 1.0;
+    if (HAS_EMITTERS) {
+        float density = tame(uintBitsToFloat(densities[surface.primitive]));
+        float cosine = tame(dot3(surface.geometric, path.ray.direction));
+        weight = own_weight(path, density_seen(density, tame(distance), cosine));
+    }
+    gather(path, surface.emissive, weight);
 }
 
 // After the shadow ray: the path's next segment, or its end.
@@ -117,45 +130,25 @@ void go_on(inout Path path) {
 }
 
 // What next-event estimation may bring, and the ray that must be free for it.
-bool aim_at_light(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint row) {
-    float odds = environment_odds();
-    vec3 direction;
-    vec3 radiance;
-    float distance = FAR;
-    float rival = 0.0;
-    float inverse;
-    if (fraction(draw(path.key, row + LIGHT_KIND)) < odds) {
-        Glow glow = drawn_glow(
-            draw(path.key, row + LIGHT_INDEX),
-            draw(path.key, row + LIGHT_ALIAS),
+bool draw_light(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint row) {
+    Aim aim = aimed_light(
+        fraction(draw(path.key, row + LIGHT_KIND)),
+        uvec2(draw(path.key, row + LIGHT_INDEX), draw(path.key, row + LIGHT_ALIAS)),
+        vec2(
             fraction(draw(path.key, row + LIGHT_U)),
-            fraction(draw(path.key, row + LIGHT_V)));
-        if (glow.pdf <= 0.0) return false;
-        direction = glow.direction;
-        radiance = glow.radiance;
-        rival = 1.0;
-        float density = tame(glow.pdf * odds);
-        inverse = density;
-    } else {
-        if (parameters.light_count == 0u) return false;
-        uint index = below(draw(path.key, row + LIGHT_INDEX), parameters.light_count);
-        Beam beam = beam_of(index, surface.place);
-        direction = beam.direction;
-        radiance = beam.color;
-        distance = beam.distance;
-        float density = (1.0 - odds) * rcp(float(parameters.light_count));
-        inverse = tame(density);
-    }
-    if (dot3(surface.geometric, direction) <= 0.0) return false;
-    Scattering scattering = evaluated(bsdf, to_local(frame, direction));
+            fraction(draw(path.key, row + LIGHT_V))),
+        surface.place);
+    if (aim.density <= 0.0) return false;
+    if (dot3(surface.geometric, aim.direction) <= 0.0) return false;
+    Scattering scattering = evaluated(bsdf, to_local(frame, aim.direction));
     // Balance heuristic: the density drawn by, plus that of the BSDF where it could draw the same.
-    float both = inverse + rival * scattering.pdf;
-    vec3 lit = tame3(scattering.value) * tame3(radiance);
+    float both = aim.density + (aim.shared_ ? scattering.pdf : 0.0);
+    vec3 lit = tame3(scattering.value) * tame3(aim.radiance);
     vec3 through = tame3(lit) * path.throughput;
     vec3 pending = tame3(through) * vec3(tame(rcp(both)));
     path.pending = tame3(pending);
     if (max_component(path.pending) <= 0.0) return false;
-    path.ray = ray_from(surface.place, direction, distance, surface.primitive);
+    path.ray = ray_from(surface.place, aim.direction, aim.distance, surface.primitive);
     path.shadow = true;
     path.passed = 0u;
     return true;
@@ -209,9 +202,7 @@ void shade(inout Path path, Hit hit) {
         go_on(path);
         return;
     }
-    vec3 glowing = path.throughput * surface.emissive;
-    vec3 total = path.radiance + tame3(glowing);
-    path.radiance = total;
+    glow(path, surface, hit.distance);
     if (path.bounce + 1u >= parameters.depth) {
         path.ended = true;
         return;
@@ -220,7 +211,7 @@ void shade(inout Path path, Hit hit) {
     Frame frame = frame_around(surface.shading);
     Bsdf bsdf = bsdf_of(surface, to_local(frame, -path.ray.direction));
     path.goes_on = draw_next(path, surface, frame, bsdf, row);
-    if (!aim_at_light(path, surface, frame, bsdf, row)) {
+    if (!draw_light(path, surface, frame, bsdf, row)) {
         path.ray.origin = surface.place;
         path.ray.leaves = surface.primitive;
         go_on(path);

@@ -144,6 +144,21 @@ pub struct Light {
     pub pad: [u32; 3],
 }
 
+/// A triangle that glows, as next-event estimation draws it: its place, and its row of the alias
+/// table (Vose) over power. Textured emission counts by its picture's mean.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Emitter {
+    pub corner: [f32; 3],
+    /// Its place in the scene file's order.
+    pub primitive: u32,
+    pub edge1: [f32; 3],
+    /// Keep this triangle if a 32-bit draw is below the threshold, else take `alias`.
+    pub threshold: u32,
+    pub edge2: [f32; 3],
+    pub alias: u32,
+}
+
 /// One texel of the environment: radiance, constant over the texel, and its row of the alias table
 /// (Vose) over luminance × solid angle. Equirectangular, +Y up: direction d lies at
 /// `u = 0.5 + atan2(d.z, d.x) / 2π`, `v = acos(d.y) / π`, row 0 at v = 0 (straight up). The solid
@@ -196,13 +211,18 @@ pub struct PathParameters {
     pub depth: u32,
     pub triangle_count: u32,
     pub light_count: u32,
+    pub emitter_count: u32,
     pub environment_width: u32,
     pub environment_height: u32,
-    /// 0: the environment is black and is not sampled.
-    pub environment_lit: u32,
     /// How far boxes stand off their triangles, metres.
     pub padding: f32,
 }
+
+/// What a scene asks of the path tracer: bits of its specialisation constant 0. Code for what is not
+/// there is not compiled. The bits of a picture do not depend on it.
+pub const FEATURE_ENVIRONMENT: u32 = 1;
+pub const FEATURE_LIGHTS: u32 = 1 << 1;
+pub const FEATURE_EMITTERS: u32 = 1 << 2;
 
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.

@@ -8,9 +8,9 @@ use farm::digest::Digest;
 use std::path::Path;
 use std::time::Instant;
 use worker::engine::TileSpec;
+use worker::render::draw;
 use worker::render::scene::{Bundle, View, load};
-use worker::render::stage::Stage;
-use worker::render::{draw, stage};
+use worker::render::stage::{Pipelines, Stage};
 use worker::vulkan::{Device, devices};
 
 fn cpu_seconds() -> f64 {
@@ -36,8 +36,9 @@ fn main() -> anyhow::Result<()> {
     let device = Device::open(devices()?[0].index, None)?;
     println!("{} ({})", device.info().name, device.info().driver);
     let began = Instant::now();
-    let pipeline = stage::pipeline(&device)?;
+    let mut pipelines = Pipelines::new(&device);
     let mut on_device = Stage::new(&device, &scene)?;
+    on_device.prepare(&mut pipelines)?;
     println!("prepared in {:.2} s", began.elapsed().as_secs_f64());
     let spec = TileSpec {
         scene: Digest::default(),
@@ -55,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         seed: 1,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
-    let output = draw(&mut on_device, &pipeline, &spec, &|| false)?;
+    let output = draw(&mut on_device, &mut pipelines, &spec, &|| false)?;
     let (wall, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let rays: u64 = output.leaves.iter().map(|leaf| leaf.units).sum();
     println!(

@@ -23,8 +23,17 @@ layout(std430, set = 0, binding = 7) restrict readonly buffer Environment { uvec
 // Camera in words 0 to 15, then the sRGB table and that of the specular layer's albedo.
 layout(std430, set = 0, binding = 8) restrict readonly buffer Constants { uint constants[]; };
 layout(std430, set = 0, binding = 9) restrict readonly buffer Extras { uvec4 extras[]; };
-layout(std430, set = 0, binding = 10) restrict readonly buffer Leaves { uint leaves[]; };
-layout(std430, set = 0, binding = 11) restrict writeonly buffer Sums { uint sums[]; };
+layout(std430, set = 0, binding = 10) restrict readonly buffer Emitters { uvec4 emitters[]; };
+// By primitive: the density per square metre with which an emitter is drawn, as bits of a float.
+layout(std430, set = 0, binding = 11) restrict readonly buffer Densities { uint densities[]; };
+layout(std430, set = 0, binding = 12) restrict readonly buffer Leaves { uint leaves[]; };
+layout(std430, set = 0, binding = 13) restrict writeonly buffer Sums { uint sums[]; };
+
+// What the scene asks for: bits of `FEATURE_*` in shaders/src/lib.rs.
+layout(constant_id = 0) const uint FEATURES = 0xffffffffu;
+const bool HAS_ENVIRONMENT = (FEATURES & 1u) != 0u;
+const bool HAS_LIGHTS = (FEATURES & 2u) != 0u;
+const bool HAS_EMITTERS = (FEATURES & 4u) != 0u;
 
 const uint SRGB_TABLE = 16u;
 // 16 rows by roughness of 32 columns by cosine.
@@ -42,10 +51,9 @@ layout(push_constant) uniform Parameters {
     uint depth;
     uint triangle_count;
     uint light_count;
+    uint emitter_count;
     uint environment_width;
     uint environment_height;
-    // 0: the environment is black and is not sampled.
-    uint environment_lit;
     // How far boxes stand off their triangles, as bits of a float.
     uint padding;
 } parameters;

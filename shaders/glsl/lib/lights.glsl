@@ -1,4 +1,5 @@
-// Punctual lights (KHR_lights_punctual).
+// Lights that next-event estimation can draw: punctual lights (KHR_lights_punctual), triangles that
+// glow, the environment.
 #ifndef LIGHTS_GLSL
 #define LIGHTS_GLSL
 
@@ -43,6 +44,94 @@ Beam beam_of(uint index, vec3 place) {
     }
     vec3 faded = color * vec3(fade);
     return Beam(direction, distance, tame3(faded));
+}
+
+// A light as seen from a place, and the ray that must be free for it.
+struct Aim {
+    vec3 direction;
+    float distance;
+    vec3 radiance;
+    // Density of the direction per steradian; 1 for a punctual light, of which there is no density.
+    // 0: nothing was drawn.
+    float density;
+    // Whether the BSDF might draw the same direction.
+    bool shared_;
+};
+
+// How far before a glowing triangle a shadow ray ends: 1 - 2^-16.
+const float SHORT = 0.9999847412109375;
+
+Aim no_aim() { return Aim(vec3(0.0, 1.0, 0.0), FAR, vec3(0.0), 0.0, false); }
+
+// Density per steradian of a point drawn on a triangle, from that per square metre.
+float density_seen(float density, float distance, float cosine) {
+    float square = tame(distance * distance);
+    return tame(div(tame(density * square), abs(cosine)));
+}
+
+Aim aim_at_emitter(uvec2 draws, vec2 point, vec3 place) {
+    uint index = below(draws.x, parameters.emitter_count);
+    if (draws.y >= emitters[index * 3u + 1u].w) index = emitters[index * 3u + 2u].w;
+    uvec4 head = emitters[index * 3u];
+    vec3 edge1 = floats(emitters[index * 3u + 1u]);
+    vec3 edge2 = floats(emitters[index * 3u + 2u]);
+    float across = tame(root(point.x));
+    float along = tame(point.y * across);
+    float rest = across - along;
+    vec3 weights = tame3(vec3(1.0 - across, rest, along));
+    vec3 spot = floats(head) + (edge1 * vec3(weights.y) + edge2 * vec3(weights.z));
+    vec3 towards = spot - place;
+    towards = tame3(towards);
+    Aim aim = no_aim();
+    float square = tame(dot3(towards, towards));
+    if (square == 0.0) return aim;
+    aim.direction = unit(towards);
+    float distance = tame(root(square));
+    aim.distance = distance * SHORT;
+    float cosine = tame(dot3(unit_of_any(cross3(edge1, edge2)), aim.direction));
+    float density = tame(uintBitsToFloat(densities[head.w]));
+    aim.density = density_seen(density, distance, cosine);
+    aim.radiance = glow_of_triangle(head.w, weights, cosine > 0.0);
+    aim.shared_ = true;
+    return aim;
+}
+
+Aim aim_at_light(uint pick, vec3 place) {
+    Beam beam = beam_of(below(pick, parameters.light_count), place);
+    float density = rcp(float(parameters.light_count));
+    return Aim(beam.direction, beam.distance, beam.color, density, false);
+}
+
+Aim aim_at_environment(uvec2 draws, vec2 point) {
+    Glow glow = drawn_glow(draws.x, draws.y, point.x, point.y);
+    return Aim(glow.direction, FAR, glow.radiance, glow.pdf, true);
+}
+
+// Odds of each kind of light that is there: all kinds alike.
+float kind_odds() {
+    uint kinds = (HAS_ENVIRONMENT ? 1u : 0u) + (HAS_LIGHTS ? 1u : 0u) + (HAS_EMITTERS ? 1u : 0u);
+    return kinds < 2u ? 1.0 : (kinds == 2u ? 0.5 : 0.333333343267440796);
+}
+
+// Draws a light: `kind` decides which kind, `draws` which of them, `point` where on it.
+Aim aimed_light(float kind, uvec2 draws, vec2 point, vec3 place) {
+    float odds = kind_odds();
+    float above = kind;
+    Aim aim = no_aim();
+    if (HAS_ENVIRONMENT) {
+        if (above >= 0.0 && above < odds) aim = aim_at_environment(draws, point);
+        above = above - odds;
+    }
+    if (HAS_EMITTERS) {
+        if (above >= 0.0 && (above < odds || !HAS_LIGHTS))
+            aim = aim_at_emitter(draws, point, place);
+        above = above - odds;
+    }
+    if (HAS_LIGHTS) {
+        if (above >= 0.0) aim = aim_at_light(draws.x, place);
+    }
+    aim.density = tame(aim.density * odds);
+    return aim;
 }
 
 #endif

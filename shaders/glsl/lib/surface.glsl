@@ -93,6 +93,33 @@ Vertices vertices_of(uint primitive, vec3 weights) {
     return vertices;
 }
 
+// What a triangle sends from a point of it towards one side: its glow times its coverage.
+vec3 glow_of_triangle(uint primitive, vec3 weights, bool back) {
+    Vertices vertices = vertices_of(primitive, weights);
+    uint at = vertices.material * 5u;
+    uvec4 images = materials[at + 3u];
+    if (back && images.x == 0u) return vec3(0.0);
+    vec3 glow = tame3(floats(materials[at + 1u]));
+    uint image = materials[at + 4u].x;
+    if (image != NONE) {
+        vec3 colored = glow * sampled(image, vertices.uv, vertices.uv1).xyz;
+        glow = colored;
+    }
+    uint mode = materials[at + 2u].w;
+    if (mode != ALPHA_OPAQUE) {
+        float alpha = tame(uintBitsToFloat(materials[at].w)) * vertices.color.w;
+        if (images.y != NONE) {
+            float covered = alpha * sampled(images.y, vertices.uv, vertices.uv1).w;
+            alpha = tame(covered);
+        }
+        float cutoff = tame(uintBitsToFloat(materials[at + 2u].z));
+        if (mode == ALPHA_MASK) alpha = alpha < cutoff ? 0.0 : 1.0;
+        vec3 covered = tame3(glow) * vec3(min(alpha, 1.0));
+        glow = covered;
+    }
+    return max(tame3(glow), vec3(0.0));
+}
+
 // Applies a normal texture's value in the tangent frame of glTF 2.0 section 3.7.2.1.
 vec3 mapped_normal(Vertices vertices, vec3 normal, vec3 value, float strength) {
     vec3 along = vertices.tangent;

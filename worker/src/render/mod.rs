@@ -8,11 +8,11 @@ pub mod scene;
 pub mod stage;
 
 use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
-use crate::vulkan::{Device, Pipeline, VulkanError};
+use crate::vulkan::{Device, VulkanError};
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
 use scene::{Bundle, Scene, View};
-use stage::{Stage, StageError};
+use stage::{Pipelines, Stage, StageError};
 
 /// Largest side of a tile, pixels.
 pub const TILE_SIDE_MAX: u32 = 4096;
@@ -34,15 +34,14 @@ struct Key {
 /// The path tracer on one device. The last scene stays on the device between tiles.
 pub struct PathTracer {
     stage: Option<(Key, Stage)>,
-    pipeline: Pipeline,
+    pipelines: Pipelines,
     device: Device,
 }
 
 impl PathTracer {
-    /// Compiles the shaders for the device.
+    /// Shaders are compiled when a scene needs them.
     pub fn new(device: Device) -> Result<Self, EngineError> {
-        let pipeline = stage::pipeline(&device)?;
-        Ok(Self { stage: None, pipeline, device })
+        Ok(Self { stage: None, pipelines: Pipelines::new(&device), device })
     }
 
     /// Puts the scene of a tile on the device, unless it is there already.
@@ -82,7 +81,7 @@ impl Engine for PathTracer {
         check(spec)?;
         self.warm(spec, assets)?;
         let (_, stage) = self.stage.as_mut().expect("the scene is on the device");
-        draw(stage, &self.pipeline, spec, stop)
+        draw(stage, &mut self.pipelines, spec, stop)
     }
 
     fn audit(
@@ -94,14 +93,14 @@ impl Engine for PathTracer {
         check(spec)?;
         self.warm(spec, assets)?;
         let (_, stage) = self.stage.as_mut().expect("the scene is on the device");
-        recompute(stage, &self.pipeline, spec, leaves)
+        recompute(stage, &mut self.pipelines, spec, leaves)
     }
 }
 
 /// Traces a whole tile of the scene on stage.
 pub fn draw(
     stage: &mut Stage,
-    pipeline: &Pipeline,
+    pipelines: &mut Pipelines,
     spec: &TileSpec,
     stop: &dyn Fn() -> bool,
 ) -> Result<Output, EngineError> {
@@ -109,7 +108,7 @@ pub fn draw(
     let all: Vec<u32> = (0..spec.leaves()).collect();
     let mut pixels = vec![[0.0_f32; 3]; spec.width as usize * spec.height as usize];
     let mut leaves = Vec::with_capacity(all.len());
-    stage.trace(pipeline, spec, &all, stop, |leaf, payload, rays| {
+    stage.trace(pipelines, spec, &all, stop, |leaf, payload, rays| {
         add(&mut pixels, spec, leaf / spec.groups(), payload);
         leaves.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
     })?;
@@ -120,7 +119,7 @@ pub fn draw(
 /// Traces the named leaves of a tile of the scene on stage.
 pub fn recompute(
     stage: &mut Stage,
-    pipeline: &Pipeline,
+    pipelines: &mut Pipelines,
     spec: &TileSpec,
     leaves: &[u32],
 ) -> Result<Vec<Leaf>, EngineError> {
@@ -130,7 +129,7 @@ pub fn recompute(
         return Err(EngineError::Scene(format!("leaf {leaf} of a tile of {leaves} leaves")));
     }
     let mut found = Vec::with_capacity(leaves.len());
-    stage.trace(pipeline, spec, leaves, &|| false, |_, payload, rays| {
+    stage.trace(pipelines, spec, leaves, &|| false, |_, payload, rays| {
         found.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
     })?;
     Ok(found)

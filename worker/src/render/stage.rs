@@ -5,11 +5,14 @@ use super::scene::Scene;
 use super::{albedo, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
-use shaders::{LEAF_WORDS, PathParameters};
+use shaders::{Emitter, LEAF_WORDS, PathParameters};
+use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 /// Storage buffers of the path tracer.
-const BUFFERS: u32 = 12;
+const BUFFERS: u32 = 14;
 /// Most leaves in one dispatch.
 const CHUNK_MAX: usize = 2048;
 /// Leaves in the first dispatch of a scene, before its speed is known.
@@ -31,10 +34,31 @@ pub enum StageError {
     Stopped,
 }
 
-/// Compiles the path tracer for a device.
-pub fn pipeline(device: &Device) -> Result<Pipeline, VulkanError> {
-    let words = shaders::spirv::words(shaders::spirv::PATH);
-    Pipeline::new(device, &words, BUFFERS, size_of::<PathParameters>() as u32, &[])
+/// The path tracer compiled for a device, once for each set of features that scenes asked for.
+pub struct Pipelines {
+    device: Device,
+    made: BTreeMap<u32, Pipeline>,
+}
+
+impl Pipelines {
+    /// Nothing is compiled before a scene needs it.
+    pub fn new(device: &Device) -> Self {
+        Self { device: device.clone(), made: BTreeMap::new() }
+    }
+
+    /// The path tracer with these features (`shaders::FEATURE_*`).
+    pub fn of(&mut self, features: u32) -> Result<&Pipeline, VulkanError> {
+        match self.made.entry(features) {
+            Entry::Occupied(made) => Ok(made.into_mut()),
+            Entry::Vacant(empty) => {
+                let words = shaders::spirv::words(shaders::spirv::PATH);
+                let parameters = size_of::<PathParameters>() as u32;
+                let pipeline =
+                    Pipeline::new(&self.device, &words, BUFFERS, parameters, &[features])?;
+                Ok(empty.insert(pipeline))
+            }
+        }
+    }
 }
 
 /// A scene's buffers on a device.
@@ -44,6 +68,7 @@ pub struct Stage {
     leaves: Buffer,
     sums: Buffer,
     sizes: PathParameters,
+    features: u32,
     /// Leaves in the next dispatch.
     chunk: usize,
 }
@@ -66,14 +91,15 @@ impl Stage {
             filled("the environment", bytemuck::cast_slice(&environment.texels))?,
             filled("the constants", bytemuck::cast_slice(&constants))?,
             filled("the extra places and colours", bytemuck::cast_slice(&scene.extras))?,
+            filled("the emitters", bytemuck::cast_slice(&emitters(&scene.emission.emitters)))?,
+            filled("the emitters' densities", bytemuck::cast_slice(&scene.emission.densities))?,
         ];
-        let lit = environment.texels.iter().any(|texel| exact::tame(texel.pdf) > 0.0);
         let sizes = PathParameters {
             triangle_count: laid.triangles.len() as u32,
             light_count: scene.lights.len() as u32,
+            emitter_count: scene.emission.emitters.len() as u32,
             environment_width: environment.width,
             environment_height: environment.height,
-            environment_lit: u32::from(lit),
             padding: laid.padding,
             ..PathParameters::default()
         };
@@ -83,15 +109,21 @@ impl Stage {
             leaves: Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?,
             sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
             sizes,
+            features: features(scene),
             chunk: CHUNK_FIRST,
         })
+    }
+
+    /// Compiles what tracing this scene needs, unless it is there.
+    pub fn prepare(&self, pipelines: &mut Pipelines) -> Result<(), VulkanError> {
+        pipelines.of(self.features).map(|_| ())
     }
 
     /// Traces leaves of a tile; `each` gets every leaf's payload and rays, in the order asked.
     /// Every index must be below the tile's number of leaves.
     pub fn trace(
         &mut self,
-        pipeline: &Pipeline,
+        pipelines: &mut Pipelines,
         spec: &TileSpec,
         leaves: &[u32],
         stop: &dyn Fn() -> bool,
@@ -109,6 +141,7 @@ impl Stage {
             depth: spec.depth,
             ..self.sizes
         };
+        let pipeline = pipelines.of(self.features)?;
         let mut left = leaves;
         while !left.is_empty() {
             if stop() {
@@ -155,6 +188,25 @@ impl Stage {
         let wished = leaves as f64 * DISPATCH_TIME.as_secs_f64() / took.as_secs_f64().max(1e-6);
         self.chunk = (wished as usize).clamp(1, self.chunk * 2).clamp(1, CHUNK_MAX);
     }
+}
+
+/// What of the path tracer the scene needs.
+fn features(scene: &Scene) -> u32 {
+    let feature = |is_there: bool, bit: u32| if is_there { bit } else { 0 };
+    feature(!scene.environment.is_black(), FEATURE_ENVIRONMENT)
+        | feature(!scene.lights.is_empty(), FEATURE_LIGHTS)
+        | feature(!scene.emission.emitters.is_empty(), FEATURE_EMITTERS)
+}
+
+/// Emitters lie where their triangles are traced.
+fn emitters(given: &[Emitter]) -> Vec<Emitter> {
+    let on_grid = |emitter: &Emitter| Emitter {
+        corner: emitter.corner.map(grid::gridded),
+        edge1: emitter.edge1.map(grid::gridded),
+        edge2: emitter.edge2.map(grid::gridded),
+        ..*emitter
+    };
+    given.iter().map(on_grid).collect()
 }
 
 /// Camera, the table that decodes sRGB bytes (IEC 61966-2-1), and the table of the specular layer's

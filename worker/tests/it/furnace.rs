@@ -6,16 +6,21 @@ use crate::procedural::{Sketch, camera, material, sky, whole};
 use worker::engine::TileSpec;
 use worker::render::albedo;
 use worker::render::scene::{Environment, Scene};
-use worker::render::stage::{Stage, pipeline};
-use worker::vulkan::{Device, Pipeline};
+use worker::render::stage::{Pipelines, Stage};
+use worker::vulkan::Device;
 
 /// Standard deviations that chance may bring; one in 150,000 comparisons goes beyond by itself.
 const Z_MAX: f64 = 4.5;
 
 /// Mean of all pixels' green channel and the standard error of that mean.
-fn measured(device: &Device, pipeline: &Pipeline, scene: &Scene, spec: &TileSpec) -> (f64, f64) {
+fn measured(
+    device: &Device,
+    pipelines: &mut Pipelines,
+    scene: &Scene,
+    spec: &TileSpec,
+) -> (f64, f64) {
     let mut stage = Stage::new(device, scene).expect("the scene fits");
-    let output = worker::render::draw(&mut stage, pipeline, spec, &|| false).expect("drawn");
+    let output = worker::render::draw(&mut stage, pipelines, spec, &|| false).expect("drawn");
     let value = |pixel: &[u8]| {
         let sum = f32::from_le_bytes(pixel[4..8].try_into().expect("four bytes"));
         f64::from(sum) / f64::from(spec.samples)
@@ -49,7 +54,7 @@ fn reflected(cosine: f64, base: f64, metallic: f64, roughness: f64) -> f64 {
 #[test]
 fn every_material_reflects_the_integral_of_its_bsdf_and_never_more_than_arrives() {
     let Some(device) = first() else { return };
-    let pipeline = pipeline(&device).expect("the shader compiles");
+    let mut pipelines = Pipelines::new(&device);
     let spec = whole(32, 32, 16, 2);
     for (name, metallic) in [("plastic", 0.0), ("metal", 1.0), ("half metal", 0.5)] {
         for roughness in [0.0, 0.25, 0.5, 0.8, 1.0] {
@@ -57,7 +62,7 @@ fn every_material_reflects_the_integral_of_its_bsdf_and_never_more_than_arrives(
             for cosine in [0.97, 0.6, 0.2] {
                 let even = Environment::constant([1.0; 3]);
                 let scene = wall(cosine, 1.0, metallic, roughness, even);
-                let (mean, error) = measured(&device, &pipeline, &scene, &spec);
+                let (mean, error) = measured(&device, &mut pipelines, &scene, &spec);
                 let (cosine, metallic) = (f64::from(cosine), f64::from(metallic));
                 let truth = reflected(cosine, 1.0, metallic, f64::from(roughness));
                 // The quadrature of 32 steps is this good.
@@ -75,14 +80,14 @@ fn every_material_reflects_the_integral_of_its_bsdf_and_never_more_than_arrives(
 #[test]
 fn a_closed_furnace_keeps_its_light() {
     let Some(device) = first() else { return };
-    let pipeline = pipeline(&device).expect("the shader compiles");
+    let mut pipelines = Pipelines::new(&device);
     // A white sphere around a grey glow of itself: radiance e / (1 - albedo) in every direction.
     let mut sketch = Sketch::new(Environment::constant([0.0; 3]), camera([0.1, 0.0, 0.2], 0.5));
     let mut glow = material([0.0; 3], 0.0, 1.0);
     glow.emissive = [0.5; 3];
     let material = sketch.add_material(glow);
     sketch.sphere([0.0; 3], 2.0, 16, material);
-    let (mean, error) = measured(&device, &pipeline, &sketch.finish(), &whole(32, 32, 8, 16));
+    let (mean, error) = measured(&device, &mut pipelines, &sketch.finish(), &whole(32, 32, 8, 16));
     // Base black: only the dielectric layer reflects, between 2 and 8 percent of the light.
     assert!(mean > 0.5 && mean < 0.55, "{mean} ± {error}");
 }
@@ -106,12 +111,12 @@ fn skies() -> [(&'static str, Environment); 3] {
 #[test]
 fn every_way_to_sample_the_sky_agrees() {
     let Some(device) = first() else { return };
-    let pipeline = pipeline(&device).expect("the shader compiles");
+    let mut pipelines = Pipelines::new(&device);
     let spec = whole(64, 64, 32, 3);
     for (name, metallic, roughness) in [("plastic", 0.0, 0.4), ("metal", 1.0, 0.5)] {
         let found = skies().map(|(table, environment)| {
             let scene = wall(0.6, 0.8, metallic, roughness, environment);
-            let (mean, error) = measured(&device, &pipeline, &scene, &spec);
+            let (mean, error) = measured(&device, &mut pipelines, &scene, &spec);
             println!("{name}, table {table}: {mean:.4} ± {error:.4}");
             (mean, error)
         });
@@ -121,4 +126,50 @@ fn every_way_to_sample_the_sky_agrees() {
         }
         assert!(found[0].1 < found[2].1, "importance sampling does not lower the noise");
     }
+}
+
+/// A floor under a small lamp and a large one, of which one is textured and one has one side.
+fn lamps() -> Sketch {
+    let mut sketch = Sketch::new(Environment::constant([0.0; 3]), camera([0.0, 0.0, 4.0], 0.01));
+    let floor = sketch.add_material(material([0.8; 3], 0.0, 0.4));
+    let chequer = sketch.add_texture(4, 1, shaders::WRAP_REPEAT, |x, y| {
+        if (x ^ y) & 1 == 0 { 0xffff_ffff } else { 0xff40_8020 }
+    });
+    let mut lamp = material([0.0; 3], 0.0, 1.0);
+    (lamp.emissive, lamp.emissive_texture) = ([6.0; 3], chequer);
+    let large = sketch.add_material(lamp);
+    (lamp.emissive, lamp.emissive_texture, lamp.double_sided) = ([40.0; 3], shaders::NONE, 0);
+    let small = sketch.add_material(lamp);
+    sketch.quad([-2.0, -2.0, 0.0], [4.0, 0.0, 0.0], [0.0, 4.0, 0.0], floor);
+    sketch.quad([1.4, -0.5, 0.2], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], large);
+    sketch.quad([-1.5, 0.4, 0.5], [0.0, 0.3, 0.0], [0.3, 0.0, 0.0], small);
+    sketch
+}
+
+#[test]
+fn aiming_at_lamps_changes_the_noise_and_nothing_else() {
+    let Some(device) = first() else { return };
+    let mut pipelines = Pipelines::new(&device);
+    let spec = whole(64, 64, 32, 3);
+    let aimed = lamps().finish();
+    let mut even = aimed.clone();
+    let mean = 1.0 / even.emission.emitters.len() as f32;
+    for emitter in &mut even.emission.emitters {
+        (emitter.threshold, emitter.alias) = (u32::MAX, 0);
+        even.emission.densities[emitter.primitive as usize] =
+            mean / (if emitter.edge1[1] > 0.5 || emitter.edge1[2] > 0.5 { 0.5 } else { 0.045 });
+    }
+    let mut chance = aimed.clone();
+    chance.emission = worker::render::scene::Emission::default();
+    let found =
+        [("by power", aimed), ("even", even), ("by chance", chance)].map(|(name, scene)| {
+            let (mean, error) = measured(&device, &mut pipelines, &scene, &spec);
+            println!("lamps {name}: {mean:.4} ± {error:.4}");
+            (mean, error)
+        });
+    for other in &found[1..] {
+        let z = (found[0].0 - other.0).abs() / found[0].1.hypot(other.1);
+        assert!(z < Z_MAX, "z = {z:.1}");
+    }
+    assert!(found[0].1 * 3.0 < found[2].1, "aiming does not lower the noise");
 }

@@ -4,7 +4,8 @@ use shaders::{
     Camera, EnvironmentTexel, Light, Material, NONE, Surface, SurfaceExtra, Texture, Triangle,
 };
 use worker::engine::TileSpec;
-use worker::render::scene::{Environment, Scene, alias, bvh, environment};
+use worker::render::scene::notes::Notes;
+use worker::render::scene::{Emission, Environment, Scene, alias, bvh, environment};
 
 /// A scene while it is put together.
 pub struct Sketch {
@@ -189,6 +190,13 @@ impl Sketch {
 
     /// The scene with a given hierarchy and the triangles in its order.
     pub fn with_hierarchy(self, nodes: Vec<shaders::Node>, triangles: Vec<Triangle>) -> Scene {
+        let emission = Emission::of(
+            &triangles,
+            &self.materials,
+            &self.textures,
+            &self.texels,
+            &mut Notes::default(),
+        );
         Scene {
             nodes,
             triangles,
@@ -198,6 +206,7 @@ impl Sketch {
             textures: self.textures,
             texels: self.texels,
             lights: self.lights,
+            emission,
             environment: self.environment,
             camera: self.camera,
             notes: Vec::new(),

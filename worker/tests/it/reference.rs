@@ -6,7 +6,7 @@ use crate::procedural::whole;
 use std::path::{Path, PathBuf};
 use worker::engine::TileSpec;
 use worker::render::scene::{Bundle, View, load};
-use worker::render::stage::{Stage, pipeline};
+use worker::render::stage::{Pipelines, Stage};
 
 /// Side of the images in pixels, and blocks in an image.
 const SIZE: u32 = 64;
@@ -65,7 +65,7 @@ impl Case {
         let environment = self.environment.map(|name| scenes.join(name));
         let view = View { frame: 0, fps: 24, width: SIZE, height: SIZE };
         let scene = load(&bundle, environment.as_deref(), view).expect("the scene loads");
-        let pipeline = pipeline(&device).expect("the shader compiles");
+        let mut pipelines = Pipelines::new(&device);
         let mut stage = Stage::new(&device, &scene).expect("the scene fits");
         let spec = TileSpec { frame: 0, ..whole(SIZE, SIZE, self.samples, self.depth) };
         let leaves: Vec<u32> = (0..spec.leaves()).collect();
@@ -73,7 +73,7 @@ impl Case {
         let add = |leaf: u32, payload: &[u8], _| {
             blocks[(leaf / spec.groups()) as usize].add(payload);
         };
-        stage.trace(&pipeline, &spec, &leaves, &|| false, add).expect("drawn");
+        stage.trace(&mut pipelines, &spec, &leaves, &|| false, add).expect("drawn");
         blocks.iter_mut().for_each(|block| block.finish(f64::from(spec.groups())));
         Some(blocks)
     }

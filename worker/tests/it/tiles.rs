@@ -6,24 +6,24 @@ use farm::leaf::commit;
 use shaders::Node;
 use worker::engine::{Output, TileSpec};
 use worker::render::scene::Scene;
-use worker::render::stage::{Stage, pipeline};
+use worker::render::stage::{Pipelines, Stage};
 use worker::render::{draw, recompute};
-use worker::vulkan::{Device, Pipeline};
+use worker::vulkan::Device;
 
 /// A device with a scene on it.
 pub struct Studio {
-    pub pipeline: Pipeline,
+    pub pipelines: Pipelines,
     pub stage: Stage,
 }
 
 impl Studio {
     pub fn new(device: &Device, scene: &Scene) -> Self {
         let stage = Stage::new(device, scene).expect("the scene fits the device");
-        Self { pipeline: pipeline(device).expect("the shader compiles"), stage }
+        Self { pipelines: Pipelines::new(device), stage }
     }
 
     pub fn draw(&mut self, spec: &TileSpec) -> Output {
-        draw(&mut self.stage, &self.pipeline, spec, &|| false).expect("the tile is drawn")
+        draw(&mut self.stage, &mut self.pipelines, spec, &|| false).expect("the tile is drawn")
     }
 }
 
@@ -38,7 +38,7 @@ fn every_device_gives_the_same_tile_and_audits_alike() {
             let mut studio = Studio::new(&device, &scene);
             let output = studio.draw(&spec);
             let asked = [0, 1, spec.leaves() - 1, spec.leaves() / 2, 7];
-            let audited = recompute(&mut studio.stage, &studio.pipeline, &spec, &asked);
+            let audited = recompute(&mut studio.stage, &mut studio.pipelines, &spec, &asked);
             for (leaf, answer) in asked.iter().zip(audited.expect("audit")) {
                 assert_eq!(answer, output.leaves[*leaf as usize], "{}", device.info().name);
             }

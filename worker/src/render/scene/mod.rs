@@ -6,6 +6,7 @@ pub mod alias;
 pub mod bundle;
 pub mod bvh;
 pub mod camera;
+pub mod emission;
 pub mod environment;
 pub mod fault;
 pub mod glb;
@@ -24,6 +25,7 @@ pub mod uri;
 use std::path::Path;
 
 pub use bundle::Bundle;
+pub use emission::Emission;
 pub use environment::Environment;
 pub use fault::SceneError;
 
@@ -55,6 +57,7 @@ pub struct Scene {
     /// Texels of all textures, RGBA8 with R in the low byte.
     pub texels: Vec<u32>,
     pub lights: Vec<shaders::Light>,
+    pub emission: Emission,
     pub environment: Environment,
     pub camera: shaders::Camera,
     /// What the artist should be told: things left out, assumed or changed.
@@ -98,6 +101,8 @@ fn assemble(
             Environment::constant([0.5; 3])
         }
     };
+    let texture::Images { textures, texels, .. } = images;
+    let emission = Emission::of(&geometry.triangles, &materials, &textures, &texels, &mut notes);
     let (nodes, triangles) = bvh::build(&geometry.triangles);
     Ok(Scene {
         nodes,
@@ -105,9 +110,10 @@ fn assemble(
         surfaces: geometry.surfaces,
         extras: geometry.extras,
         materials,
-        textures: images.textures,
-        texels: images.texels,
+        textures,
+        texels,
         lights,
+        emission,
         environment,
         camera,
         notes: notes.into_vec(),
