@@ -218,8 +218,8 @@ pub struct PathParameters {
     pub padding: f32,
 }
 
-/// What a scene asks of the path tracer: bits of its specialisation constant 0. Code for what is not
-/// there is not compiled. The bits of a picture do not depend on it.
+/// What a scene asks of the path tracer: bits of its specialisation constant 0. Code for what is
+/// not there is not compiled. The bits of a picture do not depend on it.
 pub const FEATURE_ENVIRONMENT: u32 = 1;
 pub const FEATURE_LIGHTS: u32 = 1 << 1;
 pub const FEATURE_EMITTERS: u32 = 1 << 2;

@@ -13,6 +13,7 @@ mod scene_demo;
 mod scene_draft;
 mod scene_environment;
 mod scene_geometry;
+mod scene_motion;
 mod scene_refusals;
 mod scene_surfaces;
 mod spirv;

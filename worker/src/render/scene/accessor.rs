@@ -258,13 +258,48 @@ impl Reader<'_> {
         owner: &str,
     ) -> Result<Vec<[f32; N]>, SceneError> {
         let normalized = item(&self.document.accessors, index, "accessor", owner)?.normalized;
+        self.elements(index, owner, N, number(normalized))
+    }
+
+    /// All elements of an accessor as `N` unsigned integers each.
+    pub fn integer_vectors<const N: usize>(
+        &self,
+        index: u32,
+        owner: &str,
+    ) -> Result<Vec<[u32; N]>, SceneError> {
         self.elements(index, owner, N, |bytes, layout| {
-            let mut element = [0.0; N];
+            let mut element = [0; N];
             for (at, value) in element.iter_mut().enumerate() {
-                *value = layout.component.number(&bytes[layout.offset(at)..], normalized);
+                *value = layout.component.integer(&bytes[layout.offset(at)..])?;
             }
             Some(element)
         })
+    }
+
+    /// Elements `first` to `first + count` of an accessor as `N` numbers each; the whole accessor
+    /// is read only if parts of it are replaced.
+    pub fn window<const N: usize>(
+        &self,
+        index: u32,
+        owner: &str,
+        (first, count): (u64, u64),
+    ) -> Result<Vec<[f32; N]>, SceneError> {
+        let accessor = item(&self.document.accessors, index, "accessor", owner)?;
+        let total = self.count(index, owner)?;
+        let end = first.checked_add(count).filter(|end| *end <= total).ok_or_else(|| {
+            malformed(format!("{owner} needs more than the {total} elements of accessor {index}"))
+        })?;
+        if accessor.sparse.is_some() {
+            return Ok(self.floats(index, owner)?[first as usize..end as usize].to_vec());
+        }
+        self.range(index, owner, N, first as usize..end as usize, number(accessor.normalized))
+    }
+
+    /// Checks that an accessor could be read as `components` numbers each, without reading it.
+    pub fn check(&self, index: u32, owner: &str, components: usize) -> Result<u64, SceneError> {
+        let read = |_: &[u8], _: &Layout| Some(());
+        self.range(index, owner, components, 0..0, read)?;
+        self.count(index, owner)
     }
 
     /// All elements of an accessor of colours, of three components or four; the fourth is 1 if it
@@ -289,6 +324,27 @@ impl Reader<'_> {
         components: usize,
         read: impl Fn(&[u8], &Layout) -> Option<T>,
     ) -> Result<Vec<T>, SceneError> {
+        let count = self.count(index, owner)? as usize;
+        let mut all = self.range(index, owner, components, 0..count, &read)?;
+        let accessor = item(&self.document.accessors, index, "accessor", owner)?;
+        if let Some(sparse) = &accessor.sparse {
+            let name = format!("accessor {index}");
+            let layout = Layout::new(accessor, &name)?;
+            let read = |bytes: &[u8]| read(bytes, &layout).ok_or_else(|| unfit(&name, owner));
+            self.replace(sparse, &name, &layout, &mut all, read)?;
+        }
+        Ok(all)
+    }
+
+    /// Elements of an accessor before any is replaced; zeros without a buffer view.
+    fn range<T: Clone>(
+        &self,
+        index: u32,
+        owner: &str,
+        components: usize,
+        wanted: std::ops::Range<usize>,
+        read: impl Fn(&[u8], &Layout) -> Option<T>,
+    ) -> Result<Vec<T>, SceneError> {
         let count = self.count(index, owner)?;
         let accessor = item(&self.document.accessors, index, "accessor", owner)?;
         let name = format!("accessor {index}");
@@ -299,24 +355,13 @@ impl Reader<'_> {
                 accessor.shape
             )));
         }
-        let read = |bytes: &[u8]| {
-            read(bytes, &layout).ok_or_else(|| {
-                malformed(format!("{owner} needs unsigned integers; {name} has others"))
-            })
+        let read = |bytes: &[u8]| read(bytes, &layout).ok_or_else(|| unfit(&name, owner));
+        let Some(view) = accessor.buffer_view else {
+            return Ok(vec![read(&[0; 64])?; wanted.len()]);
         };
-        let mut all = match accessor.buffer_view {
-            Some(view) => {
-                let view = self.buffers.view(self.document, view, &name)?;
-                let elements =
-                    Elements::new(view, accessor.byte_offset, count, layout.bytes(), &name)?;
-                (0..count as usize).map(|at| read(elements.at(at))).collect::<Result<_, _>>()?
-            }
-            None => vec![read(&[0; 64])?; count as usize],
-        };
-        if let Some(sparse) = &accessor.sparse {
-            self.replace(sparse, &name, &layout, &mut all, read)?;
-        }
-        Ok(all)
+        let view = self.buffers.view(self.document, view, &name)?;
+        let elements = Elements::new(view, accessor.byte_offset, count, layout.bytes(), &name)?;
+        wanted.map(|at| read(elements.at(at))).collect()
     }
 
     /// Sparse replacement (glTF 2.0 §3.6.2.3).
@@ -349,5 +394,19 @@ impl Reader<'_> {
             })? = read(values.at(at))?;
         }
         Ok(())
+    }
+}
+
+fn unfit(name: &str, owner: &str) -> SceneError {
+    malformed(format!("{owner} needs unsigned integers; {name} has others"))
+}
+
+fn number<const N: usize>(normalized: bool) -> impl Fn(&[u8], &Layout) -> Option<[f32; N]> {
+    move |bytes, layout| {
+        let mut element = [0.0; N];
+        for (at, value) in element.iter_mut().enumerate() {
+            *value = layout.component.number(&bytes[layout.offset(at)..], normalized);
+        }
+        Some(element)
     }
 }

@@ -2,7 +2,7 @@
 //! "On fast Construction of SAH-based Bounding Volume Hierarchies", 2007), built in parallel and
 //! the same whatever the number of threads. Knows no rays.
 
-use super::mesh::Bounds;
+use super::triangle::Bounds;
 use shaders::{Node, Triangle};
 
 /// Deepest node below the root; a traversal stack of 64 entries is enough.

@@ -4,9 +4,9 @@ use super::View;
 use super::fault::{SceneError, malformed, unsupported};
 use super::gltf::{Document, item};
 use super::matrix::{self, Affine, Vec3};
-use super::mesh::Bounds;
 use super::node::Placed;
 use super::notes::Notes;
+use super::triangle::Bounds;
 use shaders::Camera;
 use std::f64::consts::PI;
 

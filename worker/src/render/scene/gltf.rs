@@ -40,8 +40,8 @@ pub struct Document {
     pub images: List<Image>,
     pub samplers: List<Sampler>,
     pub cameras: List<Camera>,
-    pub animations: List<de::IgnoredAny>,
-    pub skins: List<de::IgnoredAny>,
+    pub animations: List<Animation>,
+    pub skins: List<Skin>,
     pub extensions: DocumentExtensions,
 }
 
@@ -83,6 +83,7 @@ pub struct Node {
     pub translation: Option<[f64; 3]>,
     pub rotation: Option<[f64; 4]>,
     pub scale: Option<[f64; 3]>,
+    pub weights: List<f64>,
     pub extensions: NodeExtensions,
 }
 
@@ -101,6 +102,8 @@ pub struct NodeLight {
 #[derive(Debug, Deserialize)]
 pub struct Mesh {
     pub primitives: List<Primitive>,
+    #[serde(default)]
+    pub weights: List<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,7 +114,7 @@ pub struct Primitive {
     #[serde(default = "triangles")]
     pub mode: u32,
     #[serde(default)]
-    pub targets: List<de::IgnoredAny>,
+    pub targets: List<BTreeMap<String, u32>>,
 }
 
 fn triangles() -> u32 {
@@ -172,6 +175,40 @@ pub struct BufferView {
 pub struct Buffer {
     pub uri: Option<String>,
     pub byte_length: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Skin {
+    pub inverse_bind_matrices: Option<u32>,
+    pub joints: List<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Animation {
+    pub name: String,
+    pub channels: List<Channel>,
+    pub samplers: List<AnimationSampler>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Channel {
+    pub sampler: u32,
+    pub target: ChannelTarget,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ChannelTarget {
+    pub node: Option<u32>,
+    pub path: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct AnimationSampler {
+    pub input: u32,
+    pub output: u32,
+    pub interpolation: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -331,12 +368,6 @@ impl Document {
             if !SUPPORTED.contains(&name.as_str()) {
                 notes.say(format!("extension {} is not supported: ignored", name.escape_debug()));
             }
-        }
-        if !self.animations.is_empty() {
-            notes.say("animations are not played: every frame shows the rest pose");
-        }
-        if self.nodes.iter().any(|node| node.skin.is_some()) {
-            notes.say("skins are not applied: skinned meshes show their bind pose");
         }
     }
 }

@@ -85,6 +85,29 @@ impl Affine {
         Some(Self { x: scale(x, size[0]), y: scale(y, size[1]), z: scale(z, size[2]), origin })
     }
 
+    /// From the 16 numbers of a matrix, column after column; `None` if its last row is not that of
+    /// an affine map.
+    pub fn from_columns(m: [f64; 16]) -> Option<Self> {
+        let affine = m[3] == 0.0 && m[7] == 0.0 && m[11] == 0.0 && m[15] == 1.0;
+        affine.then_some(Self {
+            x: [m[0], m[1], m[2]],
+            y: [m[4], m[5], m[6]],
+            z: [m[8], m[9], m[10]],
+            origin: [m[12], m[13], m[14]],
+        })
+    }
+
+    /// The sum of maps by their weights.
+    pub fn blend(parts: impl Iterator<Item = (Self, f64)>) -> Self {
+        let zero = Self { x: [0.0; 3], y: [0.0; 3], z: [0.0; 3], origin: [0.0; 3] };
+        parts.fold(zero, |sum, (map, by)| Self {
+            x: add(sum.x, scale(map.x, by)),
+            y: add(sum.y, scale(map.y, by)),
+            z: add(sum.z, scale(map.z, by)),
+            origin: add(sum.origin, scale(map.origin, by)),
+        })
+    }
+
     /// A direction through the map.
     pub fn direction(&self, d: Vec3) -> Vec3 {
         add(add(scale(self.x, d[0]), scale(self.y, d[1])), scale(self.z, d[2]))

@@ -3,9 +3,11 @@
 
 pub mod accessor;
 pub mod alias;
+pub mod animation;
 pub mod bundle;
 pub mod bvh;
 pub mod camera;
+pub mod deform;
 pub mod emission;
 pub mod environment;
 pub mod fault;
@@ -17,9 +19,11 @@ pub mod matrix;
 pub mod mesh;
 pub mod node;
 pub mod notes;
+pub mod pose;
 pub mod radiance;
 pub mod texture;
 pub mod texture_use;
+pub mod triangle;
 pub mod uri;
 
 use std::path::Path;
@@ -86,12 +90,17 @@ fn assemble(
     let document = gltf::Document::parse(json)?;
     document.note_unsupported(&mut notes);
     let buffers = accessor::Buffers::read(&document, chunk, bundle)?;
-    let placed = node::place(&document, &mut notes)?;
-    let geometry = mesh::gather(&document, &buffers, &placed, &mut notes)?;
+    let reader = accessor::Reader { document: &document, buffers: &buffers };
+    let mut pose = pose::Pose::default();
+    let time = f64::from(view.frame) / f64::from(view.fps);
+    animation::play(&reader, time, &mut pose, &mut notes)?;
+    let nodes = node::place(&document, &pose, &mut notes)?;
+    let placed = &nodes.placed;
+    let geometry = mesh::gather(&reader, &nodes, &pose, &mut notes)?;
     let images = texture::load(&document, &buffers, bundle, &mut notes)?;
     let materials = material::convert(&document, &images, &mut notes)?;
-    let lights = light::convert(&document, &placed, &mut notes)?;
-    let camera = camera::find(&document, &placed, &geometry.bounds, view, &mut notes)?;
+    let lights = light::convert(&document, placed, &mut notes)?;
+    let camera = camera::find(&document, placed, &geometry.bounds, view, &mut notes)?;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
     let environment = match sky {
         Some(sky) => sky,

@@ -2,9 +2,10 @@
 //! Walks without recursion. Knows no meshes, cameras or lights.
 
 use super::fault::{SceneError, malformed};
-use super::gltf::{self, Document, item};
+use super::gltf::{Document, item};
 use super::matrix::Affine;
 use super::notes::Notes;
+use super::pose::Pose;
 
 /// A node of the drawn scene and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -13,26 +14,49 @@ pub struct Placed {
     pub world: Affine,
 }
 
-/// Nodes of the file's scene in depth-first order, as the file lists them.
-pub fn place(document: &Document, notes: &mut Notes) -> Result<Vec<Placed>, SceneError> {
+/// World matrices of all nodes, and the nodes that are drawn.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// By the node's number.
+    pub worlds: Vec<Affine>,
+    /// In depth-first order, as the file lists them.
+    pub placed: Vec<Placed>,
+}
+
+/// Places all nodes in a pose.
+pub fn place(document: &Document, pose: &Pose, notes: &mut Notes) -> Result<Nodes, SceneError> {
     let parents = parents(document)?;
     refuse_cycles(document, &parents)?;
-    let roots = roots(document, &parents, notes)?;
+    let mut worlds = vec![Affine::IDENTITY; parents.len()];
+    let tops = (0..parents.len() as u32).filter(|&node| parents[node as usize].is_none());
+    walk(document, pose, tops.collect(), |Placed { node, world }| worlds[node as usize] = world)?;
     let mut placed = Vec::new();
+    let roots = roots(document, &parents, notes)?;
+    walk(document, pose, roots, |place| placed.push(place))?;
+    if let Some(lost) = placed.iter().find(|place| !place.world.is_finite()) {
+        return Err(malformed(format!("node {} stands at no finite place", lost.node)));
+    }
+    Ok(Nodes { worlds, placed })
+}
+
+/// Visits everything below some roots, depth first.
+fn walk(
+    document: &Document,
+    pose: &Pose,
+    roots: Vec<u32>,
+    mut visit: impl FnMut(Placed),
+) -> Result<(), SceneError> {
     let mut waiting: Vec<Placed> = Vec::new();
     for root in roots.into_iter().rev() {
         waiting.push(Placed { node: root, world: Affine::IDENTITY });
     }
     while let Some(Placed { node, world }) = waiting.pop() {
         let entry = item(&document.nodes, node, "node", "the scene")?;
-        let world = world.after(&local(entry, node)?);
-        if !world.is_finite() {
-            return Err(malformed(format!("node {node} stands at no finite place")));
-        }
-        placed.push(Placed { node, world });
+        let world = world.after(&pose.local(node, entry)?);
+        visit(Placed { node, world });
         waiting.extend(entry.children.iter().rev().map(|&node| Placed { node, world }));
     }
-    Ok(placed)
+    Ok(())
 }
 
 /// The parent of each node; a node with two is an error.
@@ -94,24 +118,4 @@ fn roots(
         listed[node as usize] = true;
     }
     Ok(scene.nodes.to_vec())
-}
-
-fn local(node: &gltf::Node, index: u32) -> Result<Affine, SceneError> {
-    if let Some(m) = node.matrix {
-        if m[3] != 0.0 || m[7] != 0.0 || m[11] != 0.0 || m[15] != 1.0 {
-            return Err(malformed(format!("the matrix of node {index} is not affine")));
-        }
-        return Ok(Affine {
-            x: [m[0], m[1], m[2]],
-            y: [m[4], m[5], m[6]],
-            z: [m[8], m[9], m[10]],
-            origin: [m[12], m[13], m[14]],
-        });
-    }
-    Affine::compose(
-        node.translation.unwrap_or([0.0; 3]),
-        node.rotation.unwrap_or([0.0, 0.0, 0.0, 1.0]),
-        node.scale.unwrap_or([1.0; 3]),
-    )
-    .ok_or_else(|| malformed(format!("the rotation of node {index} is not a quaternion")))
 }
