@@ -2,23 +2,25 @@
 
 use crate::digest::Digest;
 use crate::id::{AccountId, LeaseId, WorkerId};
-use crate::leaf::{Commitment, Leaf};
+use crate::leaf::{Commitment, Indices, Leaf};
 use crate::limit;
 use crate::prng::Draws;
 use crate::{layout_enum, layout_struct};
+use arrayvec::ArrayVec;
+use smallvec::SmallVec;
 
 /// What is computed a second time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     Whole,
-    Leaves(Vec<u32>),
+    Leaves(Indices),
 }
 
 impl Question {
     /// The leaves asked for; none for the whole tile.
-    pub fn leaves(&self) -> Vec<u32> {
+    pub fn leaves(&self) -> Indices {
         match self {
-            Self::Whole => Vec::new(),
+            Self::Whole => Indices::new(),
             Self::Leaves(leaves) => leaves.clone(),
         }
     }
@@ -42,9 +44,9 @@ pub struct Claim {
     pub answer: Option<Digest>,
     /// Work units of the question, for the auditors' pay.
     pub units_asked: u64,
-    pub opinions: Vec<Opinion>,
+    pub opinions: SmallVec<[Opinion; 1]>,
     /// Auditors drawn who have not answered yet.
-    pub asked: Vec<WorkerId>,
+    pub asked: SmallVec<[WorkerId; 4]>,
     /// Auditors still to be drawn.
     pub wanted: u32,
     /// Owners that were asked and gave no answer.
@@ -94,14 +96,12 @@ pub fn value_of_tile(output: &Digest, commitment: &Commitment) -> Digest {
     Digest::of(&bytes)
 }
 
-/// The answer to [`Question::Leaves`]: a digest over the leaves in the question's order.
+/// The answer to [`Question::Leaves`]: a digest over the leaves in the question's order, which are
+/// no more than can be drawn.
 pub fn value_of_leaves<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Digest {
-    let mut bytes = Vec::with_capacity(16 * 40);
-    for leaf in leaves {
-        bytes.extend_from_slice(&leaf.hash.0);
-        bytes.extend_from_slice(&leaf.units.to_le_bytes());
-    }
-    Digest::of(&bytes)
+    let leaves: ArrayVec<_, { limit::LEAVES_DRAWN_MAX as usize }> =
+        leaves.map(Leaf::to_bytes).collect();
+    Digest::of(leaves.as_flattened())
 }
 
 /// What opinions mean.

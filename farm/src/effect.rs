@@ -3,6 +3,7 @@
 use crate::digest::Digest;
 use crate::entry::Entry;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::leaf::Indices;
 use crate::money::Amount;
 
 /// The answer to an accepted command.
@@ -27,9 +28,9 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Lease a tile to the worker. No leaves: the whole tile.
-    Grant { worker: WorkerId, lease: LeaseId, job: JobId, tile: u64, leaves: Vec<u32> },
+    Grant { worker: WorkerId, lease: LeaseId, job: JobId, tile: u64, leaves: Indices },
     /// Ask the worker to open these leaves of its commitment.
-    Challenge { worker: WorkerId, lease: LeaseId, leaves: Vec<u32> },
+    Challenge { worker: WorkerId, lease: LeaseId, leaves: Indices },
     /// Tell the worker that the lease is over and its result may be forgotten.
     Settle { worker: WorkerId, lease: LeaseId },
     /// Tell the worker that the lease is no longer its own.

@@ -4,6 +4,7 @@
 use crate::digest::Digest;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::layout::{self, Layout};
+use crate::leaf::Indices;
 use crate::money::{Amount, Price};
 use crate::time::Time;
 use crate::{layout_enum, layout_struct};
@@ -92,7 +93,7 @@ pub enum Fact {
         epoch: u32,
         clean: u64,
         count: u32,
-        leaves: Vec<u32>,
+        leaves: Indices,
     },
     /// An auditor's opinion, the claim's own answer to the same question, and the work units that
     /// the auditor is paid for if it spoke the truth.

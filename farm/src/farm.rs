@@ -258,7 +258,7 @@ impl Farm {
     }
 
     fn tick(&mut self, effects: &mut Vec<Effect>) -> Reply {
-        while let Some(lease) = self.leases.overdue(self.now) {
+        for lease in self.leases.overdue(self.now) {
             self.expire(lease, effects);
         }
         for worker in 0..self.held.len() as u32 {
@@ -323,4 +323,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 1\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 2\n";

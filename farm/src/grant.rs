@@ -7,6 +7,7 @@ use crate::entry::Fact;
 use crate::farm::Farm;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Again;
+use crate::leaf::Indices;
 use crate::lease::{Lease, Role};
 use crate::limit;
 use crate::reject::Reject;
@@ -154,7 +155,7 @@ impl Farm {
         self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
         for id in leases {
             let Ok(lease) = self.leases.own(worker, *id) else { continue };
-            if lease.deadline.is_some() && !matches!(lease.role, Role::Claimed(_)) {
+            if self.leases.has_deadline(*id) && !matches!(lease.role, Role::Claimed(_)) {
                 let deadline = self.deadline(lease);
                 self.leases.set_deadline(*id, Some(deadline));
             }
@@ -232,7 +233,7 @@ impl Farm {
         let (account, scene) = (job.account, job.spec.scene);
         self.queue.charge(account);
         self.roster[worker].warmed(&scene);
-        self.grant(worker, id, tile, Role::Computing, Vec::new(), effects);
+        self.grant(worker, id, tile, Role::Computing, Indices::new(), effects);
         self.refresh(id, effects);
     }
 
@@ -243,13 +244,13 @@ impl Farm {
         job: JobId,
         tile: u64,
         role: Role,
-        leaves: Vec<u32>,
+        leaves: Indices,
         effects: &mut Vec<Effect>,
     ) {
         let audit = matches!(role, Role::Audit(_));
-        let deadline = Some(self.now.after_ms(self.policy.lease_ms));
-        let lease = Lease { worker, job, tile, granted: self.now, deadline, role };
-        let lease = self.leases.grant(lease);
+        let deadline = self.now.after_ms(self.policy.lease_ms);
+        let lease = Lease { worker, job, tile, granted: self.now, role };
+        let lease = self.leases.grant(lease, deadline);
         self.roster[worker].computing += 1;
         self.log(Fact::Leased { lease, worker, job, tile, audit }, effects);
         effects.push(Effect::Grant { worker, lease, job, tile, leaves });

@@ -145,21 +145,37 @@ pub struct Failures {
 /// A frame with delivered tiles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
-    /// Output of each delivered tile, by its place in the frame.
-    pub outputs: BTreeMap<u64, Digest>,
+    /// Output of each delivered tile, by its place in the frame; as long as the last of them.
+    outputs: Vec<Option<Digest>>,
+    pub delivered: u64,
     pub proven: u64,
     /// Tiles whose payment is final, so that they cannot come back.
     pub settled: u64,
 }
 
 impl Frame {
+    /// Puts a tile's output in its place, instead of an earlier one.
+    pub fn deliver(&mut self, place: u64, output: Digest) {
+        let place = place as usize;
+        if self.outputs.len() <= place {
+            self.outputs.resize(place + 1, None);
+        }
+        self.delivered += u64::from(self.outputs[place].replace(output).is_none());
+    }
+    /// Takes a tile's output out.
+    pub fn withdraw(&mut self, place: u64) {
+        let taken = self.outputs.get_mut(place as usize).and_then(Option::take);
+        self.delivered -= u64::from(taken.is_some());
+    }
+    /// The delivered outputs and their places, in order.
+    pub fn outputs(&self) -> impl Iterator<Item = (u64, Digest)> {
+        let places = (0..).zip(&self.outputs);
+        places.filter_map(|(place, output)| Some((place, (*output)?)))
+    }
     /// Digest over the outputs in order.
     pub fn made_of(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        self.outputs.values().for_each(|output| {
-            hasher.update(&output.0);
-        });
-        Digest(*hasher.finalize().as_bytes())
+        let outputs: Vec<[u8; 32]> = self.outputs().map(|(_, output)| output.0).collect();
+        Digest::of(outputs.as_flattened())
     }
 }
 
@@ -174,7 +190,7 @@ pub struct Image {
 layout_enum!(JobState { 1 = Open, 2 = Done, 3 = Cancelled, 4 = Failed, 5 = OutOfBudget });
 layout_struct!(Again { avoid });
 layout_struct!(Failures { owners, count, undecided });
-layout_struct!(Frame { outputs, proven, settled });
+layout_struct!(Frame { outputs, delivered, proven, settled });
 layout_struct!(Image { exr, png, proven });
 layout_struct!(Job {
     account,

@@ -5,6 +5,8 @@ use crate::digest::Digest;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::money::{Amount, Price};
 use crate::time::Time;
+use arrayvec::ArrayVec;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A type with one fixed layout. Reading takes exactly what writing gave, or is `None`.
@@ -179,6 +181,33 @@ macro_rules! lists {
     )* };
 }
 lists!(Vec<T>, VecDeque<T>, BTreeSet<T: Ord>, BTreeMap<K: Ord, V>);
+
+impl<A: smallvec::Array<Item: Layout>> Layout for SmallVec<A> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        self.iter().for_each(|item| item.put(out));
+    }
+    fn get(bytes: &mut &[u8]) -> Option<Self> {
+        let length = u64::get(bytes)?;
+        (0..length).map(|_| Layout::get(bytes)).collect()
+    }
+}
+
+/// A list that is longer than its place is none.
+impl<T: Layout, const N: usize> Layout for ArrayVec<T, N> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        self.iter().for_each(|item| item.put(out));
+    }
+    fn get(bytes: &mut &[u8]) -> Option<Self> {
+        let length = u64::get(bytes)?;
+        let mut list = Self::new();
+        for _ in 0..length {
+            list.try_push(T::get(bytes)?).ok()?;
+        }
+        Some(list)
+    }
+}
 
 /// What iterating a list yields: an item, or a key and its value.
 trait ListItem {

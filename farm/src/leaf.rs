@@ -3,12 +3,30 @@
 //! Knows neither pixels nor money.
 
 use crate::digest::Digest;
+use crate::limit;
+use arrayvec::ArrayVec;
+
+/// Which leaves of a tile are asked about, by index, ascending.
+pub type Indices = ArrayVec<u32, { limit::LEAVES_DRAWN_MAX as usize }>;
 
 /// One block for one group of samples: the hash of its partial sums, and its work units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Leaf {
     pub hash: Digest,
     pub units: u64,
+}
+
+impl Leaf {
+    /// Bytes of a leaf: its hash, then its units in little-endian.
+    pub const BYTES: usize = 40;
+
+    /// The leaf as it is hashed.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..32].copy_from_slice(&self.hash.0);
+        bytes[32..].copy_from_slice(&self.units.to_le_bytes());
+        bytes
+    }
 }
 
 /// The root of a tile's sum tree: what a report commits to.
@@ -33,18 +51,15 @@ pub fn payload(bytes: &[u8]) -> Digest {
 fn node(left: &Leaf, right: &Leaf) -> Option<Leaf> {
     let mut bytes = [0; 81];
     bytes[0] = 1;
-    bytes[1..33].copy_from_slice(&left.hash.0);
-    bytes[33..41].copy_from_slice(&left.units.to_le_bytes());
-    bytes[41..73].copy_from_slice(&right.hash.0);
-    bytes[73..81].copy_from_slice(&right.units.to_le_bytes());
+    bytes[1..41].copy_from_slice(&left.to_bytes());
+    bytes[41..].copy_from_slice(&right.to_bytes());
     Some(Leaf { hash: Digest::of(&bytes), units: left.units.checked_add(right.units)? })
 }
 
 /// The leaf as the tree's lowest node: domain-separated from inner nodes, units bound to the hash.
 fn floor(leaf: &Leaf) -> Leaf {
     let mut bytes = [0; 41];
-    bytes[1..33].copy_from_slice(&leaf.hash.0);
-    bytes[33..41].copy_from_slice(&leaf.units.to_le_bytes());
+    bytes[1..].copy_from_slice(&leaf.to_bytes());
     Leaf { hash: Digest::of(&bytes), units: leaf.units }
 }
 

@@ -5,7 +5,6 @@ use crate::id::{JobId, LeaseId, WorkerId};
 use crate::reject::Reject;
 use crate::time::Time;
 use crate::{layout_enum, layout_struct};
-use std::collections::BTreeSet;
 
 /// A live lease.
 #[derive(Debug)]
@@ -14,8 +13,6 @@ pub struct Lease {
     pub job: JobId,
     pub tile: u64,
     pub granted: Time,
-    /// When it is taken back unless renewed; none while nothing is asked of the worker.
-    pub deadline: Option<Time>,
     pub role: Role,
 }
 
@@ -36,29 +33,33 @@ struct Slot {
     lease: Option<Lease>,
 }
 
+/// No deadline.
+const NEVER: Time = Time(u64::MAX);
+
 /// All leases.
 #[derive(Debug, Default)]
 pub struct Leases {
     slots: Vec<Slot>,
+    /// When each slot's lease is taken back unless renewed; [`NEVER`] while nothing is asked of its
+    /// worker. Apart from the slots, so that looking for what is due reads little.
+    deadlines: Vec<Time>,
     free: Vec<u32>,
-    due: BTreeSet<(Time, u32)>,
 }
 
 layout_enum!(Role { 0 = Computing, 1 = Claimed(claim), 2 = Audit(of) });
-layout_struct!(Lease { worker, job, tile, granted, deadline, role });
+layout_struct!(Lease { worker, job, tile, granted, role });
 layout_struct!(Slot { epoch, lease });
-layout_struct!(Leases { slots, free, due });
+layout_struct!(Leases { slots, deadlines, free });
 
 impl Leases {
     /// Grants a lease in a free slot, with the slot's next epoch.
-    pub fn grant(&mut self, lease: Lease) -> LeaseId {
+    pub fn grant(&mut self, lease: Lease, deadline: Time) -> LeaseId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
+            self.deadlines.push(NEVER);
             (self.slots.len() - 1) as u32
         });
-        if let Some(deadline) = lease.deadline {
-            self.due.insert((deadline, slot));
-        }
+        self.deadlines[slot as usize] = deadline;
         let place = &mut self.slots[slot as usize];
         place.epoch += 1;
         place.lease = Some(lease);
@@ -89,29 +90,29 @@ impl Leases {
     pub fn end(&mut self, id: LeaseId) -> Option<Lease> {
         self.get(id)?;
         let lease = self.slots[id.slot as usize].lease.take()?;
-        if let Some(deadline) = lease.deadline {
-            self.due.remove(&(deadline, id.slot));
-        }
+        self.deadlines[id.slot as usize] = NEVER;
         self.free.push(id.slot);
         Some(lease)
     }
 
     /// Moves a lease's deadline, or lifts it.
     pub fn set_deadline(&mut self, id: LeaseId, deadline: Option<Time>) {
-        let Some(lease) = self.get_mut(id) else { return };
-        let before = std::mem::replace(&mut lease.deadline, deadline);
-        if let Some(before) = before {
-            self.due.remove(&(before, id.slot));
-        }
-        if let Some(deadline) = deadline {
-            self.due.insert((deadline, id.slot));
+        if self.get(id).is_some() {
+            self.deadlines[id.slot as usize] = deadline.unwrap_or(NEVER);
         }
     }
 
-    /// A lease whose deadline has passed.
-    pub fn overdue(&self, now: Time) -> Option<LeaseId> {
-        let (deadline, slot) = self.due.first()?;
-        (*deadline <= now).then(|| LeaseId { slot: *slot, epoch: self.slots[*slot as usize].epoch })
+    pub fn has_deadline(&self, id: LeaseId) -> bool {
+        self.get(id).is_some() && self.deadlines[id.slot as usize] != NEVER
+    }
+
+    /// Leases whose deadline has passed, the longest overdue first.
+    pub fn overdue(&self, now: Time) -> Vec<LeaseId> {
+        let due = self.deadlines.iter().enumerate().filter(|(_, deadline)| **deadline <= now);
+        let mut due: Vec<_> = due.map(|(slot, deadline)| (*deadline, slot as u32)).collect();
+        due.sort_unstable();
+        let id = |slot: u32| LeaseId { slot, epoch: self.slots[slot as usize].epoch };
+        due.into_iter().map(|(_, slot)| id(slot)).collect()
     }
 
     /// All live leases, by slot.

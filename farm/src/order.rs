@@ -114,7 +114,7 @@ impl Farm {
         let Some(state) = job.frames.get(&nth).filter(|_| job.spec.frame(nth) == frame) else {
             return Err(Reject::FrameUnknown);
         };
-        let whole = state.outputs.len() as u64 == job.spec.tiles_per_frame();
+        let whole = state.delivered == job.spec.tiles_per_frame();
         if !whole || state.made_of() != made_of {
             return Err(Reject::FrameOutdated);
         }
@@ -241,12 +241,12 @@ impl Farm {
             let unstored = job.frames.iter().filter(|(nth, _)| !job.images.contains_key(nth));
             for (nth, frame) in unstored {
                 let first = u64::from(*nth) * whole;
-                effects.extend(frame.outputs.iter().map(|(place, output)| Effect::Deliver {
+                effects.extend(frame.outputs().map(|(place, output)| Effect::Deliver {
                     job: id,
                     tile: first + place,
-                    output: *output,
+                    output,
                 }));
-                if frame.outputs.len() as u64 == whole {
+                if frame.delivered == whole {
                     let made_of = frame.made_of();
                     effects.push(Effect::Store { job: id, frame: job.spec.frame(*nth), made_of });
                 }

@@ -1,5 +1,7 @@
 //! Draws that nobody can steer and anybody can replay: BLAKE3 keyed by an epoch's secret.
 
+use arrayvec::ArrayVec;
+
 /// Draws made of one block of the stream.
 const DRAWS_PER_BLOCK: usize = 8;
 
@@ -37,12 +39,13 @@ impl Draws {
         self.below(1_000_000) < parts
     }
 
-    /// So many different numbers below `bound`, ascending; all of them if `bound` is not more.
-    pub fn distinct(&mut self, count: u32, bound: u32) -> Vec<u32> {
+    /// So many different numbers below `bound`, at most N, ascending; all of them if `bound` is
+    /// not more.
+    pub fn distinct<const N: usize>(&mut self, count: u32, bound: u32) -> ArrayVec<u32, N> {
         if count >= bound {
             return (0..bound).collect();
         }
-        let mut drawn = Vec::with_capacity(count as usize);
+        let mut drawn = ArrayVec::new();
         while (drawn.len() as u32) < count {
             let number = self.below(bound);
             if let Err(place) = drawn.binary_search(&number) {

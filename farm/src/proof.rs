@@ -5,6 +5,7 @@ use crate::audit::{self, Opinion, Question, Verdict};
 use crate::digest::Digest;
 use crate::entry::{Book, Entry, Fact, Reason};
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::leaf::Indices;
 use crate::ledger::Ledger;
 use crate::limit;
 use crate::money::{Amount, Price};
@@ -104,7 +105,7 @@ struct Drawn {
     root: Digest,
     clean: u64,
     count: u32,
-    leaves: Vec<u32>,
+    leaves: Indices,
 }
 
 /// What a tile earned and what of that was moved on.
@@ -308,7 +309,7 @@ impl Books {
         epoch: u32,
         clean: u64,
         count: u32,
-        leaves: &[u32],
+        leaves: &Indices,
     ) -> Follows {
         let entry = self.next;
         let slot = self.slot(lease)?;
@@ -319,7 +320,7 @@ impl Books {
         let committed = self.secret.map_or(epoch == 0, |(current, _)| current == epoch);
         demand(committed, "the draw is of another epoch")?;
         if epoch > 0 {
-            let leaves = leaves.to_vec();
+            let leaves = leaves.clone();
             self.drawn.push(Drawn { entry, lease, root, clean, count, leaves });
         }
         Ok(())
@@ -567,7 +568,7 @@ impl Books {
         for drawn in std::mem::take(&mut self.drawn) {
             let Drawn { lease, root, clean, count, .. } = drawn;
             let leaves = match audit::draw(secret, lease, &root, clean, count) {
-                Question::Whole => Vec::new(),
+                Question::Whole => Indices::new(),
                 Question::Leaves(leaves) => leaves,
             };
             if leaves != drawn.leaves {

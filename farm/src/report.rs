@@ -14,6 +14,7 @@ use crate::limit;
 use crate::money::Amount;
 use crate::reject::Reject;
 use crate::view::JobState;
+use smallvec::SmallVec;
 
 impl Farm {
     pub(crate) fn report(
@@ -116,8 +117,8 @@ impl Farm {
             question: question.clone(),
             answer,
             units_asked: units,
-            opinions: Vec::new(),
-            asked: Vec::new(),
+            opinions: SmallVec::new(),
+            asked: SmallVec::new(),
             wanted: 1,
             silent: Vec::new(),
         };
@@ -163,9 +164,9 @@ impl Farm {
         let whole = job.spec.tiles_per_frame();
         let (nth, place) = ((tile / whole) as u32, tile % whole);
         let frame = job.frames.entry(nth).or_default();
-        frame.outputs.insert(place, output);
+        frame.deliver(place, output);
         effects.push(Effect::Deliver { job: id, tile, output });
-        if frame.outputs.len() as u64 == whole {
+        if frame.delivered == whole {
             let made_of = frame.made_of();
             effects.push(Effect::Store { job: id, frame: job.spec.frame(nth), made_of });
         }

@@ -55,9 +55,10 @@ impl Farm {
         let scene = &self.jobs[lease.job.0 as usize].spec.scene;
         let working = &self.roster.working;
         let count = u32::try_from(working.len()).ok().filter(|count| *count > 0)?;
-        let mut subject = id.to_u64().to_le_bytes().to_vec();
-        subject.extend_from_slice(&claim.commitment.root.0);
-        subject.push((claim.opinions.len() + claim.asked.len() + claim.silent.len()) as u8);
+        let mut subject = [0; 41];
+        subject[..8].copy_from_slice(&id.to_u64().to_le_bytes());
+        subject[8..40].copy_from_slice(&claim.commitment.root.0);
+        subject[40] = (claim.opinions.len() + claim.asked.len() + claim.silent.len()) as u8;
         let mut draws = Draws::new(&self.secret.secret, &subject);
         let may = |worker: &WorkerId| self.may_audit(*worker, lease.worker, lease.job, claim);
         let warm = |worker: &WorkerId| self.roster[*worker].warm.contains(scene);
@@ -251,7 +252,7 @@ impl Farm {
         let whole = job.spec.tiles_per_frame();
         let nth = (tile / whole) as u32;
         if let Some(frame) = job.frames.get_mut(&nth) {
-            frame.outputs.remove(&(tile % whole));
+            frame.withdraw(tile % whole);
         }
         if job.is_open() {
             job.images.remove(&nth);

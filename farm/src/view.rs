@@ -5,6 +5,7 @@ use crate::entry::Book;
 use crate::farm::Farm;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Spec;
+use crate::leaf::Indices;
 use crate::lease::{Lease, Role};
 use crate::money::{Amount, Price};
 use crate::time::Time;
@@ -178,13 +179,13 @@ impl Farm {
     }
 
     /// What a live lease asks for: job, tile, and the leaves of an audit of some leaves only.
-    pub fn lease(&self, id: LeaseId) -> Option<(JobId, u64, Vec<u32>)> {
+    pub fn lease(&self, id: LeaseId) -> Option<(JobId, u64, Indices)> {
         let lease = self.leases.get(id)?;
         let leaves = match &lease.role {
-            Role::Computing | Role::Claimed(_) => Vec::new(),
+            Role::Computing | Role::Claimed(_) => Indices::new(),
             Role::Audit(of) => match &self.leases.get(*of)?.role {
                 Role::Claimed(claim) => claim.question.leaves(),
-                Role::Computing | Role::Audit(_) => Vec::new(),
+                Role::Computing | Role::Audit(_) => Indices::new(),
             },
         };
         Some((lease.job, lease.tile, leaves))

@@ -1,6 +1,7 @@
 //! The two records that nearly all of a journal is made of, reports and openings, read straight
-//! from their protobuf bytes: replay is bound by this. Anything unusual is left to the generated
-//! types, which read the same bytes the same way.
+//! from their protobuf bytes as [`crate::record::encode`] writes them, fields in order: replay is
+//! bound by this. Anything else is left to the generated types, which read the same bytes the same
+//! way.
 
 use farm::Command;
 use farm::command::Outcome;
@@ -9,144 +10,136 @@ use farm::id::{LeaseId, WorkerId};
 use farm::leaf::{Commitment, Leaf, Opening};
 use farm::time::Time;
 
-/// A field's value, by wire type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Value<'a> {
-    Varint(u64),
-    Fixed(u64),
-    Bytes(&'a [u8]),
-}
+/// Protobuf wire types.
+const VARINT: u8 = 0;
+const FIXED: u8 = 1;
+const BYTES: u8 = 2;
 
-/// The fields of a message; ends with `None` inside at the first that is unusual.
-struct Fields<'a>(&'a [u8]);
+/// What is left of a message. Reading is `None` where the next bytes are not what is asked for.
+struct Message<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for (place, byte) in self.0.iter().take(9).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * place);
+impl<'a> Message<'a> {
+    /// Whether the next field is this one; its key is taken if so.
+    fn is(&mut self, field: u8, kind: u8) -> bool {
+        let Some((&key, rest)) = self.0.split_first() else { return false };
+        let found = key == field << 3 | kind;
+        if found {
+            self.0 = rest;
+        }
+        found
+    }
+
+    fn read_varint(&mut self) -> Option<u64> {
+        let (&first, rest) = self.0.split_first()?;
+        if first < 0x80 {
+            self.0 = rest;
+            return Some(u64::from(first));
+        }
+        let mut value = u64::from(first & 0x7f);
+        for (place, byte) in rest.iter().take(8).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * (place + 1));
             if byte & 0x80 == 0 {
-                self.0 = &self.0[place + 1..];
+                self.0 = &rest[place + 1..];
                 return Some(value);
             }
         }
         None
     }
 
-    fn field(&mut self) -> Option<(u64, Value<'a>)> {
-        let key = self.varint()?;
-        let value = match key & 7 {
-            0 => Value::Varint(self.varint()?),
-            1 => {
-                let (fixed, rest) = self.0.split_first_chunk()?;
-                self.0 = rest;
-                Value::Fixed(u64::from_le_bytes(*fixed))
-            }
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                let (bytes, rest) = self.0.split_at_checked(length)?;
-                self.0 = rest;
-                Value::Bytes(bytes)
-            }
-            _ => return None,
-        };
-        Some((key >> 3, value))
+    /// An integer field; absent is 0.
+    fn integer(&mut self, field: u8) -> Option<u64> {
+        if self.is(field, VARINT) { self.read_varint() } else { Some(0) }
     }
-}
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<(u64, Value<'a>)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        (!self.0.is_empty()).then(|| self.field())
+    /// A 64-bit field of fixed size; absent is 0.
+    fn fixed(&mut self, field: u8) -> Option<u64> {
+        if !self.is(field, FIXED) {
+            return Some(0);
+        }
+        let (value, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*value))
     }
-}
 
-fn digest(bytes: &[u8]) -> Option<Digest> {
-    bytes.try_into().ok().map(Digest)
+    fn digest(&mut self, field: u8) -> Option<Digest> {
+        if !self.is(field, BYTES) {
+            return None;
+        }
+        let (32, rest) = self.0.split_first()? else { return None };
+        let (digest, rest) = rest.split_first_chunk()?;
+        self.0 = rest;
+        Some(Digest(*digest))
+    }
+
+    /// The message in a field whose key was taken, read to its last byte.
+    fn inner<T>(&mut self, read: impl FnOnce(&mut Message<'a>) -> Option<T>) -> Option<T> {
+        let length = usize::try_from(self.read_varint()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        let mut message = Message(bytes);
+        let value = read(&mut message)?;
+        message.0.is_empty().then_some(value)
+    }
+
+    /// The messages of a repeated field.
+    fn each<T>(
+        &mut self,
+        field: u8,
+        read: impl Fn(&mut Message<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut items = Vec::new();
+        while self.is(field, BYTES) {
+            items.push(self.inner(&read)?);
+        }
+        Some(items)
+    }
 }
 
 /// Reads a report or an opening; `None` if it is another record or anything about it is unusual.
 pub fn decode(record: &[u8]) -> Option<(Time, Command)> {
-    let mut fields = Fields(record);
-    let (1, Value::Fixed(at)) = fields.field()? else { return None };
-    let command = match fields.field()? {
-        (8, Value::Bytes(bytes)) => report(bytes)?,
-        (9, Value::Bytes(bytes)) => open(bytes)?,
-        _ => return None,
+    let mut record = Message(record);
+    let at = Time(record.fixed(1)?);
+    let command = if record.is(8, BYTES) {
+        record.inner(report)?
+    } else if record.is(9, BYTES) {
+        record.inner(open)?
+    } else {
+        return None;
     };
-    fields.0.is_empty().then_some((Time(at), command))
+    record.0.is_empty().then_some((at, command))
 }
 
-fn report(bytes: &[u8]) -> Option<Command> {
-    let (mut worker, mut lease, mut found) = (0, 0, None);
-    for field in Fields(bytes) {
-        match field? {
-            (1, Value::Varint(value)) => worker = u32::try_from(value).ok()?,
-            (2, Value::Fixed(value)) => lease = value,
-            (3, Value::Bytes(bytes)) if found.is_none() => found = Some(done(bytes)?),
-            (4, Value::Bytes(bytes)) if found.is_none() => {
-                let each = |field| match field {
-                    Some((1, Value::Bytes(bytes))) => leaf(bytes),
-                    _ => None,
-                };
-                let leaves = Fields(bytes).map(each).collect::<Option<_>>()?;
-                found = Some(Outcome::Leaves(leaves));
-            }
-            _ => return None,
-        }
-    }
-    let (worker, lease) = (WorkerId(worker), LeaseId::from_u64(lease));
-    Some(Command::Report { worker, lease, outcome: found? })
+fn report(message: &mut Message) -> Option<Command> {
+    let worker = WorkerId(u32::try_from(message.integer(1)?).ok()?);
+    let lease = LeaseId::from_u64(message.fixed(2)?);
+    let outcome = if message.is(3, BYTES) {
+        message.inner(done)?
+    } else if message.is(4, BYTES) {
+        Outcome::Leaves(message.inner(|leaves| leaves.each(1, leaf))?)
+    } else {
+        return None;
+    };
+    Some(Command::Report { worker, lease, outcome })
 }
 
-fn done(bytes: &[u8]) -> Option<Outcome> {
-    let (mut output, mut root, mut units) = (None, None, 0);
-    for field in Fields(bytes) {
-        match field? {
-            (1, Value::Bytes(bytes)) => output = Some(digest(bytes)?),
-            (2, Value::Bytes(bytes)) => root = Some(digest(bytes)?),
-            (3, Value::Varint(value)) => units = value,
-            _ => return None,
-        }
-    }
-    Some(Outcome::Done { output: output?, commitment: Commitment { root: root?, units } })
+fn done(message: &mut Message) -> Option<Outcome> {
+    let (output, root) = (message.digest(1)?, message.digest(2)?);
+    let units = message.integer(3)?;
+    Some(Outcome::Done { output, commitment: Commitment { root, units } })
 }
 
-fn leaf(bytes: &[u8]) -> Option<Leaf> {
-    let (mut hash, mut units) = (None, 0);
-    for field in Fields(bytes) {
-        match field? {
-            (1, Value::Bytes(bytes)) => hash = Some(digest(bytes)?),
-            (2, Value::Varint(value)) => units = value,
-            _ => return None,
-        }
-    }
-    Some(Leaf { hash: hash?, units })
+fn leaf(message: &mut Message) -> Option<Leaf> {
+    Some(Leaf { hash: message.digest(1)?, units: message.integer(2)? })
 }
 
-fn open(bytes: &[u8]) -> Option<Command> {
-    let (mut worker, mut lease, mut openings) = (0, 0, Vec::new());
-    for field in Fields(bytes) {
-        match field? {
-            (1, Value::Varint(value)) => worker = u32::try_from(value).ok()?,
-            (2, Value::Fixed(value)) => lease = value,
-            (3, Value::Bytes(bytes)) => openings.push(opening(bytes)?),
-            _ => return None,
+fn open(message: &mut Message) -> Option<Command> {
+    let worker = WorkerId(u32::try_from(message.integer(1)?).ok()?);
+    let lease = LeaseId::from_u64(message.fixed(2)?);
+    let openings = message.each(3, |opening| {
+        if !opening.is(1, BYTES) {
+            return None;
         }
-    }
-    let (worker, lease) = (WorkerId(worker), LeaseId::from_u64(lease));
+        Some(Opening { leaf: opening.inner(leaf)?, path: opening.each(2, leaf)? })
+    })?;
     Some(Command::Open { worker, lease, openings })
-}
-
-fn opening(bytes: &[u8]) -> Option<Opening> {
-    let (mut own, mut path) = (None, Vec::new());
-    for field in Fields(bytes) {
-        match field? {
-            (1, Value::Bytes(bytes)) if own.is_none() => own = Some(leaf(bytes)?),
-            (2, Value::Bytes(bytes)) => path.push(leaf(bytes)?),
-            _ => return None,
-        }
-    }
-    Some(Opening { leaf: own?, path })
 }

@@ -5,6 +5,7 @@
 use crate::api::status;
 use crate::terms::Terms;
 use farm::id::{JobId, LeaseId};
+use farm::leaf::Indices;
 use futures::Stream;
 use proto::{convert, v1};
 use std::collections::{BTreeSet, VecDeque};
@@ -23,8 +24,8 @@ const ITEMS_MAX: usize = 1 << 16;
 pub enum Item {
     Welcome(v1::Welcome),
     Ack { lease: LeaseId, settled: bool, refused: &'static str },
-    Lease { lease: LeaseId, job: JobId, tile: u64, leaves: Vec<u32> },
-    Challenge { lease: LeaseId, leaves: Vec<u32> },
+    Lease { lease: LeaseId, job: JobId, tile: u64, leaves: Indices },
+    Challenge { lease: LeaseId, leaves: Indices },
     Revoke(LeaseId),
 }
 
@@ -117,9 +118,11 @@ impl OutboxStream {
                 Item::Lease { lease, job, tile, leaves } => {
                     self.tell(job, &mut leases.jobs);
                     let (lease, job_id) = (lease.to_u64(), u64::from(job.0));
+                    let leaves = leaves.to_vec();
                     leases.leases.push(v1::Lease { lease, job_id, tile, leaves });
                 }
                 Item::Challenge { lease, leaves } => {
+                    let leaves = leaves.to_vec();
                     challenges.push(v1::Challenge { lease: lease.to_u64(), leaves });
                 }
                 Item::Revoke(lease) => revoked.push(lease.to_u64()),

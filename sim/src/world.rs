@@ -281,10 +281,10 @@ impl World {
     fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
         match effect {
             Effect::Grant { worker, lease, job, tile, leaves } => {
-                self.tell(worker, Message::Grant(lease, job, tile, leaves));
+                self.tell(worker, Message::Grant(lease, job, tile, leaves.to_vec()));
             }
             Effect::Challenge { worker, lease, leaves } => {
-                self.tell(worker, Message::Challenge(lease, leaves));
+                self.tell(worker, Message::Challenge(lease, leaves.to_vec()));
             }
             Effect::Settle { worker, lease } | Effect::Revoke { worker, lease } => {
                 self.tell(worker, Message::Over(lease));
@@ -438,7 +438,8 @@ impl World {
 
     /// What a lease asks for, as the farm granted it.
     fn asked(&self, lease: LeaseId) -> Option<(JobId, u64, Vec<u32>)> {
-        self.farm.lease(lease)
+        let (job, tile, leaves) = self.farm.lease(lease)?;
+        Some((job, tile, leaves.to_vec()))
     }
 
     fn hand_in(&mut self, at: usize) {

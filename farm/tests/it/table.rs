@@ -8,7 +8,7 @@ use farm::digest::Digest;
 use farm::entry::Entry;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
-use farm::leaf::{self, Leaf, Opening};
+use farm::leaf::{self, Indices, Leaf, Opening};
 use farm::money::{Amount, CREDIT, Price};
 use farm::proof::Books;
 use farm::time::Time;
@@ -27,7 +27,7 @@ pub struct Table {
     /// Live leases by the words that name them: worker, job and tile.
     leases: BTreeMap<String, LeaseId>,
     names: BTreeMap<LeaseId, String>,
-    asked: BTreeMap<LeaseId, Vec<u32>>,
+    asked: BTreeMap<LeaseId, Indices>,
     claimed: BTreeMap<LeaseId, Vec<Leaf>>,
 }
 
