@@ -63,7 +63,8 @@ Path begun(uvec2 pixel, uint sample_index) {
     x = tame(2.0 * x - 1.0);
     y = tame(1.0 - 2.0 * y);
     vec3 direction = constant3(4u) + (constant3(8u) * vec3(x) + constant3(12u) * vec3(y));
-    vec3 origin = placed(constant3(0u));
+    vec3 aside = constant3(16u) * vec3(x) + constant3(20u) * vec3(y);
+    vec3 origin = placed(constant3(0u) + tame3(aside));
     path.ray = ray_from(origin, unit(tame3(direction)), FAR, NONE);
     path.throughput = vec3(1.0);
     path.radiance = vec3(0.0);

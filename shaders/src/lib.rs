@@ -178,8 +178,10 @@ pub struct EnvironmentTexel {
     pub pad: [u32; 2],
 }
 
-/// A pinhole camera. A ray through image point (x, y) in -1..1 (right, up) goes along
-/// `forward + x * right + y * up`; `right` and `up` carry the tangents of the half angles.
+/// A camera. A ray through image point (x, y) in -1..1 (right, up) begins at
+/// `position + x * across + y * rise` and goes along `forward + x * right + y * up`. In perspective
+/// `right` and `up` carry the tangents of the half angles; in an orthographic view `across` and
+/// `rise` carry half the width and height, in metres. The other two are zero.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Camera {
@@ -191,6 +193,10 @@ pub struct Camera {
     pub pad2: u32,
     pub up: [f32; 3],
     pub pad3: u32,
+    pub across: [f32; 3],
+    pub pad4: u32,
+    pub rise: [f32; 3],
+    pub pad5: u32,
 }
 
 /// Push constants of the path tracer: which tile of which frame, and the sizes of the buffers.

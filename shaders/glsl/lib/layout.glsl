@@ -20,7 +20,7 @@ layout(std430, set = 0, binding = 4) restrict readonly buffer Textures { uvec4 t
 layout(std430, set = 0, binding = 5) restrict readonly buffer Texels { uint texels[]; };
 layout(std430, set = 0, binding = 6) restrict readonly buffer Lights { uvec4 lights[]; };
 layout(std430, set = 0, binding = 7) restrict readonly buffer Environment { uvec4 environment[]; };
-// Camera in words 0 to 15, then the sRGB table and that of the specular layer's albedo.
+// Camera in words 0 to 23, then the sRGB table and that of the specular layer's albedo.
 layout(std430, set = 0, binding = 8) restrict readonly buffer Constants { uint constants[]; };
 layout(std430, set = 0, binding = 9) restrict readonly buffer Extras { uvec4 extras[]; };
 layout(std430, set = 0, binding = 10) restrict readonly buffer Emitters { uvec4 emitters[]; };
@@ -35,9 +35,9 @@ const bool HAS_ENVIRONMENT = (FEATURES & 1u) != 0u;
 const bool HAS_LIGHTS = (FEATURES & 2u) != 0u;
 const bool HAS_EMITTERS = (FEATURES & 4u) != 0u;
 
-const uint SRGB_TABLE = 16u;
+const uint SRGB_TABLE = 24u;
 // 16 rows by roughness of 32 columns by cosine.
-const uint ALBEDO_TABLE = 272u;
+const uint ALBEDO_TABLE = 280u;
 
 layout(push_constant) uniform Parameters {
     uint tile_x;

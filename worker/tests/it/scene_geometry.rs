@@ -177,6 +177,82 @@ fn tangents_follow_u_where_bumps_need_them() {
 }
 
 #[test]
+fn made_tangents_are_shared_by_smooth_neighbours() {
+    // Texture places of the second triangle are turned by an eighth: MikkTSpace takes the mean
+    // where both triangles meet, and each one's own elsewhere.
+    let mut draft = painted();
+    let places = [[0.0f32, 1.0], [1.0, 1.0], [1.0, 0.0], [0.5, -0.5]];
+    for (at, [u, v]) in places.iter().enumerate() {
+        draft.set_float(96 + at * 8, *u);
+        draft.set_float(100 + at * 8, *v);
+    }
+    let scene = draft.load().unwrap();
+    let [first, second] = [scene.surfaces[0], scene.surfaces[1]];
+    assert!(close(first.tangent[1], [1.0, 0.0, 0.0]), "{first:?}");
+    assert_eq!((first.tangent[0], first.tangent[2]), (second.tangent[0], second.tangent[1]));
+    assert!(!close(second.tangent[2], second.tangent[1]) && first.handed == 1.0);
+}
+
+#[test]
+fn tangents_of_the_file_count_before_made_ones() {
+    let mut draft = painted();
+    let bytes: Vec<u8> =
+        [0.0f32, 1.0, 0.0, -1.0].repeat(4).iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = draft.append(&bytes);
+    draft.json["accessors"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"bufferView": view, "componentType": 5126, "count": 4, "type": "VEC4"}));
+    draft.json["meshes"][0]["primitives"][0]["attributes"]["TANGENT"] = json!(4);
+    let surface = draft.load().unwrap().surfaces[0];
+    assert_eq!((surface.tangent, surface.handed), ([[0.0, 1.0, 0.0]; 3], -1.0));
+    draft.json["nodes"][0]["scale"] = json!([-1, 1, 1]);
+    let surface = draft.load().unwrap().surfaces[0];
+    assert_eq!((surface.tangent, surface.handed), ([[0.0, 1.0, 0.0]; 3], 1.0), "mirrored");
+}
+
+#[test]
+fn a_fan_of_thousands_has_tangents_without_recursion() {
+    let mut draft = painted();
+    let order: Vec<u8> =
+        [0u16, 1, 2].repeat(100_000).iter().flat_map(|i| i.to_le_bytes()).collect();
+    let view = draft.append(&order);
+    draft.json["accessors"][3] =
+        json!({"bufferView": view, "componentType": 5123, "count": 300_000, "type": "SCALAR"});
+    let scene = draft.load().unwrap();
+    assert_eq!(scene.surfaces[99_999].tangent, [[1.0, 0.0, 0.0]; 3]);
+}
+
+#[test]
+fn instances_stand_where_their_attributes_say() {
+    let mut draft = Draft::quad();
+    let mut attribute = |kind: &str, values: &[f32]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let view = draft.append(&bytes);
+        let accessors = draft.json["accessors"].as_array_mut().unwrap();
+        accessors.push(json!({"bufferView": view, "componentType": 5126, "count": 2,
+            "type": kind}));
+        accessors.len() - 1
+    };
+    let moves = attribute("VEC3", &[0.0, 0.0, 0.0, 5.0, 0.0, 0.0]);
+    let sizes = attribute("VEC3", &[1.0, 1.0, 1.0, -2.0, 2.0, 2.0]);
+    draft.json["extensionsRequired"] = json!(["EXT_mesh_gpu_instancing"]);
+    draft.json["nodes"][0]["translation"] = json!([0, 0, 1]);
+    draft.json["nodes"][0]["extensions"] = json!({"EXT_mesh_gpu_instancing":
+        {"attributes": {"TRANSLATION": moves, "SCALE": sizes}}});
+    let scene = draft.load().unwrap();
+    let corner =
+        |at: u32| scene.triangles.iter().find(|triangle| triangle.primitive == at).unwrap().corner;
+    assert_eq!((corner(0), corner(2)), ([-1.0, -1.0, 1.0], [7.0, -2.0, 1.0]));
+    assert!(close(scene.surfaces[2].normal[0], [0.0, 0.0, 1.0]));
+    draft.json["accessors"][sizes]["count"] = json!(1);
+    assert!(draft.refusal().contains("EXT_mesh_gpu_instancing: its attributes have different"));
+    let many = json!({"componentType": 5126, "count": 1 << 21, "type": "VEC3"});
+    (draft.json["accessors"][sizes], draft.json["accessors"][moves]) = (many.clone(), many);
+    assert!(draft.refusal().contains("more than 1048576 instances; leave some out"));
+}
+
+#[test]
 fn materials_carry_their_factors() {
     let mut draft = Draft::quad();
     draft.json["materials"][0] = json!({

@@ -143,8 +143,13 @@ fn cameras_that_see_no_area_are_named() {
         assert!(text.contains("camera 0 sees a zero area: the matrix of node 1 is"), "{text}");
     }
     let mut draft = Draft::quad();
-    draft.json["cameras"][0] = json!({"type": "orthographic", "orthographic": {}});
-    assert!(draft.refusal().contains("camera 0 is orthographic, which is not supported; make"));
+    for (xmag, ymag) in [(0, 1), (1, 0)] {
+        draft.json["cameras"][0] =
+            json!({"type": "orthographic", "orthographic": {"xmag": xmag, "ymag": ymag}});
+        assert!(draft.refusal().contains("camera 0 sees a zero or impossible area: its xmag is"));
+    }
+    draft.json["cameras"][0] = json!({"type": "orthographic"});
+    assert!(draft.refusal().contains("camera 0 is of no known kind"));
 }
 
 #[test]

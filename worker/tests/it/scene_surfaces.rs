@@ -14,6 +14,7 @@ const RED: [u8; 4] = [255, 0, 0, 255];
 const GREEN: [u8; 4] = [0, 255, 0, 255];
 const BLUE: [u8; 4] = [0, 0, 255, 255];
 const WHITE: [u8; 4] = [255, 255, 255, 255];
+const BLACK: [u8; 4] = [0, 0, 0, 255];
 
 /// A quad that glows with a picture of four texels, filling the view.
 fn glowing(texture: Value) -> Draft {
@@ -70,6 +71,25 @@ fn shows(draft: &Draft, expected: [[u8; 4]; 4]) {
 #[test]
 fn a_picture_lies_as_its_texture_places_say() {
     shows(&glowing(json!({"index": 0})), [RED, GREEN, BLUE, WHITE]);
+}
+
+#[test]
+fn an_orthographic_view_does_not_shrink_with_distance() {
+    let mut draft = glowing(json!({"index": 0}));
+    draft.json["cameras"][0] =
+        json!({"type": "orthographic", "orthographic": {"xmag": 0.5, "ymag": 1}});
+    let scene = draft.load().unwrap();
+    assert_eq!((scene.camera.across, scene.camera.rise), ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]));
+    assert_eq!((scene.camera.right, scene.camera.up), ([0.0; 3], [0.0; 3]));
+    let words = "camera 0 has the aspect 0.500, the frame 1.000: its height is kept";
+    assert!(scene.notes.iter().any(|note| note == words), "{:?}", scene.notes);
+    for distance in [1.0, 30.0] {
+        draft.json["nodes"][1]["translation"] = json!([0.0, 0.0, distance]);
+        shows(&draft, [RED, GREEN, BLUE, WHITE]);
+        // Half a picture to the right: its left half shows the quad's right one.
+        draft.json["nodes"][1]["translation"] = json!([1.0, 0.0, distance]);
+        shows(&draft, [GREEN, BLACK, WHITE, BLACK]);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The camera (glTF 2.0 §3.10): the first of the scene, or a view of everything. Knows no lens.
 
 use super::View;
-use super::fault::{SceneError, malformed, unsupported};
-use super::gltf::{Document, item};
+use super::fault::{SceneError, malformed};
+use super::gltf::{self, Document, item};
 use super::matrix::{self, Affine, Vec3};
 use super::node::Placed;
 use super::notes::Notes;
@@ -13,6 +13,9 @@ use std::f64::consts::PI;
 /// Narrowest and widest vertical angle of view, in radians.
 const YFOV_MIN: f64 = 1e-4;
 const YFOV_MAX: f64 = PI - 1e-3;
+/// Least and most half heights of an orthographic view, in metres.
+const HALF_HEIGHT_MIN: f64 = 1e-6;
+const HALF_HEIGHT_MAX: f64 = 1e6;
 /// Vertical angle of the default view.
 const DEFAULT_YFOV: f64 = 40.0 * PI / 180.0;
 /// Where the default view stands as seen from the middle of the scene.
@@ -44,36 +47,59 @@ pub fn find(
     }
     let owner = format!("node {}", place.node);
     let entry = item(&document.cameras, index, "camera", &owner)?;
-    let lens = match (entry.kind.as_str(), &entry.perspective) {
-        ("perspective", Some(lens)) => lens,
-        ("orthographic", _) => {
-            return Err(unsupported(format!(
-                "camera {index} is orthographic, which is not supported; make it perspective"
-            )));
-        }
-        _ => return Err(malformed(format!("camera {index} is of no known kind"))),
-    };
-    if !(lens.yfov >= YFOV_MIN && lens.yfov <= YFOV_MAX) {
-        return Err(malformed(format!(
-            "camera {index} sees a zero or impossible area: its yfov is {}; it must lie between \
-             0 and π",
-            lens.yfov
-        )));
-    }
-    if let Some(own) = lens.aspect_ratio
+    let (lens, own) = lens(entry, index)?;
+    if let Some(own) = own
         && (own / aspect - 1.0).abs() > 0.01
     {
         notes.say(format!(
             "camera {index} has the aspect {own:.3}, the frame {aspect:.3}: its height is kept"
         ));
     }
-    aim(&place.world, lens.yfov, aspect).ok_or_else(|| {
+    let axes = axes(&place.world).ok_or_else(|| {
         malformed(format!("camera {index} sees a zero area: the matrix of {owner} is singular"))
+    })?;
+    Ok(match lens {
+        Lens::Perspective { yfov } => pinhole(place.world.origin, axes, yfov, aspect),
+        Lens::Orthographic { half } => parallel(place.world.origin, axes, half, aspect),
     })
 }
 
-/// A camera looking down the local −Z with +Y up; scale does not count.
-fn aim(world: &Affine, yfov: f64, aspect: f64) -> Option<Camera> {
+/// How wide a camera sees: the vertical angle in radians, or half the height in metres.
+enum Lens {
+    Perspective { yfov: f64 },
+    Orthographic { half: f64 },
+}
+
+/// A camera's lens, and its aspect if it has one.
+fn lens(entry: &gltf::Camera, index: u32) -> Result<(Lens, Option<f64>), SceneError> {
+    match (entry.kind.as_str(), &entry.perspective, &entry.orthographic) {
+        ("perspective", Some(lens), _) => {
+            let yfov = lens.yfov;
+            if !(YFOV_MIN..=YFOV_MAX).contains(&yfov) {
+                return Err(malformed(format!(
+                    "camera {index} sees a zero or impossible area: its yfov is {yfov}; it must \
+                     lie between 0 and π"
+                )));
+            }
+            Ok((Lens::Perspective { yfov }, lens.aspect_ratio))
+        }
+        ("orthographic", _, Some(lens)) => {
+            // Some exporters write negative ones for a mirrored view.
+            let (x, y) = (lens.xmag.abs(), lens.ymag.abs());
+            if !((HALF_HEIGHT_MIN..=HALF_HEIGHT_MAX).contains(&y) && x > 0.0) {
+                return Err(malformed(format!(
+                    "camera {index} sees a zero or impossible area: its xmag is {} and its ymag {}",
+                    lens.xmag, lens.ymag
+                )));
+            }
+            Ok((Lens::Orthographic { half: y }, Some(x / y)))
+        }
+        _ => Err(malformed(format!("camera {index} is of no known kind"))),
+    }
+}
+
+/// Forward, right and up of a camera looking down the local −Z with +Y up; scale does not count.
+fn axes(world: &Affine) -> Option<[Vec3; 3]> {
     let forward = matrix::unit(matrix::scale(world.z, -1.0))?;
     let up = matrix::unit(world.y)?;
     let right = matrix::cross(forward, up);
@@ -81,21 +107,28 @@ fn aim(world: &Affine, yfov: f64, aspect: f64) -> Option<Camera> {
         return None;
     }
     let right = matrix::unit(right)?;
-    let up = matrix::cross(right, forward);
-    Some(pinhole(world.origin, [forward, right, up], yfov, aspect))
+    Some([forward, right, matrix::cross(right, forward)])
 }
 
 fn pinhole(position: Vec3, [forward, right, up]: [Vec3; 3], yfov: f64, aspect: f64) -> Camera {
     let half = libm::tan(yfov / 2.0);
     Camera {
         position: matrix::single3(position),
-        pad0: 0,
         forward: matrix::single3(forward),
-        pad1: 0,
         right: matrix::single3(matrix::scale(right, half * aspect)),
-        pad2: 0,
         up: matrix::single3(matrix::scale(up, half)),
-        pad3: 0,
+        ..bytemuck::Zeroable::zeroed()
+    }
+}
+
+/// Rays side by side through an image of `half` the height, in metres.
+fn parallel(position: Vec3, [forward, right, up]: [Vec3; 3], half: f64, aspect: f64) -> Camera {
+    Camera {
+        position: matrix::single3(position),
+        forward: matrix::single3(forward),
+        across: matrix::single3(matrix::scale(right, half * aspect)),
+        rise: matrix::single3(matrix::scale(up, half)),
+        ..bytemuck::Zeroable::zeroed()
     }
 }
 

@@ -6,6 +6,7 @@ use super::fault::{SceneError, malformed, too_large};
 use super::gltf::item;
 use super::matrix::{self, Affine, Vec3};
 use super::mesh::{Shape, Vertices};
+use super::tangent;
 use std::borrow::Cow;
 
 /// Most vertices that all morph targets and sets of joints of a frame move.
@@ -16,9 +17,29 @@ pub const SKINNED_MAX: u64 = 1 << 24;
 /// A shape's vertices where one node shows them: `vertices` still go through `world`.
 pub struct Posed<'a> {
     pub vertices: Cow<'a, Vertices>,
+    /// By corner, where there are none by vertex.
+    pub tangents: Option<Cow<'a, [[f32; 4]]>>,
     pub world: Affine,
     /// Whether triangles turn over on the way.
     pub mirrors: bool,
+    /// Whether joints have placed it in the world already.
+    pub skinned: bool,
+}
+
+impl Posed<'_> {
+    /// Puts it somewhere else.
+    pub fn put(&mut self, world: Affine) {
+        (self.world, self.mirrors) = (world, world.mirrors());
+    }
+
+    /// The tangent at a corner of a triangle, if the file has one or one could be made.
+    pub fn tangent(&self, triangle: usize, corner: usize, vertex: u32) -> Option<[f32; 4]> {
+        match (&self.vertices.tangent, &self.tangents) {
+            (Some(all), _) => all.get(vertex as usize).copied(),
+            (None, Some(all)) => all.get(triangle * 3 + corner).copied(),
+            (None, None) => None,
+        }
+    }
 }
 
 /// Poses shapes; counts what that costs.
@@ -38,15 +59,25 @@ impl Deformer<'_> {
         joints: Option<&[Affine]>,
     ) -> Result<Posed<'s>, SceneError> {
         let vertices = self.morph(shape, weights)?;
+        let tangents = tangents(shape, &vertices)?;
         let sets = joint_sets(shape);
         match joints {
             Some(joints) if sets > 0 => {
-                let vertices = Cow::Owned(self.skin(shape, &vertices, joints, sets)?);
-                // A skin mirrors if its first joint does.
-                let mirrors = joints.first().is_some_and(Affine::mirrors);
-                Ok(Posed { vertices, world: Affine::IDENTITY, mirrors })
+                self.spend(shape, sets)?;
+                let sets = self.influences(shape, joints.len(), sets)?;
+                let map = |vertex: usize| blend(&sets, vertex, joints);
+                let corners = shape.corners.iter().flatten().map(|vertex| map(*vertex as usize));
+                let tangents = tangents.map(|all| all.iter().zip(corners).map(turned).collect());
+                Ok(Posed {
+                    vertices: Cow::Owned(skin(&vertices, map)),
+                    tangents,
+                    world: Affine::IDENTITY,
+                    // A skin mirrors if its first joint does.
+                    mirrors: joints.first().is_some_and(Affine::mirrors),
+                    skinned: true,
+                })
             }
-            _ => Ok(Posed { vertices, world, mirrors: world.mirrors() }),
+            _ => Ok(Posed { vertices, tangents, world, mirrors: world.mirrors(), skinned: false }),
         }
     }
 
@@ -89,34 +120,6 @@ impl Deformer<'_> {
             normal: base.normal.as_ref().map(|all| sum(all, "NORMAL")).transpose()?,
             tangent: base.tangent.as_ref().map(tangent).transpose()?,
         }))
-    }
-
-    fn skin(
-        &mut self,
-        shape: &Shape<'_>,
-        base: &Vertices,
-        joints: &[Affine],
-        sets: usize,
-    ) -> Result<Vertices, SceneError> {
-        self.spend(shape, sets)?;
-        let sets = self.influences(shape, joints.len(), sets)?;
-        let mut skinned = Vertices::default();
-        let (mut normals, mut tangents) = (Vec::new(), Vec::new());
-        for (vertex, point) in base.position.iter().enumerate() {
-            let map = blend(&sets, vertex, joints);
-            skinned.position.push(matrix::single3(map.point(matrix::double3(*point))));
-            if let Some(all) = &base.normal {
-                normals.push(even(map.normal(matrix::double3(all[vertex]))));
-            }
-            if let Some(all) = &base.tangent {
-                let [x, y, z, w] = all[vertex];
-                let [x, y, z] = even(map.direction(matrix::double3([x, y, z])));
-                tangents.push([x, y, z, w]);
-            }
-        }
-        skinned.normal = base.normal.as_ref().map(|_| normals);
-        skinned.tangent = base.tangent.as_ref().map(|_| tangents);
-        Ok(skinned)
     }
 
     /// The sets of joints and weights of a shape, each joint known to be there.
@@ -176,6 +179,49 @@ impl Deformer<'_> {
         let joints = skin.joints.iter().zip(&inverse);
         joints.map(|(&node, bound)| Ok(item(worlds, node, "node", &owner)?.after(bound))).collect()
     }
+}
+
+/// Tangents by corner for vertices that have none; those of the shape itself are kept with it.
+fn tangents<'s>(
+    shape: &'s Shape<'_>,
+    vertices: &Cow<'s, Vertices>,
+) -> Result<Option<Cow<'s, [[f32; 4]]>>, SceneError> {
+    if shape.bumps.is_none() || vertices.tangent.is_some() {
+        return Ok(None);
+    }
+    if let Cow::Owned(vertices) = vertices {
+        return Ok(tangent::generate(shape, vertices)?.map(Cow::Owned));
+    }
+    if shape.tangents.get().is_none() {
+        // It was empty a line above.
+        let _ = shape.tangents.set(tangent::generate(shape, vertices)?);
+    }
+    Ok(shape.tangents.get().and_then(|made| made.as_deref()).map(Cow::Borrowed))
+}
+
+/// Vertices moved each by its map.
+fn skin(base: &Vertices, map: impl Fn(usize) -> Affine) -> Vertices {
+    let mut skinned = Vertices {
+        position: Vec::with_capacity(base.position.len()),
+        normal: base.normal.as_ref().map(|_| Vec::new()),
+        tangent: base.tangent.as_ref().map(|_| Vec::new()),
+    };
+    for (vertex, point) in base.position.iter().enumerate() {
+        let map = map(vertex);
+        skinned.position.push(matrix::single3(map.point(matrix::double3(*point))));
+        if let (Some(from), Some(to)) = (&base.normal, &mut skinned.normal) {
+            to.push(even(map.normal(matrix::double3(from[vertex]))));
+        }
+        if let (Some(from), Some(to)) = (&base.tangent, &mut skinned.tangent) {
+            to.push(turned((&from[vertex], map)));
+        }
+    }
+    skinned
+}
+
+fn turned(([x, y, z, w], map): (&[f32; 4], Affine)) -> [f32; 4] {
+    let [x, y, z] = even(map.direction(matrix::double3([*x, *y, *z])));
+    [x, y, z, *w]
 }
 
 /// One set of joints and their weights, by vertex.

@@ -15,7 +15,8 @@ pub const JSON_BYTES_MAX: usize = 32 << 20;
 pub const LIST_MAX: usize = 1 << 18;
 
 /// Extensions drawn as they are meant.
-const SUPPORTED: [&str; 4] = [
+const SUPPORTED: &[&str] = &[
+    "EXT_mesh_gpu_instancing",
     "KHR_lights_punctual",
     "KHR_materials_emissive_strength",
     "KHR_mesh_quantization",
@@ -92,6 +93,13 @@ pub struct Node {
 pub struct NodeExtensions {
     #[serde(rename = "KHR_lights_punctual")]
     pub light: Option<NodeLight>,
+    #[serde(rename = "EXT_mesh_gpu_instancing")]
+    pub instancing: Option<Instancing>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Instancing {
+    pub attributes: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -302,6 +310,13 @@ pub struct Camera {
     #[serde(rename = "type")]
     pub kind: String,
     pub perspective: Option<Perspective>,
+    pub orthographic: Option<Orthographic>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Orthographic {
+    pub xmag: f64,
+    pub ymag: f64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,14 +4,17 @@
 use super::accessor::Reader;
 use super::deform::{DEFORMATIONS_MAX, Deformer};
 use super::fault::{SceneError, malformed, too_large};
-use super::gltf::{Primitive, item};
+use super::gltf::{self, Primitive, item};
+use super::instances::{self, INSTANCES_MAX};
 use super::material;
-use super::node::Nodes;
+use super::matrix::Affine;
+use super::node::{Nodes, Placed};
 use super::notes::Notes;
 use super::pose::Pose;
 use super::texture_use::Placement;
 use super::triangle::{self, Geometry, Lost};
 use shaders::Surface;
+use std::cell::OnceCell;
 
 /// Most triangles: their surfaces (112 bytes each) fill a 128 MiB storage buffer.
 pub const TRIANGLES_MAX: u64 = (128 << 20) / size_of::<Surface>() as u64;
@@ -31,6 +34,8 @@ pub struct Shape<'a> {
     pub material: u32,
     /// How the material's normal texture is laid out, if it has one.
     pub bumps: Option<Placement>,
+    /// Tangents that were made for it, kept between the nodes that show it.
+    pub tangents: OnceCell<Option<Vec<[f32; 4]>>>,
 }
 
 /// What a pose changes of a shape.
@@ -54,36 +59,78 @@ pub fn gather(
     for mesh in 0..reader.document.meshes.len() {
         meshes.push(read_mesh(reader, mesh, &mut vertices_left, notes)?);
     }
-    let mut geometry = Geometry::default();
-    let mut lost = Lost::default();
-    let mut deformer = Deformer { reader: *reader, left: DEFORMATIONS_MAX };
-    let mut triangles_left = TRIANGLES_MAX;
+    let mut scene = Gathered {
+        geometry: Geometry::default(),
+        lost: Lost::default(),
+        deformer: Deformer { reader: *reader, left: DEFORMATIONS_MAX },
+        triangles_left: TRIANGLES_MAX,
+        instances_left: INSTANCES_MAX,
+    };
     for place in &nodes.placed {
         let node = item(&reader.document.nodes, place.node, "node", "the scene")?;
         let Some(mesh) = node.mesh else { continue };
-        let owner = format!("node {}", place.node);
-        let shapes = item(&meshes, mesh, "mesh", &owner)?;
-        let weights = weights(reader, pose, place.node, mesh);
-        let joints = match node.skin {
-            Some(skin) => Some(deformer.joints(skin, &nodes.worlds, &owner)?),
-            None => None,
-        };
-        for shape in shapes {
-            let count = shape.corners.len() as u64;
-            triangles_left = triangles_left.checked_sub(count).ok_or_else(|| {
-                too_large(format!(
-                    "it has more than {TRIANGLES_MAX} triangles; simplify its meshes"
-                ))
-            })?;
-            let posed = deformer.pose(shape, place.world, weights, joints.as_deref())?;
-            triangle::place_shape(shape, &posed, place.node, &mut geometry, &mut lost)?;
-        }
+        let shapes = item(&meshes, mesh, "mesh", format_args!("node {}", place.node))?;
+        scene.add(shapes, place, node, &nodes.worlds, weights(reader, pose, place.node, mesh))?;
     }
+    let Gathered { geometry, lost, .. } = scene;
     lost.say(notes);
     if geometry.triangles.is_empty() {
         return Err(malformed("its scene has no triangles to draw"));
     }
     Ok(geometry)
+}
+
+/// What is there already, and what there may still be.
+struct Gathered<'a> {
+    geometry: Geometry,
+    lost: Lost,
+    deformer: Deformer<'a>,
+    triangles_left: u64,
+    instances_left: u64,
+}
+
+impl Gathered<'_> {
+    /// Adds a node's mesh, once or for each of the node's instances.
+    fn add(
+        &mut self,
+        shapes: &[Shape<'_>],
+        place: &Placed,
+        node: &gltf::Node,
+        worlds: &[Affine],
+        weights: &[f64],
+    ) -> Result<(), SceneError> {
+        let owner = format!("node {}", place.node);
+        let places =
+            instances::places(&self.deformer.reader, node, &place.world, &mut self.instances_left)?;
+        let joints = match node.skin {
+            Some(skin) => Some(self.deformer.joints(skin, worlds, &owner)?),
+            None => None,
+        };
+        for shape in shapes {
+            let mut posed = self.deformer.pose(shape, place.world, weights, joints.as_deref())?;
+            let once = std::slice::from_ref(&place.world);
+            let places = places.as_deref().filter(|_| !posed.skinned).unwrap_or(once);
+            for world in places {
+                let count = shape.corners.len() as u64;
+                self.triangles_left = self.triangles_left.checked_sub(count).ok_or_else(|| {
+                    too_large(format!(
+                        "it has more than {TRIANGLES_MAX} triangles; simplify its meshes"
+                    ))
+                })?;
+                if !posed.skinned {
+                    posed.put(*world);
+                }
+                triangle::place_shape(
+                    shape,
+                    &posed,
+                    place.node,
+                    &mut self.geometry,
+                    &mut self.lost,
+                )?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The weights of a node's morph targets: animated, its own, or its mesh's.
@@ -157,6 +204,7 @@ fn read_shape<'a>(
         corners: corners(reader, primitive, count, owner)?,
         material: use_of.material,
         bumps: use_of.bumps,
+        tangents: OnceCell::new(),
     };
     check(&shape, owner)?;
     for slot in 0..2 {

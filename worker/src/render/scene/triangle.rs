@@ -77,8 +77,10 @@ pub fn place_shape(
     lost: &mut Lost,
 ) -> Result<(), SceneError> {
     let world = &posed.world;
-    for &corners in &shape.corners {
-        let corners = if posed.mirrors { [corners[0], corners[2], corners[1]] } else { corners };
+    for (triangle, &corners) in shape.corners.iter().enumerate() {
+        let order = if posed.mirrors { [0, 2, 1] } else { [0, 1, 2] };
+        let tangents = order.map(|at| posed.tangent(triangle, at, corners[at]));
+        let corners = order.map(|at| corners[at]);
         let point = corners.map(|corner| {
             let point = world.point(matrix::double3(posed.vertices.position[corner as usize]));
             matrix::single3(point)
@@ -109,7 +111,7 @@ pub fn place_shape(
         point.iter().for_each(|point| geometry.bounds.include(*point));
         let edges = [matrix::double3(edge1), matrix::double3(edge2)];
         let extra = extra(shape, corners, &mut geometry.extras);
-        let surface = surface(shape, posed, corners, flat, edges, lost);
+        let surface = surface(shape, posed, (corners, tangents), flat, edges, lost);
         geometry.surfaces.push(Surface { extra, ..surface });
     }
     Ok(())
@@ -122,7 +124,7 @@ fn settle(value: f32) -> f32 {
 fn surface(
     shape: &Shape<'_>,
     posed: &Posed<'_>,
-    corners: [u32; 3],
+    (corners, given): ([u32; 3], [Option<[f32; 4]>; 3]),
     flat: Vec3,
     edges: [Vec3; 2],
     lost: &mut Lost,
@@ -142,10 +144,7 @@ fn surface(
     if let Some(bumps) = shape.bumps {
         let places = self::uv(shape, bumps.slot as usize, corners);
         let derived = derived_tangent(edges, places.map(|uv| bumps.apply(uv.map(f64::from))));
-        tangents = [0, 1, 2].map(|at| {
-            let given = posed.vertices.tangent.as_ref().map(|all| all[corners[at] as usize]);
-            tangent(given, posed, normal[at], derived)
-        });
+        tangents = [0, 1, 2].map(|at| tangent(given[at], posed, normal[at], derived));
     }
     Surface {
         normal: normal.map(matrix::single3),
@@ -203,11 +202,11 @@ fn tangent(
     derived: (Vec3, f64),
 ) -> [f32; 4] {
     let (along, sign) = match given {
-        Some([x, y, z, w]) => {
+        Some([x, y, z, w]) if [x, y, z] != [0.0; 3] => {
             let sign = if (w < 0.0) != posed.mirrors { -1.0 } else { 1.0 };
             (posed.world.direction(matrix::double3([x, y, z])), sign)
         }
-        None => derived,
+        _ => derived,
     };
     let level = matrix::sub(along, matrix::scale(normal, matrix::dot(normal, along)));
     let [x, y, z] = matrix::single3(matrix::unit(level).unwrap_or_else(|| matrix::across(normal)));
