@@ -28,6 +28,28 @@ pub struct Node {
     pub right_count: u32,
 }
 
+/// Most triangles in a leaf of a [`WideNode`].
+pub const WIDE_LEAF_MAX: u32 = 3;
+
+/// A node as the device walks it: eight children, their boxes in bytes. A coordinate is
+/// `origin + byte * 2^(exponent - 127)`. Of `meta`, 0 is no child; `1 << 5 | 24 + slot` an inner
+/// node, the n-th of them at `child_first + n`; else the upper three bits are set once for each
+/// triangle, from `triangle_first` and the lower five bits on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct WideNode {
+    pub origin: [f32; 3],
+    pub exponent: [u8; 3],
+    /// Which slots are inner nodes.
+    pub inner: u8,
+    pub child_first: u32,
+    pub triangle_first: u32,
+    pub meta: [u8; 8],
+    /// By axis, then slot.
+    pub low: [[u8; 8]; 3],
+    pub high: [[u8; 8]; 3],
+}
+
 /// A triangle for intersection, stored in BVH order. `primitive` is its place in the scene file's
 /// order: it indexes [`Surface`] and breaks ties, so the hit does not depend on the BVH.
 #[repr(C)]
@@ -233,9 +255,6 @@ pub const FEATURE_EMITTERS: u32 = 1 << 2;
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.
 pub const LEAF_WORDS: u32 = 193;
-/// A reference to a run of triangles in the nodes on the device; the count lies above bit 23, the
-/// first triangle below.
-pub const LEAF_REFERENCE: u32 = 1 << 31;
 /// Flags in [`Triangle::pad`] on the device.
 pub const TRIANGLE_SINGLE_SIDED: u32 = 1;
 pub const TRIANGLE_NOT_OPAQUE: u32 = 2;

@@ -5,14 +5,15 @@
 //
 // Why any BVH gives the same hit: a triangle counts only if the ray also passes the slab test of the
 // triangle's own padded box, nearer than the hit. Rounding is monotonous, so the box of any node
-// around it passes too. Ties go to the lower primitive index.
+// around it passes too, in bytes or not: its sides are computed before the ray's origin is taken
+// away. Ties go to the lower primitive index.
 #ifndef BVH_GLSL
 #define BVH_GLSL
 
 const float FAR = 1.0995116e12;
 // 1 + 2^-20: what the slab test allows for the rounding of a hit's distance.
 const float SLACK = 1.00000095367431640625;
-// Deepest BVH; the upload refuses deeper ones.
+// A hierarchy of eight is no deeper than the binary one it comes from (scene/bvh.rs).
 const uint STACK = 64u;
 
 struct Ray {
@@ -114,45 +115,103 @@ bool meets_own_box(vec3 corner, vec3 edge1, vec3 edge2, vec3 origin, vec3 slope,
     return enters(low, high, origin, slope, slackened, enter);
 }
 
+// A ray as boxes in bytes want it.
+struct Walk {
+    vec3 origin;
+    vec3 slope;
+    // For each axis, whether the ray goes towards minus: it meets high sides first.
+    bvec3 minus;
+    // What is XORed to the slots of children so that nearer ones come to higher bits.
+    uint turn;
+};
+
+vec3 unpacked(vec3 base, vec3 steps, uint x, uint y, uint z, uint shift) {
+    vec3 bytes = vec3(
+        float((x >> shift) & 255u),
+        float((y >> shift) & 255u),
+        float((z >> shift) & 255u));
+    vec3 offset = bytes * steps;
+    return base + offset;
+}
+
+// Which of four children the ray enters before `nearest`: bits of inner nodes above bit 23, by
+// nearness; bits of triangles below, by their place from the node's first.
+uint entered_of_four(
+    Walk walk, float nearest, vec3 base, vec3 steps, uint meta, uvec3 low, uvec3 high) {
+    uvec3 first = uvec3(
+        walk.minus.x ? high.x : low.x,
+        walk.minus.y ? high.y : low.y,
+        walk.minus.z ? high.z : low.z);
+    uvec3 last = uvec3(
+        walk.minus.x ? low.x : high.x,
+        walk.minus.y ? low.y : high.y,
+        walk.minus.z ? low.z : high.z);
+    uint bits = 0u;
+    for (uint shift = 0u; shift < 32u; shift += 8u) {
+        uint own = (meta >> shift) & 255u;
+        vec3 a = unpacked(base, steps, first.x, first.y, first.z, shift);
+        vec3 b = unpacked(base, steps, last.x, last.y, last.z, shift);
+        vec3 near = (a - walk.origin) * walk.slope;
+        vec3 far = (b - walk.origin) * walk.slope;
+        float enter = max(max(near.x, near.y), max(near.z, 0.0));
+        float leave = min(min(far.x, far.y), min(far.z, nearest));
+        uint place = own & 31u;
+        place = place >= 24u ? place ^ walk.turn : place;
+        bits |= enter <= leave ? (own >> 5) << place : 0u;
+    }
+    return bits;
+}
+
+// The children of a node that the ray enters: x is the first inner child, y their bits and which
+// slots are inner; z is the first triangle, w the triangles' bits.
+uvec4 entered(Walk walk, float nearest, uint node) {
+    uvec4 a = nodes[node * 5u];
+    uvec4 b = nodes[node * 5u + 1u];
+    uvec4 c = nodes[node * 5u + 2u];
+    uvec4 d = nodes[node * 5u + 3u];
+    uvec4 e = nodes[node * 5u + 4u];
+    vec3 base = floats(a);
+    vec3 steps = uintBitsToFloat(
+        uvec3((a.w & 255u) << 23, ((a.w >> 8) & 255u) << 23, ((a.w >> 16) & 255u) << 23));
+    uint bits = entered_of_four(
+        walk, nearest, base, steps, b.z, uvec3(c.x, c.z, d.x), uvec3(d.z, e.x, e.z));
+    bits |= entered_of_four(
+        walk, nearest, base, steps, b.w, uvec3(c.y, c.w, d.y), uvec3(d.w, e.y, e.w));
+    return uvec4(b.x, (bits & 0xff000000u) | (a.w >> 24), b.y, bits & 0xffffffu);
+}
+
+// The next node of a group: takes the nearest of its bits.
+uint next_node(inout uvec2 group, uint turn) {
+    uint bit = uint(findMSB(group.y));
+    group.y &= ~(1u << bit);
+    uint slot = (bit - 24u) ^ turn;
+    return group.x + uint(bitCount(group.y & ~(0xffffffffu << slot) & 255u));
+}
+
 // The nearest hit. With `any`, an opaque hit within reach ends the search: only whether there is
 // one, or else the nearest hit that is not opaque, is meant then. With `cull`, single-sided
 // triangles are not seen from behind.
 Hit trace(Ray ray, bool any, bool cull) {
     Hit hit = Hit(ray.reach, NONE, NONE);
     vec3 slope = slopes(ray.direction);
-    uint stack[STACK];
+    bvec3 minus = lessThan(slope, vec3(0.0));
+    uint octant = (minus.x ? 4u : 0u) | (minus.y ? 2u : 0u) | (minus.z ? 1u : 0u);
+    Walk walk = Walk(ray.origin, slope, minus, 7u - octant);
+    uvec2 stack[STACK];
     uint height = 0u;
-    uint current = parameters.triangle_count == 0u ? NONE : 0u;
-    while (current != NONE) {
-        while (current < LEAF) {
-            uvec4 a = nodes[current * 4u];
-            uvec4 b = nodes[current * 4u + 1u];
-            uvec4 c = nodes[current * 4u + 2u];
-            uvec4 d = nodes[current * 4u + 3u];
-            float nearest = hit.distance * SLACK;
-            float enter_left;
-            float enter_right;
-            bool left = enters(floats(a), floats(b), ray.origin, slope, nearest, enter_left);
-            bool right = enters(floats(c), floats(d), ray.origin, slope, nearest, enter_right);
-            bool left_first = enter_left <= enter_right;
-            if (left && right) {
-                stack[height] = left_first ? c.w : a.w;
-                height++;
-                current = left_first ? a.w : c.w;
-            } else if (left) {
-                current = a.w;
-            } else if (right) {
-                current = c.w;
-            } else if (height > 0u) {
-                height--;
-                current = stack[height];
-            } else {
-                current = NONE;
-            }
+    // Inner nodes still to visit: the first child of their parent, their bits, which are inner.
+    uvec2 group = parameters.triangle_count == 0u ? uvec2(0u) : uvec2(0u, 0x80000000u);
+    while (group.y > 0xffffffu) {
+        uint node = next_node(group, walk.turn);
+        if (group.y > 0xffffffu) {
+            stack[height] = group;
+            height++;
         }
-        uint count = current == NONE ? 0u : (current >> 23) & 255u;
-        uint at = current & 0x7fffffu;
-        while (count > 0u) {
+        uvec4 found = entered(walk, hit.distance * SLACK, node);
+        group = found.xy;
+        while (found.w != 0u) {
+            uint at = found.z + uint(findLSB(found.w));
+            found.w &= found.w - 1u;
             uvec4 first = triangles[at * 3u];
             uvec4 second = triangles[at * 3u + 1u];
             uvec4 third = triangles[at * 3u + 2u];
@@ -171,22 +230,13 @@ Hit trace(Ray ray, bool any, bool cull) {
                 if (later && nearer
                     && meets_own_box(corner, edge1, edge2, ray.origin, slope, t)) {
                     hit = Hit(t, first.w, at);
-                    if (any && (third.w & NOT_OPAQUE) == 0u) {
-                        count = 1u;
-                        height = 0u;
-                    }
+                    if (any && (third.w & NOT_OPAQUE) == 0u) return hit;
                 }
             }
-            at++;
-            count--;
         }
-        if (current != NONE) {
-            if (height > 0u) {
-                height--;
-                current = stack[height];
-            } else {
-                current = NONE;
-            }
+        if (group.y <= 0xffffffu && height > 0u) {
+            height--;
+            group = stack[height];
         }
     }
     return hit;

@@ -4,7 +4,6 @@
 #define LAYOUT_GLSL
 
 const uint NONE = 0xffffffffu;
-const uint LEAF = 0x80000000u;
 const uint ALPHA_OPAQUE = 0u;
 const uint ALPHA_MASK = 1u;
 

@@ -1,16 +1,14 @@
 //! Triangles and BVH as the exact intersection wants them: coordinates on a grid fine enough to be
 //! invisible and coarse enough that no product is denormal, boxes that contain each triangle's own
-//! padded box, child references packed. Knows no Vulkan. The reasons are in
+//! padded box. Knows no Vulkan. The reasons are in
 //! `shaders/glsl/lib/bvh.glsl`.
 
+use super::wide;
 use shaders::{ALPHA_OPAQUE, TRIANGLE_NOT_OPAQUE, TRIANGLE_SINGLE_SIDED};
-use shaders::{LEAF_REFERENCE, Material, Node, Triangle};
+use shaders::{Material, Node, Triangle, WIDE_LEAF_MAX, WideNode};
 
-/// Deepest BVH that the shader's stack of 64 entries can walk.
-pub const DEPTH_MAX: u32 = 62;
-/// Most triangles: an index has 23 bits.
+/// Most triangles in one frame.
 pub const TRIANGLES_MAX: usize = 1 << 23;
-const LEAF_TRIANGLES_MAX: u32 = 255;
 /// 2^-19: from here on every f32 is a multiple of 2^-42 anyway.
 const GRID_FROM: f32 = 1.0 / 524_288.0;
 /// 1.5 * 2^-19: adding and taking it away leaves multiples of 2^-42.
@@ -22,28 +20,42 @@ const COORDINATE_MAX: f32 = 16_777_216.0;
 pub enum GridError {
     #[error("{0} triangles in one frame, at most {TRIANGLES_MAX} can be drawn; split the scene")]
     TooManyTriangles(usize),
-    #[error("the bounding volume hierarchy is deeper than {DEPTH_MAX} or not a tree")]
+    #[error("the bounding volume hierarchy is not a tree of small runs of triangles")]
     BrokenHierarchy,
 }
 
 /// Nodes and triangles ready for the device, and the padding of every box in metres.
 #[derive(Clone, Debug)]
 pub struct Grid {
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<WideNode>,
     pub triangles: Vec<Triangle>,
     pub padding: f32,
 }
 
-#[derive(Clone, Copy)]
-struct Bounds {
-    min: [f32; 3],
-    max: [f32; 3],
+/// A box.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub min: [f32; 3],
+    pub max: [f32; 3],
 }
 
-const NOWHERE: Bounds = Bounds { min: [f32::MAX; 3], max: [f32::MIN; 3] };
-
 impl Bounds {
-    fn join(self, other: Bounds) -> Bounds {
+    /// Holds nothing.
+    pub const NOWHERE: Bounds = Bounds { min: [f32::MAX; 3], max: [f32::MIN; 3] };
+
+    /// Half its surface.
+    pub fn half_area(&self) -> f32 {
+        let [x, y, z] = [0, 1, 2].map(|axis| self.max[axis] - self.min[axis]);
+        if x < 0.0 { 0.0 } else { x * y + y * z + z * x }
+    }
+
+    #[cfg(test)]
+    pub fn holds(&self, other: &Bounds) -> bool {
+        (0..3).all(|axis| self.min[axis] <= other.min[axis] && other.max[axis] <= self.max[axis])
+    }
+
+    /// The box around both.
+    pub fn join(self, other: Bounds) -> Bounds {
         Bounds {
             min: [0, 1, 2].map(|axis| self.min[axis].min(other.min[axis])),
             max: [0, 1, 2].map(|axis| self.max[axis].max(other.max[axis])),
@@ -60,7 +72,7 @@ pub fn gridded(x: f32) -> f32 {
     }
 }
 
-/// Puts triangles and their hierarchy on the grid. `materials` decide the triangles' flags.
+/// Puts triangles and their hierarchy on the grid, the hierarchy as the device walks it. `materials` decide the triangles' flags.
 pub fn lay(
     nodes: &[Node],
     triangles: &[Triangle],
@@ -79,6 +91,7 @@ pub fn lay(
     let padding = padding.max(2.0_f32.powi(-30));
     let mut nodes = nodes.to_vec();
     refit(&mut nodes, &triangles, padding)?;
+    let (nodes, triangles) = wide::widen(&nodes, &triangles);
     Ok(Grid { nodes, triangles, padding })
 }
 
@@ -102,7 +115,7 @@ fn corners(triangle: &Triangle, axis: usize) -> [f32; 3] {
 }
 
 /// The padded box that the shader computes for a hit triangle, by the same operations.
-fn bounds(triangle: &Triangle, padding: f32) -> Bounds {
+pub fn bounds(triangle: &Triangle, padding: f32) -> Bounds {
     let axes = [0, 1, 2].map(|axis| corners(triangle, axis));
     Bounds {
         min: axes.map(|[a, b, c]| a.min(b.min(c)) - padding),
@@ -110,73 +123,31 @@ fn bounds(triangle: &Triangle, padding: f32) -> Bounds {
     }
 }
 
-enum Step {
-    Enter { node: u32, depth: u32 },
-    Leave { node: u32 },
-}
-
 /// Gives every node boxes that contain the padded boxes of its triangles, children first.
 fn refit(nodes: &mut [Node], triangles: &[Triangle], padding: f32) -> Result<(), GridError> {
-    let mut whole = vec![NOWHERE; nodes.len()];
-    let mut entered = vec![false; nodes.len()];
-    let mut steps = vec![Step::Enter { node: 0, depth: 1 }];
-    while let Some(step) = steps.pop() {
-        match step {
-            Step::Enter { node, depth } => {
-                let at = node as usize;
-                if depth > DEPTH_MAX || at >= nodes.len() || entered[at] {
-                    return Err(GridError::BrokenHierarchy);
-                }
-                entered[at] = true;
-                steps.push(Step::Leave { node });
-                let children = nodes[at];
-                for (first, count) in [
-                    (children.left_first, children.left_count),
-                    (children.right_first, children.right_count),
-                ] {
-                    if count == 0 {
-                        steps.push(Step::Enter { node: first, depth: depth + 1 });
-                    }
-                }
+    let mut whole = vec![Bounds::NOWHERE; nodes.len()];
+    for at in (0..nodes.len()).rev() {
+        let node = nodes[at];
+        let around = |first: u32, count: u32| match count {
+            0 => whole.get(first as usize).filter(|_| first as usize > at).copied(),
+            1..=WIDE_LEAF_MAX => {
+                let end = first.checked_add(count)?;
+                let run = triangles.get(first as usize..end as usize)?;
+                let each = run.iter().map(|triangle| bounds(triangle, padding));
+                Some(each.fold(Bounds::NOWHERE, Bounds::join))
             }
-            Step::Leave { node } => {
-                let at = node as usize;
-                let old = nodes[at];
-                let (left, left_first) =
-                    child(old.left_first, old.left_count, triangles, padding, &whole)?;
-                let (right, right_first) =
-                    child(old.right_first, old.right_count, triangles, padding, &whole)?;
-                whole[at] = left.join(right);
-                nodes[at] = Node {
-                    left_min: left.min,
-                    left_first,
-                    left_max: left.max,
-                    left_count: 0,
-                    right_min: right.min,
-                    right_first,
-                    right_max: right.max,
-                    right_count: 0,
-                };
-            }
-        }
+            _ => None,
+        };
+        let left = around(node.left_first, node.left_count).ok_or(GridError::BrokenHierarchy)?;
+        let right = around(node.right_first, node.right_count).ok_or(GridError::BrokenHierarchy)?;
+        whole[at] = left.join(right);
+        nodes[at] = Node {
+            left_min: left.min,
+            left_max: left.max,
+            right_min: right.min,
+            right_max: right.max,
+            ..node
+        };
     }
     Ok(())
-}
-
-/// A child's box and its packed reference.
-fn child(
-    first: u32,
-    count: u32,
-    triangles: &[Triangle],
-    padding: f32,
-    whole: &[Bounds],
-) -> Result<(Bounds, u32), GridError> {
-    if count == 0 {
-        return Ok((whole[first as usize], first));
-    }
-    let end = (first as usize).checked_add(count as usize);
-    let run = end.and_then(|end| triangles.get(first as usize..end));
-    let run = run.filter(|_| count <= LEAF_TRIANGLES_MAX).ok_or(GridError::BrokenHierarchy)?;
-    let around = run.iter().map(|triangle| bounds(triangle, padding)).fold(NOWHERE, Bounds::join);
-    Ok((around, LEAF_REFERENCE | (count << 23) | first))
 }

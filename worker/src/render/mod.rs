@@ -6,6 +6,7 @@ pub mod exact;
 pub mod grid;
 pub mod scene;
 pub mod stage;
+pub mod wide;
 
 use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};

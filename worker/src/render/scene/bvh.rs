@@ -8,7 +8,7 @@ use shaders::{Node, Triangle};
 /// Deepest node below the root; a traversal stack of 64 entries is enough.
 pub const DEPTH_MAX: u32 = 60;
 /// Most triangles in a leaf.
-pub const LEAF_MAX: usize = 4;
+pub const LEAF_MAX: usize = shaders::WIDE_LEAF_MAX as usize;
 /// From this depth on ranges are cut in equal halves, which ends within 32 more levels.
 const MEDIAN_DEPTH: u32 = 28;
 const BINS: usize = 16;
