@@ -72,7 +72,8 @@ pub fn gridded(x: f32) -> f32 {
     }
 }
 
-/// Puts triangles and their hierarchy on the grid, the hierarchy as the device walks it. `materials` decide the triangles' flags.
+/// Puts triangles and their hierarchy on the grid, the hierarchy as the device walks it.
+/// `materials` decide the triangles' flags.
 pub fn lay(
     nodes: &[Node],
     triangles: &[Triangle],
