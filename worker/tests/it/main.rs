@@ -9,6 +9,7 @@ mod procedural;
 mod reference;
 mod scene_bundle;
 mod scene_bvh;
+mod scene_decoders;
 mod scene_demo;
 mod scene_draft;
 mod scene_environment;

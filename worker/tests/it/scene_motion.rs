@@ -259,3 +259,55 @@ fn broken_clips_are_named() {
     draft.json["animations"][0]["samplers"][0]["input"] = json!(times);
     assert!(draft.refusal().contains("animation 0 channel 0: its moments do not follow"));
 }
+
+/// Animates what a pointer names by values at seconds 1, 2 and so on.
+fn point(draft: &mut Draft, pointer: &str, kind: &str, width: usize, values: &[f32]) {
+    let times: Vec<f32> = (1..=values.len() / width).map(|second| second as f32).collect();
+    let input = floats(draft, "SCALAR", 1, &times);
+    let output = floats(draft, kind, width, values);
+    let target = json!({"path": "pointer",
+        "extensions": {"KHR_animation_pointer": {"pointer": pointer}}});
+    let animations = draft.json.as_object_mut().unwrap().entry("animations").or_insert(json!([]));
+    animations.as_array_mut().unwrap().push(json!({
+        "channels": [{"sampler": 0, "target": target}],
+        "samplers": [{"input": input, "output": output}],
+    }));
+}
+
+#[test]
+fn pointers_move_materials_cameras_lights_and_nodes() {
+    let mut draft = Draft::quad();
+    draft.json["extensions"] =
+        json!({"KHR_lights_punctual": {"lights": [{"type": "point", "intensity": 4}]}});
+    draft.json["nodes"][0]["matrix"] = json!([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 9, 9, 9, 1]);
+    draft.json["nodes"][1]["extensions"] = json!({"KHR_lights_punctual": {"light": 0}});
+    draft.json["extensionsRequired"] = json!(["KHR_animation_pointer"]);
+    let factor = "/materials/0/pbrMetallicRoughness/roughnessFactor";
+    point(&mut draft, factor, "SCALAR", 1, &[0.0, 0.5]);
+    let color = "/materials/0/pbrMetallicRoughness/baseColorFactor";
+    point(&mut draft, color, "VEC4", 4, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.5, 0.0, 1.0]);
+    point(&mut draft, "/cameras/0/perspective/yfov", "SCALAR", 1, &[0.4, 1.2]);
+    let light = "/extensions/KHR_lights_punctual/lights/0/intensity";
+    point(&mut draft, light, "SCALAR", 1, &[1.0, 3.0]);
+    point(&mut draft, "/nodes/0/translation", "VEC3", 3, &[0.0, 0.0, 0.0, 4.0, 0.0, 0.0]);
+    let scene = at_frame(&draft, 15).unwrap();
+    let material = scene.materials[0];
+    assert_eq!((material.roughness, material.base_color), (0.25, [0.5, 0.25, 0.0, 1.0]));
+    assert!((scene.camera.up[1] - libm::tanf(0.4)).abs() < 1e-6);
+    assert_eq!(scene.lights[0].color, [2.0; 3]);
+    close(corner(&scene), [1.0, -1.0, 0.0]);
+}
+
+#[test]
+fn pointers_at_nothing_are_said_aloud() {
+    for pointer in ["/materials/7/alphaCutoff", "/buffers/0/byteLength", "materials", ""] {
+        let mut draft = Draft::quad();
+        point(&mut draft, pointer, "SCALAR", 1, &[1.0, 1.0]);
+        let notes = draft.load().unwrap().notes;
+        let words = format!("an animation points at `{pointer}`, which is not there: not played");
+        assert!(notes.contains(&words), "{notes:?}");
+    }
+    let mut draft = Draft::quad();
+    point(&mut draft, "/nodes/0/mesh", "SCALAR", 1, &[0.5, 0.5]);
+    assert!(draft.refusal().contains("its JSON is not a glTF document"));
+}

@@ -1,92 +1,14 @@
 //! Accessors (glTF 2.0 §3.6.2): typed elements out of buffers, with stride, sparse replacement
 //! and matrix padding. Every range is checked before memory is taken. Knows no meshes.
 
-use super::bundle::Bundle;
+use super::buffer::{Buffers, slice};
 use super::fault::{SceneError, malformed, too_large, unsupported};
 use super::gltf::{self, Accessor, Document, item};
-use super::uri::{self, Target};
-use std::borrow::Cow;
 
 /// Most elements of one accessor.
 pub const ELEMENTS_MAX: u64 = 1 << 24;
 /// Largest stride between elements, in bytes (glTF 2.0 §5.11.4 allows 252).
 const STRIDE_MAX: u64 = 4096;
-
-/// The bytes of every buffer of a document.
-#[derive(Debug)]
-pub struct Buffers<'a>(Vec<Cow<'a, [u8]>>);
-
-impl<'a> Buffers<'a> {
-    /// Reads all buffers: the GLB chunk, data URIs and files of the bundle.
-    pub fn read(
-        document: &Document,
-        chunk: Option<&'a [u8]>,
-        bundle: &Bundle,
-    ) -> Result<Self, SceneError> {
-        let mut bytes_left = super::bundle::BUNDLE_BYTES_MAX;
-        let mut all = Vec::new();
-        for (index, buffer) in document.buffers.iter().enumerate() {
-            let bytes = bytes_of(buffer, index, chunk, bundle)?;
-            if (bytes.len() as u64) < buffer.byte_length {
-                return Err(malformed(format!(
-                    "buffer {index} is cut off: it says {} bytes and has {}",
-                    buffer.byte_length,
-                    bytes.len()
-                )));
-            }
-            bytes_left = bytes_left.checked_sub(bytes.len() as u64).ok_or_else(|| {
-                too_large(format!(
-                    "its buffers hold more than {} bytes",
-                    super::bundle::BUNDLE_BYTES_MAX
-                ))
-            })?;
-            all.push(bytes);
-        }
-        Ok(Self(all))
-    }
-
-    /// The bytes of a buffer view and its stride, if it says one.
-    pub fn view(
-        &self,
-        document: &Document,
-        index: u32,
-        owner: &str,
-    ) -> Result<(&[u8], Option<u64>), SceneError> {
-        let view = item(&document.buffer_views, index, "buffer view", owner)?;
-        let owner = format!("buffer view {index}");
-        let buffer = item(&self.0, view.buffer, "buffer", &owner)?;
-        let bytes = slice(buffer, view.byte_offset, view.byte_length).ok_or_else(|| {
-            malformed(format!(
-                "{owner} reaches beyond buffer {}, which has {} bytes",
-                view.buffer,
-                buffer.len()
-            ))
-        })?;
-        Ok((bytes, view.byte_stride))
-    }
-}
-
-fn bytes_of<'a>(
-    buffer: &gltf::Buffer,
-    index: usize,
-    chunk: Option<&'a [u8]>,
-    bundle: &Bundle,
-) -> Result<Cow<'a, [u8]>, SceneError> {
-    let thing = format!("buffer {index}");
-    match (&buffer.uri, chunk) {
-        (Some(uri), _) => match uri::resolve(uri, &thing)? {
-            Target::Embedded(bytes) => Ok(Cow::Owned(bytes)),
-            Target::File(path) => bundle.read_file(&path, &thing).map(Cow::Owned),
-        },
-        (None, Some(chunk)) if index == 0 => Ok(Cow::Borrowed(chunk)),
-        (None, _) => Err(malformed(format!("{thing} has neither a URI nor a GLB chunk"))),
-    }
-}
-
-fn slice(bytes: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
-    let end = offset.checked_add(length)?;
-    bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)
-}
 
 /// Component types (glTF 2.0 §3.6.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,11 +278,14 @@ impl Reader<'_> {
             )));
         }
         let read = |bytes: &[u8]| read(bytes, &layout).ok_or_else(|| unfit(&name, owner));
-        let Some(view) = accessor.buffer_view else {
-            return Ok(vec![read(&[0; 64])?; wanted.len()]);
+        let (view, offset) = match (self.buffers.decoded(index), accessor.buffer_view) {
+            (Some(bytes), _) => ((bytes, None), 0),
+            (None, Some(view)) => {
+                (self.buffers.view(self.document, view, &name)?, accessor.byte_offset)
+            }
+            (None, None) => return Ok(vec![read(&[0; 64])?; wanted.len()]),
         };
-        let view = self.buffers.view(self.document, view, &name)?;
-        let elements = Elements::new(view, accessor.byte_offset, count, layout.bytes(), &name)?;
+        let elements = Elements::new(view, offset, count, layout.bytes(), &name)?;
         wanted.map(|at| read(elements.at(at))).collect()
     }
 

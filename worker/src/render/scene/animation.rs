@@ -49,6 +49,32 @@ pub fn play(
     Ok(())
 }
 
+/// The pointers of KHR_animation_pointer and their values at `time` in seconds, in the order of the
+/// clips.
+pub fn pointed(reader: &Reader<'_>, time: f64) -> Result<Vec<(String, Vec<f64>)>, SceneError> {
+    let mut moments = Moments { reader, read: BTreeMap::new(), left: MOMENTS_MAX };
+    let mut all = Vec::new();
+    for (index, animation) in reader.document.animations.iter().enumerate() {
+        for (at, channel) in animation.channels.iter().enumerate() {
+            let Some(target) = &channel.target.extensions.pointer else { continue };
+            let owner = format!("animation {index} channel {at}");
+            let sampler = item(&animation.samplers, channel.sampler, "sampler", &owner)?;
+            let track = moments.track(sampler, &owner)?;
+            let output = item(&reader.document.accessors, sampler.output, "accessor", &owner)?;
+            let turns = target.pointer.ends_with("/rotation") && output.shape == "VEC4";
+            let value = match output.shape.as_str() {
+                "VEC2" => track.value::<2>(reader, time, mix)?.map(|value| value.to_vec()),
+                "VEC3" => track.value::<3>(reader, time, mix)?.map(|value| value.to_vec()),
+                "VEC4" if turns => track.value(reader, time, slerp)?.map(|value| value.to_vec()),
+                "VEC4" => track.value::<4>(reader, time, mix)?.map(|value| value.to_vec()),
+                _ => track.weights(reader, time)?,
+            };
+            all.extend(value.map(|value| (target.pointer.clone(), value)));
+        }
+    }
+    Ok(all)
+}
+
 fn title(animations: &[Animation], index: usize) -> String {
     let name = &animations[index].name;
     if name.is_empty() { index.to_string() } else { format!("`{}`", name.escape_debug()) }

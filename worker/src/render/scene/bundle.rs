@@ -160,7 +160,7 @@ fn named_files(document: &Document) -> Result<Vec<(String, String)>, SceneError>
     }
     let mut textures = BTreeMap::new();
     for (index, texture) in document.textures.iter().enumerate() {
-        if let Some(image) = texture.source {
+        if let Some(image) = texture.image() {
             textures.entry(image as usize).or_insert(index);
         }
     }

@@ -14,12 +14,21 @@ pub const JSON_BYTES_MAX: usize = 32 << 20;
 /// Longest list in the JSON.
 pub const LIST_MAX: usize = 1 << 18;
 
+/// Variants that are named in a note.
+const VARIANTS_NAMED: usize = 16;
+
 /// Extensions drawn as they are meant.
 const SUPPORTED: &[&str] = &[
     "EXT_mesh_gpu_instancing",
+    "EXT_meshopt_compression",
+    "EXT_texture_webp",
+    "KHR_animation_pointer",
+    "KHR_draco_mesh_compression",
     "KHR_lights_punctual",
     "KHR_materials_emissive_strength",
+    "KHR_materials_variants",
     "KHR_mesh_quantization",
+    "KHR_texture_basisu",
     "KHR_texture_transform",
 ];
 
@@ -58,6 +67,19 @@ pub struct Asset {
 pub struct DocumentExtensions {
     #[serde(rename = "KHR_lights_punctual")]
     pub lights: Lights,
+    #[serde(rename = "KHR_materials_variants")]
+    pub variants: Variants,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Variants {
+    pub variants: List<Variant>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Variant {
+    pub name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -123,6 +145,37 @@ pub struct Primitive {
     pub mode: u32,
     #[serde(default)]
     pub targets: List<BTreeMap<String, u32>>,
+    #[serde(default)]
+    pub extensions: PrimitiveExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PrimitiveExtensions {
+    #[serde(rename = "KHR_draco_mesh_compression")]
+    pub draco: Option<DracoPrimitive>,
+    #[serde(rename = "KHR_materials_variants")]
+    pub variants: VariantMappings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DracoPrimitive {
+    pub buffer_view: u32,
+    /// Draco's numbers of attributes, by their names in glTF.
+    pub attributes: BTreeMap<String, u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VariantMappings {
+    pub mappings: List<VariantMapping>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct VariantMapping {
+    pub material: u32,
+    pub variants: List<u32>,
 }
 
 fn triangles() -> u32 {
@@ -176,6 +229,28 @@ pub struct BufferView {
     pub byte_offset: u64,
     pub byte_length: u64,
     pub byte_stride: Option<u64>,
+    #[serde(default)]
+    pub extensions: BufferViewExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct BufferViewExtensions {
+    #[serde(rename = "EXT_meshopt_compression")]
+    pub meshopt: Option<MeshoptView>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshoptView {
+    pub buffer: u32,
+    #[serde(default)]
+    pub byte_offset: u64,
+    pub byte_length: u64,
+    pub byte_stride: u64,
+    pub count: u64,
+    pub mode: String,
+    pub filter: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +258,22 @@ pub struct BufferView {
 pub struct Buffer {
     pub uri: Option<String>,
     pub byte_length: u64,
+    #[serde(default)]
+    pub extensions: BufferExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct BufferExtensions {
+    #[serde(rename = "EXT_meshopt_compression")]
+    pub meshopt: MeshoptBuffer,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct MeshoptBuffer {
+    /// Its bytes need not be there: all views of it are compressed elsewhere.
+    pub fallback: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -210,6 +301,20 @@ pub struct Channel {
 pub struct ChannelTarget {
     pub node: Option<u32>,
     pub path: String,
+    #[serde(default)]
+    pub extensions: ChannelTargetExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ChannelTargetExtensions {
+    #[serde(rename = "KHR_animation_pointer")]
+    pub pointer: Option<AnimationPointer>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct AnimationPointer {
+    pub pointer: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -288,6 +393,30 @@ pub struct TextureTransform {
 pub struct Texture {
     pub sampler: Option<u32>,
     pub source: Option<u32>,
+    pub extensions: TextureExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TextureExtensions {
+    #[serde(rename = "KHR_texture_basisu")]
+    pub basisu: Option<TextureSource>,
+    #[serde(rename = "EXT_texture_webp")]
+    pub webp: Option<TextureSource>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TextureSource {
+    pub source: u32,
+}
+
+impl Texture {
+    /// Its image: an extension's counts before the plain one.
+    pub fn image(&self) -> Option<u32> {
+        let own = &self.extensions;
+        let other = own.basisu.as_ref().or(own.webp.as_ref()).map(|texture| texture.source);
+        other.or(self.source)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -357,8 +486,7 @@ impl Document {
         if json.is_empty() {
             return Err(malformed("the file is empty"));
         }
-        let document: Self = serde_json::from_slice(json)
-            .map_err(|error| malformed(format!("its JSON is not a glTF document: {error}")))?;
+        let document: Self = serde_json::from_slice(json).map_err(not_a_document)?;
         let version = &document.asset.version;
         if version.split('.').next() != Some("2") {
             return Err(unsupported(format!(
@@ -377,6 +505,11 @@ impl Document {
         Ok(document)
     }
 
+    /// Reads a document that was parsed and checked before, and changed since.
+    pub fn read(json: serde_json::Value) -> Result<Self, SceneError> {
+        serde_json::from_value(json).map_err(not_a_document)
+    }
+
     /// Says which parts of the file are left out.
     pub fn note_unsupported(&self, notes: &mut Notes) {
         for name in &*self.extensions_used {
@@ -384,7 +517,22 @@ impl Document {
                 notes.say(format!("extension {} is not supported: ignored", name.escape_debug()));
             }
         }
+        let variants = &self.extensions.variants.variants;
+        if !variants.is_empty() {
+            let names: Vec<_> = variants.iter().take(VARIANTS_NAMED).collect();
+            let names: Vec<_> =
+                names.iter().map(|variant| format!("`{}`", variant.name.escape_debug())).collect();
+            notes.say(format!(
+                "{} material variants ({}): the default one is drawn",
+                variants.len(),
+                names.join(", ")
+            ));
+        }
     }
+}
+
+fn not_a_document(error: serde_json::Error) -> SceneError {
+    malformed(format!("its JSON is not a glTF document: {error}"))
 }
 
 /// A list of at most [`LIST_MAX`] items.

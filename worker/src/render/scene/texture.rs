@@ -1,30 +1,21 @@
-//! Textures (glTF 2.0 §3.8): PNG and JPEG images as RGBA8 texels in one buffer. Sizes are read and
-//! limited before anything is decoded. Knows no materials beyond which texture is used how.
+//! Textures (glTF 2.0 §3.8): images as RGBA8 texels in one buffer, and every use of them. Sizes are
+//! read and limited before anything is decoded. Knows no image formats.
 
-use super::accessor::Buffers;
+use super::buffer::Buffers;
 use super::bundle::Bundle;
 use super::fault::{SceneError, malformed, too_large, unsupported};
 use super::gltf::{self, Document, Sampler, TextureRef, item};
 use super::material;
 use super::notes::Notes;
+use super::picture::{self, Pixels};
 use super::texture_use::{Placement, Slots};
 use super::uri::{self, Target};
-use image::ImageDecoder;
 use rayon::prelude::*;
 use shaders::{NONE, Texture, WRAP_CLAMP, WRAP_MIRROR, WRAP_REPEAT};
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
-/// Longest side of an image, in pixels.
-pub const SIDE_MAX: u32 = 16384;
-/// Most pixels of one image before it is made smaller.
-pub const IMAGE_PIXELS_MAX: u64 = 1 << 26;
 /// Most pixels of all images before they are made smaller.
 pub const DECODED_PIXELS_MAX: u64 = 1 << 29;
 /// Most texels kept: they fill a 128 MiB storage buffer.
@@ -84,12 +75,6 @@ struct Source<'a> {
     width: u32,
     height: u32,
     halvings: u32,
-}
-
-struct Pixels {
-    width: u32,
-    height: u32,
-    texels: Vec<u32>,
 }
 
 /// Loads every image that a material uses.
@@ -184,8 +169,8 @@ fn wrap(mode: Option<u32>, owner: &str) -> Result<u32, SceneError> {
 
 fn image_of(document: &Document, texture: u32) -> Result<u32, SceneError> {
     let entry = item(&document.textures, texture, "texture", "a material")?;
-    entry.source.ok_or_else(|| {
-        unsupported(format!("texture {texture} has no PNG or JPEG image; convert it to PNG"))
+    entry.image().ok_or_else(|| {
+        unsupported(format!("texture {texture} has no image that is known; convert it to PNG"))
     })
 }
 
@@ -209,17 +194,7 @@ fn find_source<'a>(
         (None, Some(view)) => (Cow::Borrowed(buffers.view(document, view, &thing)?.0), thing),
         (None, None) => return Err(malformed(format!("{thing}: image {index} has no data"))),
     };
-    let (width, height) = size(&bytes, &thing)?;
-    if width == 0 || height == 0 {
-        return Err(malformed(format!("{thing} has no pixels")));
-    }
-    let pixels = u64::from(width) * u64::from(height);
-    if width > SIDE_MAX || height > SIDE_MAX || pixels > IMAGE_PIXELS_MAX {
-        return Err(too_large(format!(
-            "{thing} has {width}×{height} pixels; the limit is {SIDE_MAX} a side and \
-             {IMAGE_PIXELS_MAX} in all: make it smaller"
-        )));
-    }
+    let (width, height) = picture::size(&bytes, &thing)?;
     Ok(Source { bytes, thing, width, height, halvings: 0 })
 }
 
@@ -262,17 +237,7 @@ fn texels(source: &Source<'_>) -> u64 {
 }
 
 fn decode(source: &Source<'_>) -> Result<Pixels, SceneError> {
-    let bytes = match kind(&source.bytes) {
-        Kind::Png => decode_png(&source.bytes, &source.thing)?,
-        Kind::Jpeg => decode_jpeg(&source.bytes, &source.thing)?,
-        Kind::Other(_) => Vec::new(),
-    };
-    let expected = u64::from(source.width) * u64::from(source.height) * 4;
-    if bytes.len() as u64 != expected {
-        return Err(malformed(format!("{} does not have the size it says", source.thing)));
-    }
-    let texels = bytes.as_chunks::<4>().0.iter().map(|rgba| u32::from_le_bytes(*rgba)).collect();
-    let mut pixels = Pixels { width: source.width, height: source.height, texels };
+    let mut pixels = picture::decode(&source.bytes, (source.width, source.height), &source.thing)?;
     for _ in 0..source.halvings {
         pixels = halve(&pixels);
     }
@@ -295,68 +260,4 @@ fn halve(from: &Pixels) -> Pixels {
     };
     let texels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
     Pixels { width, height, texels: texels.map(|(x, y)| texel(x, y)).collect() }
-}
-
-enum Kind {
-    Png,
-    Jpeg,
-    Other(&'static str),
-}
-
-fn kind(bytes: &[u8]) -> Kind {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => Kind::Png,
-        [0xff, 0xd8, 0xff, ..] => Kind::Jpeg,
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Kind::Other("WebP"),
-        [0xab, b'K', b'T', b'X', ..] => Kind::Other("KTX"),
-        _ => Kind::Other("an unknown format"),
-    }
-}
-
-/// Width and height from the header alone.
-fn size(bytes: &[u8], thing: &str) -> Result<(u32, u32), SceneError> {
-    match kind(bytes) {
-        Kind::Png => Ok(png(bytes, thing)?.dimensions()),
-        Kind::Jpeg => {
-            let mut decoder = jpeg(bytes);
-            decoder.decode_headers().map_err(|error| damaged(thing, error))?;
-            let (width, height) = decoder.dimensions().unwrap_or_default();
-            Ok((width as u32, height as u32))
-        }
-        Kind::Other(name) => Err(unsupported(format!("{thing} is {name}; save it as PNG or JPEG"))),
-    }
-}
-
-fn damaged(thing: &str, error: impl std::fmt::Debug) -> SceneError {
-    let mut why = format!("{error:?}");
-    why.truncate(why.floor_char_boundary(200));
-    malformed(format!("{thing} is damaged: {why}"))
-}
-
-type PngDecoder<'a> = image::codecs::png::PngDecoder<Cursor<&'a [u8]>>;
-
-fn png<'a>(bytes: &'a [u8], thing: &str) -> Result<PngDecoder<'a>, SceneError> {
-    let mut limits = image::Limits::default();
-    limits.max_alloc = Some(IMAGE_PIXELS_MAX * 8 + (64 << 20));
-    PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|error| damaged(thing, error))
-}
-
-fn decode_png(bytes: &[u8], thing: &str) -> Result<Vec<u8>, SceneError> {
-    let image = image::DynamicImage::from_decoder(png(bytes, thing)?);
-    Ok(image.map_err(|error| damaged(thing, error))?.into_rgba8().into_raw())
-}
-
-/// A decoder on its portable paths, so that every machine gets the same texels.
-fn jpeg(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
-    let options = DecoderOptions::default()
-        .set_use_unsafe(false)
-        .set_strict_mode(false)
-        .set_max_width(SIDE_MAX as usize)
-        .set_max_height(SIDE_MAX as usize)
-        .jpeg_set_out_colorspace(ColorSpace::RGBA);
-    JpegDecoder::new_with_options(ZCursor::new(bytes), options)
-}
-
-fn decode_jpeg(bytes: &[u8], thing: &str) -> Result<Vec<u8>, SceneError> {
-    jpeg(bytes).decode().map_err(|error| damaged(thing, error))
 }
