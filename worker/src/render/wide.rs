@@ -1,7 +1,7 @@
 //! The hierarchy as the device walks it: eight children to a node, their boxes in bytes relative to
-//! the node's (H. Ylitie, T. Karras, S. Laine, "Efficient Incoherent Ray Traversal on GPUs
-//! Through Compressed Wide BVHs", 2017). A box in bytes holds the box it stands for, so the nearest hit does
-//! not change; `shaders/glsl/lib/bvh.glsl` says why. Knows no Vulkan.
+//! the node's (H. Ylitie, T. Karras, S. Laine, "Efficient Incoherent Ray Traversal on GPUs Through
+//! Compressed Wide BVHs", 2017). A box in bytes holds the box it stands for, so the nearest hit
+//! does not change; `shaders/glsl/lib/bvh.glsl` says why. Knows no Vulkan.
 
 use super::grid::Bounds;
 use shaders::{Node, Triangle, WideNode};
