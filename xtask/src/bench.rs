@@ -1,6 +1,11 @@
 //! Measurements, built in release.
 
-use crate::run::{cargo, run};
+use crate::run::{cargo, root, run};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The peer of `bench render`, from PyPI.
+const MITSUBA: [&str; 2] = ["mitsuba==3.9.1", "numpy"];
 
 /// Runs a measurement by name.
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
@@ -14,7 +19,25 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             let example = ["--package", "scheduler", "--example", "recovery", "--"];
             command.args(["run", "--release"]).args(example)
         }
-        other => anyhow::bail!("no measurement `{other}`: there are core, dispatch and recovery"),
+        "render" => {
+            command.env("PYTHON", mitsuba()?);
+            command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
+        }
+        other => {
+            anyhow::bail!("no measurement `{other}`: there are core, dispatch, recovery and render")
+        }
     };
     run(command.args(rest))
+}
+
+/// An interpreter with the peer, installed once under `target`.
+fn mitsuba() -> anyhow::Result<PathBuf> {
+    let home = root().join("target/mitsuba");
+    let python = home.join("bin/python");
+    let known = Command::new(&python).args(["-c", "import mitsuba, numpy"]).output();
+    if !known.is_ok_and(|output| output.status.success()) {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(MITSUBA))?;
+    }
+    Ok(python)
 }
