@@ -187,6 +187,8 @@ pub struct Submit {
     /// Light from all around: a .hdr or .exr file
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
+    #[command(flatten)]
+    pub draw: SceneSettings,
     /// The most this job may cost, in credits; held at once, the rest returns
     #[arg(long, value_parser = credits, value_name = "CREDITS", allow_negative_numbers = true)]
     pub max_spend: u64,
@@ -218,6 +220,35 @@ pub struct Submit {
     /// A UUID: the same one never orders twice
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
+}
+
+/// Which parts of a scene file are drawn, by their names or numbers, and what its numbers mean.
+#[derive(Debug, Default, Args)]
+pub struct SceneSettings {
+    /// What candela and lux of the file's lights are [default: lumens for Blender's files]
+    #[arg(long, value_name = "UNIT")]
+    pub light_unit: Option<LightUnitName>,
+    /// The material variant that is drawn [default: the file's own materials]
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+    /// The only clip that plays [default: all of them together]
+    #[arg(long, value_name = "NAME")]
+    pub clip: Option<String>,
+    /// The camera, or the node that carries it [default: the first of the scene]
+    #[arg(long, value_name = "NAME")]
+    pub camera: Option<String>,
+    /// The scene of the file [default: the one that the file names]
+    #[arg(long = "scene-name", value_name = "NAME")]
+    pub scene_name: Option<String>,
+}
+
+/// Units of light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LightUnitName {
+    /// W/sr and W/m² under photometric names
+    Watts,
+    /// Divided by 683 lm/W
+    Lumens,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `girih submit`: loads the scene as a worker would, uploads what the farm lacks, holds the money,
 //! and, if asked, stays until the frames are here. A bad scene is refused before any of that.
 
-use crate::args::Submit;
+use crate::args::{LightUnitName, SceneSettings, Submit};
 use crate::config::Access;
 use crate::exit::{BadInput, BadUsage, Exit};
 use crate::output::{Form, Progress, credits};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use worker::channel::Keyed;
-use worker::render::scene::{self, Bundle, View};
+use worker::render::scene::{self, Bundle, LightUnit, Settings, View};
 
 /// Bytes in one message of an upload.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -54,7 +54,9 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         None => uuid::Uuid::new_v4().to_string(),
     };
     let (spec, scene, env) = (spec(&what)?, what.scene.clone(), what.env.clone());
-    let order = tokio::task::spawn_blocking(move || prepare(spec, &scene, env.as_deref()));
+    let settings = settings(what.draw);
+    let order =
+        tokio::task::spawn_blocking(move || prepare(spec, &scene, settings, env.as_deref()));
     let order = order.await??;
     order.notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
     let keyed = address.connect().await?;
@@ -123,10 +125,29 @@ fn shaders_digest() -> [u8; 32] {
     worker::render_digest().0
 }
 
+fn settings(asked: SceneSettings) -> Settings {
+    let unit = |name| match name {
+        LightUnitName::Watts => LightUnit::Watts,
+        LightUnitName::Lumens => LightUnit::Lumens,
+    };
+    Settings {
+        light_unit: asked.light_unit.map(unit),
+        variant: asked.variant,
+        clip: asked.clip,
+        camera: asked.camera,
+        scene: asked.scene_name,
+    }
+}
+
 /// Pre-flight: the worker's own loader, on the first and the last frame.
-fn prepare(mut spec: Spec, scene: &Path, env: Option<&Path>) -> anyhow::Result<Order> {
+fn prepare(
+    mut spec: Spec,
+    scene: &Path,
+    settings: Settings,
+    env: Option<&Path>,
+) -> anyhow::Result<Order> {
     let unusable = |error: scene::SceneError| BadInput(error.to_string());
-    let bundle = Bundle::open(scene).map_err(unusable)?;
+    let bundle = Bundle::open(scene).and_then(|bundle| bundle.with(settings)).map_err(unusable)?;
     let view = |frame| View { frame, fps: spec.fps, width: spec.width, height: spec.height };
     let mut notes = scene::load(&bundle, env, view(spec.frame_first)).map_err(unusable)?.notes;
     let last = spec.frame(spec.frames() - 1);
@@ -137,7 +158,7 @@ fn prepare(mut spec: Spec, scene: &Path, env: Option<&Path>) -> anyhow::Result<O
             }
         }
     }
-    let (manifest, entries) = Bundle::gather(scene).map_err(unusable)?;
+    let (manifest, entries) = bundle.manifest().map_err(unusable)?;
     let mut assets = BTreeMap::new();
     spec.scene = Digest::of(&manifest);
     assets.insert(spec.scene, Bytes::Memory(manifest.into()));

@@ -6,6 +6,8 @@ use farm::digest::Digest;
 
 /// First line of a manifest.
 const FIRST_LINE: &[u8] = b"girih-bundle 1\n";
+/// What a line begins with that says how the scene is drawn.
+const SETTING: &[u8] = b"set ";
 /// Bytes of a manifest.
 const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Files of a bundle.
@@ -42,7 +44,8 @@ pub async fn read(blobs: &Blobs, scene: &Digest) -> Result<Vec<BundleFile>, Bund
 fn parse(manifest: &[u8]) -> Result<Vec<BundleFile>, BundleError> {
     let lines = manifest.split(|byte| *byte == b'\n').enumerate().skip(1);
     let mut files = Vec::new();
-    for (nth, line) in lines.filter(|(_, line)| !line.is_empty()) {
+    let files_only = |line: &[u8]| !line.is_empty() && !line.starts_with(SETTING);
+    for (nth, line) in lines.filter(|(_, line)| files_only(line)) {
         if files.len() == FILES_MAX {
             return Err(BundleError::TooManyFiles);
         }
@@ -65,7 +68,7 @@ mod tests {
     #[test]
     fn a_manifest_is_a_list_of_digests() {
         let digest = Digest::of(b"x");
-        let text = format!("girih-bundle 1\n{digest} 1 a b.png\n");
+        let text = format!("girih-bundle 1\nset clip Run\n{digest} 1 a b.png\n");
         let files = parse(text.as_bytes()).unwrap();
         assert_eq!(files, [BundleFile { digest, path: "a b.png".into() }]);
     }

@@ -16,7 +16,7 @@ pub const EXACT: &[u8] = include_bytes!("../spirv/exact.spv");
 pub const PATH: &[u8] = include_bytes!("../spirv/path.spv");
 
 /// Raised when what the CPU prepares for the path tracer changes its bits.
-pub const PREPARATION_VERSION: u32 = 6;
+pub const PREPARATION_VERSION: u32 = 8;
 
 /// Digest of the render engine (BLAKE3): its SPIR-V and the version of the preparation.
 pub fn render_digest() -> [u8; 32] {

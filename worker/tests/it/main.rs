@@ -16,6 +16,7 @@ mod scene_environment;
 mod scene_geometry;
 mod scene_motion;
 mod scene_refusals;
+mod scene_settings;
 mod scene_surfaces;
 mod spirv;
 mod tiles;

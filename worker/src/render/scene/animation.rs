@@ -6,6 +6,7 @@ use super::fault::{SceneError, malformed, too_large};
 use super::gltf::{Animation, AnimationSampler, Channel, item};
 use super::notes::Notes;
 use super::pose::Pose;
+use super::settings;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -14,10 +15,36 @@ pub const MOMENTS_MAX: u64 = 1 << 24;
 /// Most values of one channel at one moment: the weights of a mesh with this many morph targets.
 pub const WIDTH_MAX: u64 = 4096;
 
+/// Which clips play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clips {
+    All,
+    Only(usize),
+}
+
+impl Clips {
+    /// The clips that a setting names.
+    pub fn named(wanted: Option<&str>, animations: &[Animation]) -> Result<Self, SceneError> {
+        let Some(wanted) = wanted else { return Ok(Self::All) };
+        let names = animations.iter().map(|animation| animation.name.as_str());
+        settings::find(wanted, "clip", names).map(Self::Only)
+    }
+
+    /// These clips with their numbers.
+    fn of(self, animations: &[Animation]) -> impl Iterator<Item = (usize, &Animation)> {
+        let plays = move |index: &usize| match self {
+            Self::All => true,
+            Self::Only(only) => *index == only,
+        };
+        animations.iter().enumerate().filter(move |(index, _)| plays(index))
+    }
+}
+
 /// Plays clips into a pose at `time` in seconds; all of them together, a later one over an earlier
 /// one. Before its first moment and after its last a channel keeps the value it has there.
 pub fn play(
     reader: &Reader<'_>,
+    clips: Clips,
     time: f64,
     pose: &mut Pose,
     notes: &mut Notes,
@@ -25,7 +52,7 @@ pub fn play(
     let mut moments = Moments { reader, read: BTreeMap::new(), left: MOMENTS_MAX };
     let mut movers: BTreeMap<(u32, &str), usize> = BTreeMap::new();
     let animations = &reader.document.animations;
-    for (index, animation) in animations.iter().enumerate() {
+    for (index, animation) in clips.of(animations) {
         for (at, channel) in animation.channels.iter().enumerate() {
             let owner = format!("animation {index} channel {at}");
             let Some(node) = channel.target.node else { continue };
@@ -43,18 +70,26 @@ pub fn play(
             move_node(&mut moments, animation, channel, &owner, time, pose, notes)?;
         }
     }
-    if animations.len() > 1 {
-        notes.say(format!("all {} clips play together", animations.len()));
+    match (clips, animations.len()) {
+        (_, 0..=1) => {}
+        (Clips::All, count) => notes.say(format!("all {count} clips play together")),
+        (Clips::Only(index), count) => {
+            notes.say(format!("clip {} of {count} plays", title(animations, index)));
+        }
     }
     Ok(())
 }
 
 /// The pointers of KHR_animation_pointer and their values at `time` in seconds, in the order of the
 /// clips.
-pub fn pointed(reader: &Reader<'_>, time: f64) -> Result<Vec<(String, Vec<f64>)>, SceneError> {
+pub fn pointed(
+    reader: &Reader<'_>,
+    clips: Clips,
+    time: f64,
+) -> Result<Vec<(String, Vec<f64>)>, SceneError> {
     let mut moments = Moments { reader, read: BTreeMap::new(), left: MOMENTS_MAX };
     let mut all = Vec::new();
-    for (index, animation) in reader.document.animations.iter().enumerate() {
+    for (index, animation) in clips.of(&reader.document.animations) {
         for (at, channel) in animation.channels.iter().enumerate() {
             let Some(target) = &channel.target.extensions.pointer else { continue };
             let owner = format!("animation {index} channel {at}");

@@ -1,11 +1,13 @@
 //! A scene bundle: the main file (.gltf or .glb) and the files it names, listed in a manifest.
 //! The scene digest is the BLAKE3 digest of the manifest. Knows no meshes, no network.
 //!
-//! Manifest: the line `girih-bundle 1`, then a line `digest size path` for each file, the main
-//! file first, the others in the order of their paths. UTF-8, `\n` after every line.
+//! Manifest: the line `girih-bundle 1`, then a line `set key value` for each setting, then a line
+//! `digest size path` for each file, the main file first, the others in the order of their paths.
+//! UTF-8, `\n` after every line.
 
 use super::fault::{SceneError, malformed, missing, too_large, unsupported};
 use super::gltf::Document;
+use super::settings::Settings;
 use super::{glb, uri};
 use farm::digest::Digest;
 use std::collections::BTreeMap;
@@ -42,25 +44,43 @@ struct Held {
 pub struct Bundle {
     main: String,
     files: BTreeMap<String, Held>,
+    settings: Settings,
 }
 
 impl Bundle {
     /// Follows every URI of a scene file. Gives the manifest and the files to send with it, the
     /// main file first.
     pub fn gather(main: &Path) -> Result<(Vec<u8>, Vec<Entry>), SceneError> {
-        let name = main_name(main)?;
-        let bundle = Self::open(main)?;
+        Self::open(main)?.manifest()
+    }
+
+    /// The manifest and the files to send with it, the main file first.
+    pub fn manifest(&self) -> Result<(Vec<u8>, Vec<Entry>), SceneError> {
         let mut manifest = format!("{HEAD}\n");
+        self.settings.lines().iter().for_each(|line| manifest.push_str(&format!("{line}\n")));
         let mut entries = Vec::new();
-        let others = bundle.files.iter().filter(|(path, _)| **path != name);
-        let first = bundle.files.get_key_value(&name);
+        let others = self.files.iter().filter(|(path, _)| **path != self.main);
+        let first = self.files.get_key_value(&self.main);
         for (path, held) in first.into_iter().chain(others) {
-            let digest = Digest::of(&read_whole(held, path).map_err(|e| e.within(&name))?);
+            let bytes = read_whole(held, path).map_err(|error| error.within(&self.main))?;
+            let digest = Digest::of(&bytes);
             manifest.push_str(&format!("{digest} {} {path}\n", held.bytes_total));
             let (path, bytes_total) = (held.path.clone(), held.bytes_total);
             entries.push(Entry { digest, path, bytes_total });
         }
         Ok((manifest.into_bytes(), entries))
+    }
+
+    /// The same bundle drawn by other settings.
+    pub fn with(mut self, settings: Settings) -> Result<Self, SceneError> {
+        settings.check()?;
+        self.settings = settings;
+        Ok(self)
+    }
+
+    /// What the job asks beyond the files.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The bundle of a scene file on this machine, its files where they lie.
@@ -84,10 +104,15 @@ impl Bundle {
         }
         let mut main = None;
         let mut files = BTreeMap::new();
+        let mut settings = Settings::default();
         let mut bytes_left = BUNDLE_BYTES_MAX;
         for (at, line) in lines.enumerate() {
             let thing = format!("manifest line {}", at + 2);
-            if at == FILES_MAX {
+            if let Some(setting) = line.strip_prefix("set ") {
+                settings.read(setting).map_err(|error| error.within(&thing))?;
+                continue;
+            }
+            if files.len() == FILES_MAX {
                 return Err(too_large(format!("{thing}: more than {FILES_MAX} files")));
             }
             let (digest, bytes_total, name) = parse_line(line, &thing)?;
@@ -99,7 +124,7 @@ impl Bundle {
             main.get_or_insert(name);
         }
         let main = main.ok_or_else(|| malformed("manifest: it lists no file"))?;
-        Ok(Self { main, files })
+        Ok(Self { main, files, settings })
     }
 
     /// Name of the main file.
@@ -143,7 +168,7 @@ impl Bundle {
             bytes_left = spend(bytes_left, held.bytes_total)?;
             files.insert(path, held);
         }
-        Ok(Self { main: name.to_owned(), files })
+        Ok(Self { main: name.to_owned(), files, settings: Settings::default() })
     }
 }
 

@@ -6,6 +6,7 @@ use super::gltf::{self, Document, item};
 use super::matrix::{self, Affine, Vec3};
 use super::node::Placed;
 use super::notes::Notes;
+use super::settings;
 use super::triangle::Bounds;
 use shaders::Camera;
 use std::f64::consts::PI;
@@ -25,26 +26,16 @@ const DEFAULT_SIDE: Vec3 = [0.55, 0.4, 1.0];
 pub fn find(
     document: &Document,
     placed: &[Placed],
+    wanted: Option<&str>,
     bounds: &Bounds,
     view: View,
     notes: &mut Notes,
 ) -> Result<Camera, SceneError> {
     let aspect = f64::from(view.width) / f64::from(view.height);
-    let mut found = None;
-    let mut count = 0;
-    for place in placed {
-        if let Some(camera) = item(&document.nodes, place.node, "node", "the scene")?.camera {
-            found.get_or_insert((camera, place));
-            count += 1;
-        }
-    }
-    let Some((index, place)) = found else {
+    let Some((index, place)) = chosen(document, placed, wanted, notes)? else {
         notes.say("the scene has no camera: a view of everything was chosen");
         return Ok(overview(bounds, aspect));
     };
-    if count > 1 {
-        notes.say(format!("the scene has {count} cameras: camera {index} is used"));
-    }
     let owner = format!("node {}", place.node);
     let entry = item(&document.cameras, index, "camera", &owner)?;
     let (lens, own) = lens(entry, index)?;
@@ -62,6 +53,38 @@ pub fn find(
         Lens::Perspective { yfov } => pinhole(place.world.origin, axes, yfov, aspect),
         Lens::Orthographic { half } => parallel(place.world.origin, axes, half, aspect),
     })
+}
+
+/// The camera that is used and where it stands. A setting names a camera, its node, or its place
+/// among the cameras of the scene.
+fn chosen<'a>(
+    document: &Document,
+    placed: &'a [Placed],
+    wanted: Option<&str>,
+    notes: &mut Notes,
+) -> Result<Option<(u32, &'a Placed)>, SceneError> {
+    let mut all = Vec::new();
+    for place in placed {
+        let node = item(&document.nodes, place.node, "node", "the scene")?;
+        if let Some(camera) = node.camera {
+            let entry = item(&document.cameras, camera, "camera", "a node")?;
+            all.push((camera, place, [node.name.as_str(), entry.name.as_str()]));
+        }
+    }
+    let at = match wanted {
+        None => 0,
+        Some(wanted) => match all.iter().position(|(_, _, names)| names[1] == wanted) {
+            Some(at) => at,
+            None => settings::find(wanted, "camera", all.iter().map(|(_, _, names)| names[0]))?,
+        },
+    };
+    let found = all.get(at).map(|(camera, place, _)| (*camera, *place));
+    if let Some((camera, _)) = found
+        && all.len() > 1
+    {
+        notes.say(format!("the scene has {} cameras: camera {camera} is used", all.len()));
+    }
+    Ok(found)
 }
 
 /// How wide a camera sees: the vertical angle in radians, or half the height in metres.

@@ -14,9 +14,6 @@ pub const JSON_BYTES_MAX: usize = 32 << 20;
 /// Longest list in the JSON.
 pub const LIST_MAX: usize = 1 << 18;
 
-/// Variants that are named in a note.
-const VARIANTS_NAMED: usize = 16;
-
 /// Extensions drawn as they are meant.
 const SUPPORTED: &[&str] = &[
     "EXT_mesh_gpu_instancing",
@@ -91,6 +88,7 @@ pub struct Lights {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SceneEntry {
+    pub name: String,
     pub nodes: List<u32>,
 }
 
@@ -436,6 +434,8 @@ pub struct Sampler {
 
 #[derive(Debug, Deserialize)]
 pub struct Camera {
+    #[serde(default)]
+    pub name: String,
     #[serde(rename = "type")]
     pub kind: String,
     pub perspective: Option<Perspective>,
@@ -516,17 +516,6 @@ impl Document {
             if !SUPPORTED.contains(&name.as_str()) {
                 notes.say(format!("extension {} is not supported: ignored", name.escape_debug()));
             }
-        }
-        let variants = &self.extensions.variants.variants;
-        if !variants.is_empty() {
-            let names: Vec<_> = variants.iter().take(VARIANTS_NAMED).collect();
-            let names: Vec<_> =
-                names.iter().map(|variant| format!("`{}`", variant.name.escape_debug())).collect();
-            notes.say(format!(
-                "{} material variants ({}): the default one is drawn",
-                variants.len(),
-                names.join(", ")
-            ));
         }
     }
 }

@@ -1,28 +1,34 @@
 //! Punctual lights (KHR_lights_punctual) in world space. Knows no emissive surfaces.
 
+use super::exporter;
 use super::fault::{SceneError, malformed};
 use super::gltf::{self, Document, item};
 use super::matrix;
 use super::node::Placed;
 use super::notes::Notes;
+use super::settings::LightUnit;
 use shaders::{LIGHT_DIRECTIONAL, LIGHT_POINT, LIGHT_SPOT, Light};
 
 /// Most lights of a scene.
 pub const LIGHTS_MAX: usize = 4096;
-/// Lumens per watt by which Blender's exporter multiplies watts.
-const BLENDER_LUMENS: f64 = 683.0;
+/// By which photometric lights are divided: what Blender's exporter multiplies watts by.
+const LUMENS_PER_WATT: f64 = 683.0;
 /// Brightest light, in W/sr or W/m².
 const INTENSITY_MAX: f64 = 1e12;
 
-/// All lights of the placed nodes. Candela and lux count as W/sr and W/m²; files of Blender's
-/// exporter are divided by 683 first.
+/// All lights of the placed nodes, in W/sr and W/m².
 pub fn convert(
     document: &Document,
     placed: &[Placed],
+    set: Option<LightUnit>,
     notes: &mut Notes,
 ) -> Result<Vec<Light>, SceneError> {
-    let blender = document.asset.generator.contains("Blender");
-    let unit = if blender { 1.0 / BLENDER_LUMENS } else { 1.0 };
+    let lights = placed.iter().filter_map(|place| document.nodes.get(place.node as usize));
+    let count = lights.filter(|node| node.extensions.light.is_some()).count();
+    let unit = match exporter::light_unit(document, set, count, notes) {
+        LightUnit::Watts => 1.0,
+        LightUnit::Lumens => 1.0 / LUMENS_PER_WATT,
+    };
     let mut lights = Vec::new();
     for place in placed {
         let node = item(&document.nodes, place.node, "node", "the scene")?;
@@ -39,13 +45,6 @@ pub fn convert(
             let kind = entry.kind.escape_debug();
             malformed(format!("light {} ({kind}) of {owner} is not one", reference.light))
         })?);
-    }
-    if !lights.is_empty() {
-        notes.say(if blender {
-            "light units: the file is from Blender, so lights are divided by 683 lm/W"
-        } else {
-            "light units: candela and lux count as W/sr and W/m²"
-        });
     }
     Ok(lights)
 }

@@ -13,6 +13,7 @@ use super::notes::Notes;
 use super::pose::Pose;
 use super::texture_use::Placement;
 use super::triangle::{self, Geometry, Lost};
+use super::variant;
 use shaders::Surface;
 use std::cell::OnceCell;
 
@@ -52,12 +53,13 @@ pub fn gather(
     reader: &Reader<'_>,
     nodes: &Nodes,
     pose: &Pose,
+    variant: Option<u32>,
     notes: &mut Notes,
 ) -> Result<Geometry, SceneError> {
-    let mut vertices_left = VERTICES_MAX;
+    let mut reading = Reading { variant, vertices_left: VERTICES_MAX };
     let mut meshes = Vec::new();
     for mesh in 0..reader.document.meshes.len() {
-        meshes.push(read_mesh(reader, mesh, &mut vertices_left, notes)?);
+        meshes.push(read_mesh(reader, mesh, &mut reading, notes)?);
     }
     let mut scene = Gathered {
         geometry: Geometry::default(),
@@ -146,10 +148,16 @@ fn weights<'a>(reader: &Reader<'a>, pose: &'a Pose, node: u32, mesh: u32) -> &'a
     document.meshes.get(mesh as usize).map(|mesh| &*mesh.weights).unwrap_or_default()
 }
 
+/// Which material variant is read, and how many vertices there may still be.
+struct Reading {
+    variant: Option<u32>,
+    vertices_left: u64,
+}
+
 fn read_mesh<'a>(
     reader: &Reader<'a>,
     mesh: usize,
-    vertices_left: &mut u64,
+    reading: &mut Reading,
     notes: &mut Notes,
 ) -> Result<Vec<Shape<'a>>, SceneError> {
     let mut shapes = Vec::new();
@@ -158,7 +166,7 @@ fn read_mesh<'a>(
         match primitive.mode {
             0 => notes.say("points are not drawn"),
             1..=3 => notes.say("lines are not drawn"),
-            4..=6 => shapes.extend(read_shape(reader, primitive, &owner, vertices_left, notes)?),
+            4..=6 => shapes.extend(read_shape(reader, primitive, &owner, reading, notes)?),
             mode => return Err(malformed(format!("{owner} has the unknown mode {mode}"))),
         }
     }
@@ -169,7 +177,7 @@ fn read_shape<'a>(
     reader: &Reader<'a>,
     primitive: &'a Primitive,
     owner: &str,
-    vertices_left: &mut u64,
+    reading: &mut Reading,
     notes: &mut Notes,
 ) -> Result<Option<Shape<'a>>, SceneError> {
     let indices = primitive.indices.map_or(Ok(0), |index| reader.count(index, owner))?;
@@ -178,11 +186,13 @@ fn read_shape<'a>(
         return Ok(None);
     };
     let count = reader.count(position, owner)?;
-    *vertices_left = vertices_left
+    reading.vertices_left = reading
+        .vertices_left
         .checked_sub(count.max(indices))
         .ok_or_else(|| too_large(format!("its meshes have more than {VERTICES_MAX} vertices")))?;
     check_targets(reader, primitive, owner, count, notes)?;
-    let use_of = material::usage(reader.document, primitive.material, notes)?;
+    let use_of =
+        material::usage(reader.document, variant::material(primitive, reading.variant), notes)?;
     let named = |name: &str| primitive.attributes.get(name).copied();
     let uv = |slot: usize| {
         let set = use_of.slots.set(slot);

@@ -13,6 +13,7 @@ pub mod deform;
 pub mod draco;
 pub mod emission;
 pub mod environment;
+pub mod exporter;
 pub mod fault;
 pub mod glb;
 pub mod gltf;
@@ -29,11 +30,13 @@ pub mod picture;
 pub mod pointer;
 pub mod pose;
 pub mod radiance;
+pub mod settings;
 pub mod tangent;
 pub mod texture;
 pub mod texture_use;
 pub mod triangle;
 pub mod uri;
+pub mod variant;
 
 use std::path::Path;
 
@@ -41,7 +44,9 @@ pub use bundle::Bundle;
 pub use emission::Emission;
 pub use environment::Environment;
 pub use fault::SceneError;
+pub use settings::{LightUnit, Settings};
 
+use animation::Clips;
 use notes::Notes;
 
 /// What is drawn: the frame's time is `frame / fps` seconds; size in pixels.
@@ -101,17 +106,22 @@ fn assemble(
     let buffers = buffer::Buffers::read(&document, chunk, bundle)?;
     let time = f64::from(view.frame) / f64::from(view.fps);
     let reader = accessor::Reader { document: &document, buffers: &buffers };
-    let document = pointer::play(&reader, json, time, &mut notes)?.unwrap_or(document);
+    let settings = bundle.settings();
+    let clips = Clips::named(settings.clip.as_deref(), &document.animations)?;
+    let document = pointer::play(&reader, json, clips, time, &mut notes)?.unwrap_or(document);
     let reader = accessor::Reader { document: &document, buffers: &buffers };
     let mut pose = pose::Pose::default();
-    animation::play(&reader, time, &mut pose, &mut notes)?;
-    let nodes = node::place(&document, &pose, &mut notes)?;
+    animation::play(&reader, clips, time, &mut pose, &mut notes)?;
+    let nodes = node::place(&document, &pose, settings.scene.as_deref(), &mut notes)?;
     let placed = &nodes.placed;
-    let geometry = mesh::gather(&reader, &nodes, &pose, &mut notes)?;
+    let variant = variant::chosen(&document, settings.variant.as_deref(), &mut notes)?;
+    let geometry = mesh::gather(&reader, &nodes, &pose, variant, &mut notes)?;
     let images = texture::load(&document, &buffers, bundle, &mut notes)?;
     let materials = material::convert(&document, &images, &mut notes)?;
-    let lights = light::convert(&document, placed, &mut notes)?;
-    let camera = camera::find(&document, placed, &geometry.bounds, view, &mut notes)?;
+    let lights = light::convert(&document, placed, settings.light_unit, &mut notes)?;
+    exporter::note_dropped(&document, placed, sky.is_some(), &mut notes);
+    let wanted = settings.camera.as_deref();
+    let camera = camera::find(&document, placed, wanted, &geometry.bounds, view, &mut notes)?;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
     let environment = match sky {
         Some(sky) => sky,

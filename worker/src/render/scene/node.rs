@@ -6,6 +6,7 @@ use super::gltf::{Document, item};
 use super::matrix::Affine;
 use super::notes::Notes;
 use super::pose::Pose;
+use super::settings;
 
 /// A node of the drawn scene and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +25,19 @@ pub struct Nodes {
 }
 
 /// Places all nodes in a pose.
-pub fn place(document: &Document, pose: &Pose, notes: &mut Notes) -> Result<Nodes, SceneError> {
+pub fn place(
+    document: &Document,
+    pose: &Pose,
+    scene: Option<&str>,
+    notes: &mut Notes,
+) -> Result<Nodes, SceneError> {
     let parents = parents(document)?;
     refuse_cycles(document, &parents)?;
     let mut worlds = vec![Affine::IDENTITY; parents.len()];
     let tops = (0..parents.len() as u32).filter(|&node| parents[node as usize].is_none());
     walk(document, pose, tops.collect(), |Placed { node, world }| worlds[node as usize] = world)?;
     let mut placed = Vec::new();
-    let roots = roots(document, &parents, notes)?;
+    let roots = roots(document, &parents, scene, notes)?;
     walk(document, pose, roots, |place| placed.push(place))?;
     if let Some(lost) = placed.iter().find(|place| !place.world.is_finite()) {
         return Err(malformed(format!("node {} stands at no finite place", lost.node)));
@@ -96,13 +102,16 @@ fn refuse_cycles(document: &Document, parents: &[Option<u32>]) -> Result<(), Sce
 fn roots(
     document: &Document,
     parents: &[Option<u32>],
+    wanted: Option<&str>,
     notes: &mut Notes,
 ) -> Result<Vec<u32>, SceneError> {
+    let names = document.scenes.iter().map(|scene| scene.name.as_str());
+    let wanted = wanted.map(|wanted| settings::find(wanted, "scene", names)).transpose()?;
     if document.scenes.is_empty() && document.scene.is_none() {
         notes.say("the file has no scene: all its nodes are drawn");
         return Ok((0..parents.len() as u32).filter(|&n| parents[n as usize].is_none()).collect());
     }
-    let index = document.scene.unwrap_or(0);
+    let index = wanted.map(|index| index as u32).or(document.scene).unwrap_or(0);
     let scene = item(&document.scenes, index, "scene", "the file")?;
     if document.scenes.len() > 1 {
         notes.say(format!("scene {index} of {} is drawn", document.scenes.len()));

@@ -2,7 +2,7 @@
 //! which is then read as if they had always been there. Knows no interpolation.
 
 use super::accessor::Reader;
-use super::animation;
+use super::animation::{self, Clips};
 use super::fault::{SceneError, malformed};
 use super::gltf::Document;
 use super::notes::Notes;
@@ -19,10 +19,11 @@ const ANIMATED: [&str; 5] =
 pub fn play(
     reader: &Reader<'_>,
     json: &[u8],
+    clips: Clips,
     time: f64,
     notes: &mut Notes,
 ) -> Result<Option<Document>, SceneError> {
-    let values = animation::pointed(reader, time)?;
+    let values = animation::pointed(reader, clips, time)?;
     if values.is_empty() {
         return Ok(None);
     }
