@@ -311,3 +311,34 @@ fn pointers_at_nothing_are_said_aloud() {
     point(&mut draft, "/nodes/0/mesh", "SCALAR", 1, &[0.5, 0.5]);
     assert!(draft.refusal().contains("its JSON is not a glTF document"));
 }
+
+#[test]
+fn animations_have_limits() {
+    let mut draft = Draft::quad();
+    animate(&mut draft, 0, "translation", "LINEAR", &[0.0; 6]);
+    let output = draft.json["animations"][0]["samplers"][0]["output"].as_u64().unwrap() as usize;
+    let bytes = draft.append(&[0; 12]);
+    let place = draft.append(&[0, 0, 0, 0]);
+    draft.json["accessors"][output] = json!({"componentType": 5126, "count": 1 << 21,
+        "type": "VEC3", "sparse": {"count": 1, "values": {"bufferView": bytes},
+            "indices": {"bufferView": place, "componentType": 5125}}});
+    let text = draft.refusal();
+    assert!(text.contains("of 2097152 elements; the limit is 1048576"), "{text}");
+    draft.json["accessors"][output]["count"] = json!(1 << 20);
+    assert!(draft.load().is_ok());
+    let channel = draft.json["animations"][0]["channels"][0].clone();
+    draft.json["animations"][0]["channels"] = json!(vec![channel; 17]);
+    let text = draft.refusal();
+    assert!(text.contains("its animations have more than 16777216 moments and values"), "{text}");
+}
+
+#[test]
+fn long_names_make_no_long_notes() {
+    let mut draft = Draft::quad();
+    for _ in 0..2 {
+        animate(&mut draft, 0, "translation", "STEP", &[0.0; 3]);
+    }
+    draft.json["animations"][0]["name"] = json!("ñ".repeat(1 << 20));
+    let notes = draft.load().unwrap().notes;
+    assert!(notes.iter().all(|note| note.len() < 2000), "a note is long");
+}

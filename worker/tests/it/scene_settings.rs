@@ -10,7 +10,7 @@ fn drawn(draft: &Draft, settings: Settings) -> Result<Scene, SceneError> {
 }
 
 fn refused(draft: &Draft, settings: Settings) -> String {
-    drawn(draft, settings).err().expect("the setting is refused").to_string()
+    drawn(draft, settings).expect_err("the setting is refused").to_string()
 }
 
 fn named(name: &str) -> Option<String> {

@@ -7,6 +7,8 @@ use super::gltf::{self, Accessor, Document, item};
 
 /// Most elements of one accessor.
 pub const ELEMENTS_MAX: u64 = 1 << 24;
+/// Most elements of a sparse accessor of which parts are read.
+pub const SPARSE_WINDOW_MAX: u64 = 1 << 20;
 /// Largest stride between elements, in bytes (glTF 2.0 §5.11.4 allows 252).
 const STRIDE_MAX: u64 = 4096;
 
@@ -212,9 +214,21 @@ impl Reader<'_> {
             malformed(format!("{owner} needs more than the {total} elements of accessor {index}"))
         })?;
         if accessor.sparse.is_some() {
+            if total > SPARSE_WINDOW_MAX {
+                return Err(too_large(format!(
+                    "{owner} reads parts of the sparse accessor {index} of {total} elements; the \
+                     limit is {SPARSE_WINDOW_MAX}"
+                )));
+            }
             return Ok(self.floats(index, owner)?[first as usize..end as usize].to_vec());
         }
         self.range(index, owner, N, first as usize..end as usize, number(accessor.normalized))
+    }
+
+    /// Elements that reading a [`Reader::window`] of `count` takes.
+    pub fn window_cost(&self, index: u32, owner: &str, count: u64) -> Result<u64, SceneError> {
+        let accessor = item(&self.document.accessors, index, "accessor", owner)?;
+        if accessor.sparse.is_some() { self.count(index, owner) } else { Ok(count) }
     }
 
     /// Checks that an accessor could be read as `components` numbers each, without reading it.

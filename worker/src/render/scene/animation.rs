@@ -10,7 +10,7 @@ use super::settings;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Most moments of all channels.
+/// Most moments and values that all channels read.
 pub const MOMENTS_MAX: u64 = 1 << 24;
 /// Most values of one channel at one moment: the weights of a mesh with this many morph targets.
 pub const WIDTH_MAX: u64 = 4096;
@@ -104,7 +104,10 @@ pub fn pointed(
                 "VEC4" => track.value::<4>(reader, time, mix)?.map(|value| value.to_vec()),
                 _ => track.weights(reader, time)?,
             };
-            all.extend(value.map(|value| (target.pointer.clone(), value)));
+            if let Some(value) = value {
+                moments.spend((value.len() + target.pointer.len()) as u64)?;
+                all.push((target.pointer.clone(), value));
+            }
         }
     }
     Ok(all)
@@ -137,6 +140,7 @@ fn move_node(
         "scale" => pose.node(node).scale = track.value::<3>(reader, time, mix)?,
         "weights" => {
             if let Some(weights) = track.weights(reader, time)? {
+                moments.spend(weights.len() as u64)?;
                 pose.weights.insert(node, weights);
             }
         }
@@ -160,10 +164,7 @@ impl Moments<'_> {
         if let Some(times) = self.read.get(&accessor) {
             return Ok(times.clone());
         }
-        let count = self.reader.count(accessor, owner)?;
-        self.left = self.left.checked_sub(count).ok_or_else(|| {
-            too_large(format!("its animations have more than {MOMENTS_MAX} moments"))
-        })?;
+        self.spend(self.reader.count(accessor, owner)?)?;
         let times = self.reader.floats::<1>(accessor, owner)?;
         let times: Rc<[f32]> = times.into_iter().map(|[time]| time).collect();
         if times.iter().any(|time| !time.is_finite()) || times.windows(2).any(|t| t[0] > t[1]) {
@@ -171,6 +172,13 @@ impl Moments<'_> {
         }
         self.read.insert(accessor, times.clone());
         Ok(times)
+    }
+
+    fn spend(&mut self, cost: u64) -> Result<(), SceneError> {
+        self.left = self.left.checked_sub(cost).ok_or_else(|| {
+            too_large(format!("its animations have more than {MOMENTS_MAX} moments and values"))
+        })?;
+        Ok(())
     }
 
     fn track(&mut self, sampler: &AnimationSampler, owner: &str) -> Result<Track, SceneError> {
@@ -183,6 +191,7 @@ impl Moments<'_> {
                 return Err(malformed(format!("{owner} has the unknown interpolation `{other}`")));
             }
         };
+        self.spend(self.reader.window_cost(sampler.output, owner, 0)?)?;
         Ok(Track {
             times: self.times(sampler.input, owner)?,
             output: sampler.output,

@@ -166,9 +166,11 @@ impl Deformer<'_> {
         let reader = &self.reader;
         let skin = item(&reader.document.skins, index, "skin", owner)?;
         let (owner, count) = (format!("skin {index}"), skin.joints.len() as u64);
-        self.left = self.left.checked_sub(count).ok_or_else(too_much)?;
+        let bound = skin.inverse_bind_matrices;
+        let reading = bound.map_or(Ok(0), |index| reader.window_cost(index, &owner, count))?;
+        self.left = self.left.checked_sub(count.max(reading)).ok_or_else(too_much)?;
         let mut inverse = vec![Affine::IDENTITY; skin.joints.len()];
-        if let Some(accessor) = skin.inverse_bind_matrices {
+        if let Some(accessor) = bound {
             let read = reader.window::<16>(accessor, &owner, (0, count))?;
             for (joint, (map, columns)) in inverse.iter_mut().zip(read).enumerate() {
                 *map = inverse_bind(columns).ok_or_else(|| {

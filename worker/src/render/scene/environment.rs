@@ -2,6 +2,7 @@
 //! Row 0 is +Y; u = 0.5 + atan2(z, x) / 2π, v = acos(y) / π. Knows no scene.
 
 use super::alias;
+use super::decoder::guarded;
 use super::fault::{SceneError, malformed, missing, too_large, unsupported};
 use super::notes::Notes;
 use super::radiance::{self, Picture};
@@ -57,7 +58,7 @@ impl Environment {
     fn decode(bytes: &[u8], name: &str, notes: &mut Notes) -> Result<Self, SceneError> {
         let mut picture = match bytes {
             [b'#', b'?', ..] => radiance::decode(bytes, allow)?,
-            [0x76, 0x2f, 0x31, 0x01, ..] => decode_exr(bytes)?,
+            [0x76, 0x2f, 0x31, 0x01, ..] => guarded("the picture", || decode_exr(bytes))?,
             _ => return Err(unsupported("not a Radiance .hdr or OpenEXR .exr picture")),
         };
         let cleaned = clean(&mut picture.pixels);

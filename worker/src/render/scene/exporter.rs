@@ -10,8 +10,8 @@ fn is_blender(document: &Document) -> bool {
     document.asset.generator.contains("Blender")
 }
 
-/// What candela and lux of a file are, unless a setting says so: Blender's exporter multiplies watts
-/// by 683 lm/W, viewers of glTF take candela as W/sr.
+/// What candela and lux of a file are, unless a setting says so: Blender's exporter multiplies
+/// watts by 683 lm/W, viewers of glTF take candela as W/sr.
 pub fn light_unit(
     document: &Document,
     set: Option<LightUnit>,

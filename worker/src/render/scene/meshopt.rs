@@ -367,3 +367,69 @@ fn packed(values: [i16; 4]) -> [u8; 8] {
     let bytes = values.map(i16::to_le_bytes);
     std::array::from_fn(|at| bytes[at / 2][at % 2])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(mode: &str, count: u64, stride: u64) -> MeshoptView {
+        MeshoptView {
+            buffer: 0,
+            byte_offset: 0,
+            byte_length: 0,
+            byte_stride: stride,
+            count,
+            mode: mode.into(),
+            filter: None,
+        }
+    }
+
+    // The vectors are meshoptimizer's own (MIT), those of its tests of decoders.
+
+    #[test]
+    fn index_sequences_are_meshoptimizers() {
+        let bytes = [0xd1, 0x00, 0x04, 0xcd, 0x01, 0x04, 0x07, 0x98, 0x1f, 0, 0, 0, 0];
+        let decoded = decode(&view("INDICES", 6, 4), &bytes, "it").unwrap();
+        let indices: Vec<_> =
+            decoded.as_chunks::<4>().0.iter().map(|index| u32::from_le_bytes(*index)).collect();
+        assert_eq!(indices, [0, 1, 51, 2, 49, 1000]);
+        assert!(decode(&view("INDICES", 7, 4), &bytes, "it").is_err());
+    }
+
+    #[test]
+    fn octahedral_vectors_are_meshoptimizers() {
+        let mut bytes = [0, 1, 127, 0, 0, 187, 127, 1, 255, 1, 127, 0, 14, 130, 127, 1];
+        assert!(octahedral(&mut bytes, 4));
+        assert_eq!(bytes, [0, 1, 127, 0, 0, 159, 82, 1, 255, 1, 127, 0, 1, 130, 241, 1]);
+        let wide = [[0, 1, 2047, 0], [0, 1870, 2047, 1], [2017, 1, 2047, 0], [14, 1300, 2047, 1]];
+        let unit =
+            [[0, 16, 32767, 0], [0, 32621, 3088, 1], [32764, 16, 471, 0], [307, 28541, 16093, 1]];
+        let mut bytes = wide.map(packed).concat();
+        assert!(octahedral(&mut bytes, 8));
+        assert_eq!(bytes, unit.map(packed).concat());
+    }
+
+    #[test]
+    fn quaternions_are_meshoptimizers() {
+        let three =
+            [[0, 1, 0, 0x7fc], [0, 1870, 0, 0x7fd], [2017, 1, 0, 0x7fe], [14, 1300, 0, 0x7ff]];
+        let turned = [
+            [32767, 0, 11, 0],
+            [0, 25013, 0, 21166],
+            [11, 0, 23504, 22830],
+            [158, 14715, 0, 29277],
+        ];
+        let mut bytes = three.map(packed).concat();
+        assert!(quaternion(&mut bytes, 8));
+        assert_eq!(bytes, turned.map(packed).concat());
+    }
+
+    #[test]
+    fn exponentials_are_mantissas_times_powers_of_two() {
+        let words = [0_u32, 0xff00_0003, 0x02ff_fff7, 0xfe7f_ffff];
+        let mut bytes = words.map(u32::to_le_bytes).concat();
+        assert!(exponential(&mut bytes, 16));
+        let values = [0.0_f32, 1.5, -36.0, 8_388_607.0 / 4.0];
+        assert_eq!(bytes, values.map(f32::to_le_bytes).concat());
+    }
+}

@@ -2,6 +2,8 @@
 
 /// Most notes kept; the rest are counted.
 const NOTES_MAX: usize = 64;
+/// Longest note, in bytes; names in it are a stranger's.
+const NOTE_BYTES_MAX: usize = 1024;
 
 /// Notes in the order they were said, each once.
 #[derive(Debug, Default)]
@@ -13,7 +15,11 @@ pub struct Notes {
 impl Notes {
     /// Says something once.
     pub fn say(&mut self, note: impl Into<String>) {
-        let note = note.into();
+        let mut note = note.into();
+        if note.len() > NOTE_BYTES_MAX {
+            note.truncate(note.floor_char_boundary(NOTE_BYTES_MAX));
+            note.push('…');
+        }
         if self.said.contains(&note) {
             return;
         }
