@@ -349,3 +349,37 @@ fn number<const N: usize>(normalized: bool) -> impl Fn(&[u8], &Layout) -> Option
         Some(element)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_matrices_start_at_multiples_of_four_bytes() {
+        for (shape, component, offsets, bytes) in [
+            ("MAT2", 5121, vec![0, 1, 4, 5], 8),
+            ("MAT3", 5121, vec![0, 1, 2, 4, 5, 6, 8, 9, 10], 12),
+            ("MAT3", 5123, vec![0, 2, 4, 8, 10, 12, 16, 18, 20], 24),
+            ("MAT2", 5126, vec![0, 4, 8, 12], 16),
+            ("VEC3", 5121, vec![0, 1, 2], 3),
+        ] {
+            let accessor = serde_json::json!({"componentType": component, "count": 1,
+                "type": shape});
+            let accessor: Accessor = serde_json::from_value(accessor).unwrap();
+            let layout = Layout::new(&accessor, "it").unwrap();
+            let found: Vec<_> = (0..layout.components()).map(|at| layout.offset(at)).collect();
+            assert_eq!((found, layout.bytes()), (offsets, bytes), "{shape} of {component}");
+        }
+    }
+
+    #[test]
+    fn normalised_integers_follow_the_equations() {
+        let number = |component: Component, bytes: &[u8]| component.number(bytes, true);
+        assert_eq!(number(Component::I8, &[0x80]), -1.0);
+        assert_eq!(number(Component::I8, &[0x81]), -1.0);
+        assert_eq!(number(Component::U8, &[51]), 0.2);
+        assert_eq!(number(Component::I16, &[0xff, 0x7f]), 1.0);
+        assert_eq!(number(Component::U16, &[0xff, 0xff]), 1.0);
+        assert_eq!(Component::I16.number(&[0xfe, 0xff], false), -2.0);
+    }
+}
