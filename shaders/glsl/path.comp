@@ -9,7 +9,7 @@
 #include "lib/bvh.glsl"
 #include "lib/texture.glsl"
 #include "lib/surface.glsl"
-#include "lib/bsdf.glsl"
+#include "lib/lobes.glsl"
 #include "lib/environment.glsl"
 #include "lib/lights.glsl"
 
@@ -35,9 +35,18 @@ struct Path {
     // Density by which the segment's direction was drawn; 0 for the camera's.
     float pdf;
     uint passed;
+#ifdef LAYERED
+    // What the path is inside of, what it goes on in, what lies on the far side of the surface; and
+    // the only colour channel it carries, 3: all.
+    uvec4 media;
+    uvec4 next_media;
+    uvec4 far_media;
+    uint channel;
+#endif
     // A shadow ray is being traced: what it brings, and how the path goes on after it.
     bool shadow;
     vec3 pending;
+    vec3 next_origin;
     vec3 next_direction;
     float next_pdf;
     vec3 next_throughput;
@@ -71,8 +80,15 @@ Path begun(uvec2 pixel, uint sample_index) {
     path.bounce = 0u;
     path.pdf = 0.0;
     path.passed = 0u;
+#ifdef LAYERED
+    path.media = NO_MEDIA;
+    path.next_media = NO_MEDIA;
+    path.far_media = NO_MEDIA;
+    path.channel = 3u;
+#endif
     path.shadow = false;
     path.pending = vec3(0.0);
+    path.next_origin = vec3(0.0);
     path.next_direction = vec3(0.0);
     path.next_pdf = 0.0;
     path.next_throughput = vec3(0.0);
@@ -120,7 +136,10 @@ void glow(inout Path path, Surface surface, float distance) {
 void go_on(inout Path path) {
     path.shadow = false;
     if (path.goes_on) {
-        path.ray = ray_from(path.ray.origin, path.next_direction, FAR, path.ray.leaves);
+        path.ray = ray_from(path.next_origin, path.next_direction, FAR, path.ray.leaves);
+#ifdef LAYERED
+        path.media = path.next_media;
+#endif
         path.pdf = path.next_pdf;
         path.throughput = path.next_throughput;
         path.bounce++;
@@ -130,42 +149,44 @@ void go_on(inout Path path) {
     }
 }
 
-// What next-event estimation may bring, and the ray that must be free for it.
-bool draw_light(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint row) {
-    Aim aim = aimed_light(
-        fraction(draw(path.key, row + LIGHT_KIND)),
-        uvec2(draw(path.key, row + LIGHT_INDEX), draw(path.key, row + LIGHT_ALIAS)),
-        vec2(
-            fraction(draw(path.key, row + LIGHT_U)),
-            fraction(draw(path.key, row + LIGHT_V))),
-        surface.place);
-    if (aim.density <= 0.0) return false;
-    if (dot3(surface.geometric, aim.direction) <= 0.0) return false;
-    Scattering scattering = evaluated(bsdf, to_local(frame, aim.direction));
+// Whether a direction lies on the same side of the shading normal and of the triangle.
+bool one_side(vec3 local, vec3 world, Surface surface) {
+    float side = dot3(surface.geometric, world);
+    return side > 0.0 ? local.z > 0.0 : (HAS_FAR_SIDE && side < 0.0 && local.z < 0.0);
+}
+
+// What next-event estimation may bring, and the ray that must be free for it. `local` is the
+// light's direction in the frame, `scattering` what the BSDF says of it.
+bool draw_light(inout Path path, Surface surface, Aim aim, vec3 local, Scattering scattering) {
+    if (aim.density <= 0.0 || !one_side(local, aim.direction, surface)) return false;
     // Balance heuristic: the density drawn by, plus that of the BSDF where it could draw the same.
     float both = aim.density + (aim.shared_ ? scattering.pdf : 0.0);
     vec3 lit = tame3(scattering.value) * tame3(aim.radiance);
     vec3 through = tame3(lit) * path.throughput;
     vec3 pending = tame3(through) * vec3(tame(rcp(both)));
     path.pending = tame3(pending);
+    vec3 origin = local.z > 0.0 ? surface.place : surface.under;
+#ifdef LAYERED
+    if (HAS_MEDIA) {
+        uint medium = media_filling(local.z > 0.0 ? path.media : path.far_media);
+        if (medium != NONE && aim.distance < FAR)
+            path.pending = tame3(path.pending * let_through(medium, aim.distance));
+    }
+#endif
     if (max_component(path.pending) <= 0.0) return false;
-    path.ray = ray_from(surface.place, aim.direction, aim.distance, surface.primitive);
+    path.ray = ray_from(origin, aim.direction, aim.distance, surface.primitive);
     path.shadow = true;
     path.passed = 0u;
     return true;
 }
 
-// Draws the next segment; false if the path ends here.
-bool draw_next(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint row) {
-    vec3 local = scattered(
-        bsdf,
-        fraction(draw(path.key, row + LOBE)),
-        fraction(draw(path.key, row + LOBE_U)),
-        fraction(draw(path.key, row + LOBE_V)));
-    Scattering scattering = evaluated(bsdf, local);
+// The next segment along `local`, which was drawn with the density of `scattering`; false if the
+// path ends here.
+bool draw_next(
+    inout Path path, Surface surface, Frame frame, vec3 local, Scattering scattering, uint row) {
     if (scattering.pdf <= 0.0) return false;
     vec3 direction = to_world(frame, local);
-    if (dot3(surface.geometric, direction) <= 0.0) return false;
+    if (!one_side(local, direction, surface)) return false;
     vec3 ratio = scattering.value * vec3(tame(rcp(scattering.pdf)));
     vec3 next = path.throughput * tame3(ratio);
     next = tame3(next);
@@ -176,6 +197,10 @@ bool draw_next(inout Path path, Surface surface, Frame frame, Bsdf bsdf, uint ro
         if (fraction(draw(path.key, row + ROULETTE)) >= survival) return false;
         next = next * vec3(rcp(survival));
     }
+    path.next_origin = local.z > 0.0 ? surface.place : surface.under;
+#ifdef LAYERED
+    path.next_media = local.z > 0.0 ? path.media : path.far_media;
+#endif
     path.next_direction = direction;
     path.next_pdf = scattering.pdf;
     path.next_throughput = tame3(next);
@@ -191,32 +216,140 @@ bool passes(Path path, Surface surface) {
     return fraction(draw(key, surface.primitive)) >= surface.alpha;
 }
 
+// The ray goes on behind the hit.
+void pass(inout Path path, Hit hit) {
+    path.ray.start = hit.distance;
+    path.ray.start_primitive = hit.primitive;
+    path.passed++;
+}
+
+// Draws a light and the next segment. Both are evaluated by one piece of code in a loop: compilers
+// copy it for every call.
+void scatter(inout Path path, Surface surface, Frame frame, Bsdf bsdf) {
+    uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
+    Aim aim = aimed_light(
+        fraction(draw(path.key, row + LIGHT_KIND)),
+        uvec2(draw(path.key, row + LIGHT_INDEX), draw(path.key, row + LIGHT_ALIAS)),
+        vec2(
+            fraction(draw(path.key, row + LIGHT_U)),
+            fraction(draw(path.key, row + LIGHT_V))),
+        surface.place);
+    vec3 aside = to_local(frame, aim.direction);
+    vec3 ahead = scattered(
+        bsdf,
+        fraction(draw(path.key, row + LOBE)),
+        fraction(draw(path.key, row + LOBE_U)),
+        fraction(draw(path.key, row + LOBE_V)));
+    Scattering lit;
+    Scattering next;
+    for (uint turn = 0u; turn < 2u; turn++) {
+        Scattering found = evaluated(bsdf, turn == 0u ? ahead : aside);
+        if (turn == 0u) next = found;
+        else lit = found;
+    }
+    path.goes_on = draw_next(path, surface, frame, ahead, next, row);
+    if (!draw_light(path, surface, aim, aside, lit)) {
+        path.ray.leaves = surface.primitive;
+        go_on(path);
+    }
+}
+
+// Takes up the surface's glow; true if no segment may follow.
+bool ends(inout Path path, Surface surface, Hit hit) {
+    glow(path, surface, hit.distance);
+    path.ended = path.bounce + 1u >= parameters.depth;
+    return path.ended;
+}
+
+#ifdef LAYERED
+// What the medium around the ray takes since its last hit.
+void absorb(inout Path path, float distance) {
+    uint medium = media_filling(path.media);
+    if (medium == NONE) return;
+    vec3 left = path.throughput * let_through(medium, distance - path.ray.start);
+    path.throughput = tame3(left);
+}
+
+// A path that meets a dispersive boundary carries one colour channel from there on.
+void split_colors(inout Path path, uint layer) {
+    if (layer_value(layer * LAYER_WORDS + 3u) <= 0.0 || path.channel != 3u) return;
+    uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
+    path.channel = below(draw(path.key, row + CHANNEL), 3u);
+    vec3 kept = vec3(0.0);
+    kept[path.channel] = 3.0;
+    path.throughput = tame3(path.throughput * kept);
+}
+
+// The boundary of a medium: its far index over the near one. True if it is hidden and was passed.
+bool meets_boundary(inout Path path, Surface surface, Layers own, Hit hit, out float eta) {
+    eta = 0.0;
+    path.far_media = path.media;
+    if ((own.flags & LAYER_THIN) != 0u) return false;
+    if (HAS_DISPERSION) split_colors(path, own.id);
+    bool hidden;
+    eta = boundary_eta(path.media, own.id, surface.back, path.channel, hidden);
+    path.far_media = surface.back ? media_left(path.media, own.id)
+        : media_entered(path.media, own.id);
+    if (!hidden || path.passed >= PASSED_MAX) return false;
+    path.media = path.far_media;
+    // No light can be aimed at through it.
+    path.pdf = 0.0;
+    pass(path, hit);
+    return true;
+}
+
 void shade(inout Path path, Hit hit) {
-    Surface surface = surface_at(hit, path.ray.origin, path.ray.direction);
+    Vertices vertices;
+    Surface surface = surface_at(hit, path.ray.origin, path.ray.direction, vertices);
+    if (HAS_MEDIA && !path.shadow) absorb(path, hit.distance);
     if (passes(path, surface)) {
-        path.ray.start = hit.distance;
-        path.ray.start_primitive = hit.primitive;
-        path.passed++;
+        pass(path, hit);
         return;
     }
     if (path.shadow) {
         go_on(path);
         return;
     }
-    glow(path, surface, hit.distance);
-    if (path.bounce + 1u >= parameters.depth) {
+    Layers own = layers_at(surface, vertices);
+    float eta = 0.0;
+    if (HAS_MEDIA && meets_boundary(path, surface, own, hit, eta)) return;
+    if (HAS_UNLIT && (own.flags & LAYER_UNLIT) != 0u) {
+        gather(path, surface.base, 1.0);
         path.ended = true;
         return;
     }
-    uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
-    Frame frame = frame_around(surface.shading);
-    Bsdf bsdf = bsdf_of(surface, to_local(frame, -path.ray.direction));
-    path.goes_on = draw_next(path, surface, frame, bsdf, row);
-    if (!draw_light(path, surface, frame, bsdf, row)) {
-        path.ray.origin = surface.place;
-        path.ray.leaves = surface.primitive;
-        go_on(path);
+    if (ends(path, surface, hit)) return;
+    vec3 along = vec3(0.0);
+    if (HAS_ANISOTROPY) along = stretch_direction(own, vertices, surface.shading);
+    Frame frame = frame_along(surface.shading, along);
+    Bsdf bsdf = bsdf_of(surface, own, frame, -path.ray.direction, eta);
+    scatter(path, surface, frame, bsdf);
+}
+#else
+void shade(inout Path path, Hit hit) {
+    Vertices vertices;
+    Surface surface = surface_at(hit, path.ray.origin, path.ray.direction, vertices);
+    if (passes(path, surface)) {
+        pass(path, hit);
+        return;
     }
+    if (path.shadow) {
+        go_on(path);
+        return;
+    }
+    if (ends(path, surface, hit)) return;
+    Frame frame = frame_around(surface.shading);
+    scatter(path, surface, frame, bsdf_of(surface, frame, -path.ray.direction));
+}
+#endif
+
+// The camera does not see single-sided triangles from behind, unless it looks out of a medium.
+bool culls(Path path) {
+    bool outside = true;
+#ifdef LAYERED
+    outside = path.media.x == NONE;
+#endif
+    return path.bounce == 0u && !path.shadow && outside;
 }
 
 void main() {
@@ -236,7 +369,7 @@ void main() {
     Path path = begun(pixel, group * GROUP);
     while (running) {
         if (path.ray.start_primitive == NONE) rays++;
-        Hit hit = trace(path.ray, path.shadow, path.bounce == 0u && !path.shadow);
+        Hit hit = trace(path.ray, path.shadow, culls(path));
         if (hit.primitive != NONE) {
             shade(path, hit);
         } else if (path.shadow) {

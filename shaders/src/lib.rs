@@ -93,8 +93,9 @@ pub const ALPHA_OPAQUE: u32 = 0;
 pub const ALPHA_MASK: u32 = 1;
 pub const ALPHA_BLEND: u32 = 2;
 
-/// A metallic-roughness material (glTF 2.0 §3.9.2). Factors are linear; emissive already carries
-/// its strength. Texture fields index [`Texture`] or are [`NONE`].
+/// A metallic-roughness material (glTF 2.0 §3.9.2); what few materials have lies in [`Layers`].
+/// Factors are linear; emissive already carries its strength. Texture fields index [`Texture`] or
+/// are [`NONE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Material {
@@ -110,8 +111,72 @@ pub struct Material {
     pub metallic_roughness_texture: u32,
     pub normal_texture: u32,
     pub emissive_texture: u32,
-    pub pad: [u32; 3],
+    /// Index of its [`Layers`], or [`NONE`].
+    pub layers: u32,
+    pub pad: [u32; 2],
 }
+
+/// Flags of [`Layers::flags`]. Thin: light through the surface is not bent and enters nothing.
+pub const LAYER_THIN: u32 = 1;
+/// The alpha of the specular colour's texture is glossiness.
+pub const LAYER_GLOSSY: u32 = 2;
+/// Only its base colour is seen (KHR_materials_unlit).
+pub const LAYER_UNLIT: u32 = 4;
+
+/// What few materials have: the factors and textures of glTF's material extensions.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Layers {
+    pub flags: u32,
+    /// Of overlapping media the one of higher priority fills the space.
+    pub priority: f32,
+    /// Index of refraction; 0: the specular colour is what facets reflect.
+    pub ior: f32,
+    /// How far the indices of red and blue lie from that of green.
+    pub dispersion: f32,
+    pub specular_color: [f32; 3],
+    pub specular: f32,
+    /// Halvings of light per metre inside.
+    pub absorption: [f32; 3],
+    pub transmission: f32,
+    pub coat: f32,
+    pub coat_roughness: f32,
+    pub coat_normal_scale: f32,
+    pub anisotropy: f32,
+    pub sheen: [f32; 3],
+    pub sheen_roughness: f32,
+    /// Share, index and thickness (nanometres) of a thin film.
+    pub film: f32,
+    pub film_index: f32,
+    pub film_thickness_min: f32,
+    pub film_thickness: f32,
+    /// Diffuse transmission.
+    pub behind_color: [f32; 3],
+    pub behind: f32,
+    /// Cosine and sine of the direction of anisotropy in the tangent frame.
+    pub turn: [f32; 2],
+    pub pad: [u32; 2],
+    /// Bit n: `textures[n]` is there.
+    pub textured: u32,
+    /// Textures or [`NONE`], in the order of `LAYER_TEXTURE_*`.
+    pub textures: [u32; 13],
+    pub pad_end: [u32; 2],
+}
+
+/// Places in [`Layers::textures`].
+pub const LAYER_TEXTURE_SPECULAR: usize = 0;
+pub const LAYER_TEXTURE_SPECULAR_COLOR: usize = 1;
+pub const LAYER_TEXTURE_TRANSMISSION: usize = 2;
+pub const LAYER_TEXTURE_COAT: usize = 3;
+pub const LAYER_TEXTURE_COAT_ROUGHNESS: usize = 4;
+pub const LAYER_TEXTURE_COAT_NORMAL: usize = 5;
+pub const LAYER_TEXTURE_SHEEN: usize = 6;
+pub const LAYER_TEXTURE_SHEEN_ROUGHNESS: usize = 7;
+pub const LAYER_TEXTURE_FILM: usize = 8;
+pub const LAYER_TEXTURE_FILM_THICKNESS: usize = 9;
+pub const LAYER_TEXTURE_ANISOTROPY: usize = 10;
+pub const LAYER_TEXTURE_BEHIND: usize = 11;
+pub const LAYER_TEXTURE_BEHIND_COLOR: usize = 12;
 
 /// Wrap modes (glTF 2.0 §5.26).
 pub const WRAP_REPEAT: u32 = 0;
@@ -251,6 +316,17 @@ pub struct PathParameters {
 pub const FEATURE_ENVIRONMENT: u32 = 1;
 pub const FEATURE_LIGHTS: u32 = 1 << 1;
 pub const FEATURE_EMITTERS: u32 = 1 << 2;
+pub const FEATURE_LAYERS: u32 = 1 << 3;
+pub const FEATURE_COAT: u32 = 1 << 4;
+pub const FEATURE_SHEEN: u32 = 1 << 5;
+pub const FEATURE_TRANSMISSION: u32 = 1 << 6;
+/// Diffuse transmission.
+pub const FEATURE_BEHIND: u32 = 1 << 7;
+pub const FEATURE_MEDIA: u32 = 1 << 8;
+pub const FEATURE_DISPERSION: u32 = 1 << 9;
+pub const FEATURE_FILM: u32 = 1 << 10;
+pub const FEATURE_ANISOTROPY: u32 = 1 << 11;
+pub const FEATURE_UNLIT: u32 = 1 << 12;
 
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.

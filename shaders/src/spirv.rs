@@ -6,17 +6,27 @@
 //! says whether the committed files are fresh.
 
 /// GLSL source in `shaders/glsl`, preprocessor names to define, output in `shaders/spirv`.
-pub const SOURCES: &[(&str, &[&str], &str)] =
-    &[("exact.comp", &[], "exact.spv"), ("path.comp", &[], "path.spv")];
+pub const SOURCES: &[(&str, &[&str], &str)] = &[
+    ("exact.comp", &[], "exact.spv"),
+    ("bsdf.comp", &["LAYERED"], "bsdf.spv"),
+    ("path.comp", &[], "path.spv"),
+    ("path.comp", &["LAYERED"], "layered.spv"),
+];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
 pub const EXACT: &[u8] = include_bytes!("../spirv/exact.spv");
 
-/// The path tracer.
+/// One material with layers by itself, for tests.
+pub const BSDF: &[u8] = include_bytes!("../spirv/bsdf.spv");
+
+/// The path tracer for scenes without [`crate::Layers`].
 pub const PATH: &[u8] = include_bytes!("../spirv/path.spv");
 
+/// The path tracer for scenes with [`crate::Layers`].
+pub const LAYERED: &[u8] = include_bytes!("../spirv/layered.spv");
+
 /// Raised when what the CPU prepares for the path tracer changes its bits.
-pub const PREPARATION_VERSION: u32 = 8;
+pub const PREPARATION_VERSION: u32 = 9;
 
 /// Digest of the render engine (BLAKE3): its SPIR-V and the version of the preparation.
 pub fn render_digest() -> [u8; 32] {
@@ -24,6 +34,7 @@ pub fn render_digest() -> [u8; 32] {
     hasher.update(b"girih render engine");
     hasher.update(&PREPARATION_VERSION.to_le_bytes());
     hasher.update(PATH);
+    hasher.update(LAYERED);
     *hasher.finalize().as_bytes()
 }
 

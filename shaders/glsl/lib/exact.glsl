@@ -34,6 +34,7 @@ float tame(float x) {
 }
 vec2 tame2(vec2 v) { return vec2(tame(v.x), tame(v.y)); }
 vec3 tame3(vec3 v) { return vec3(tame(v.x), tame(v.y), tame(v.z)); }
+vec4 tame4(vec4 v) { return vec4(tame3(v.xyz), tame(v.w)); }
 
 // x times 2^shift for a normal x or 0; saturates, and gives +0 below the normal range.
 float scale(float x, int shift) {

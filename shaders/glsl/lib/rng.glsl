@@ -56,5 +56,6 @@ const uint LIGHT_ALIAS = 5u;
 const uint LIGHT_U = 6u;
 const uint LIGHT_V = 7u;
 const uint ROULETTE = 8u;
+const uint CHANNEL = 9u;
 
 #endif

@@ -3,8 +3,10 @@
 #define SURFACE_GLSL
 
 struct Surface {
-    // On the triangle, pushed off it along the geometric normal by the rounding of its coordinates.
+    // On the triangle, pushed off it along the geometric normal by the rounding of its coordinates;
+    // and pushed to the far side.
     vec3 place;
+    vec3 under;
     // Both on the side the ray comes from.
     vec3 geometric;
     vec3 shading;
@@ -17,6 +19,10 @@ struct Surface {
     uint alpha_mode;
     float cutoff;
     uint primitive;
+    // The material's record of layers, or NONE.
+    uint layer;
+    // Whether the ray came from behind.
+    bool back;
 };
 
 // The unit vector along any finite v, whatever its length.
@@ -152,7 +158,7 @@ vec3 facing(vec3 shading, vec3 geometric, vec3 viewer) {
 }
 
 // The surface that `ray` met at `hit`.
-Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
+Surface surface_at(Hit hit, vec3 origin, vec3 direction, out Vertices vertices) {
     Surface surface;
     vec3 corner = floats(triangles[hit.triangle * 3u]);
     vec3 edge1 = floats(triangles[hit.triangle * 3u + 1u]);
@@ -168,7 +174,7 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
 
     vec3 geometric = unit_of_any(cross3(edge1, edge2));
     geometric = c.back ? -geometric : geometric;
-    Vertices vertices = vertices_of(primitive, weights);
+    vertices = vertices_of(primitive, weights);
     vec3 normal = unit(vertices.normal);
     if (dot3(normal, normal) < 0.5) normal = c.back ? -geometric : geometric;
 
@@ -186,6 +192,8 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
     surface.roughness = tame(uintBitsToFloat(rough.x));
     surface.alpha_mode = rough.w;
     surface.cutoff = tame(uintBitsToFloat(rough.z));
+    surface.layer = last.y;
+    surface.back = c.back;
     // Base colour, metallic-roughness, normal, emissive: those that are there, in this order.
     uint kinds = (images.y != NONE ? 1u : 0u) | (images.z != NONE ? 2u : 0u)
         | (images.w != NONE ? 4u : 0u) | (last.x != NONE ? 8u : 0u);
@@ -227,8 +235,11 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction) {
     vec3 place = corner + (across + along);
     vec3 widest = max(abs(corner), max(abs(edge1), abs(edge2)));
     float off = max_component(widest) * 1.9073486328125e-6;
-    vec3 pushed = place + tame3(geometric) * vec3(tame(off));
-    surface.place = placed(tame3(pushed));
+    vec3 push = tame3(geometric) * vec3(tame(off));
+    vec3 above = place + push;
+    vec3 below = place - push;
+    surface.place = placed(tame3(above));
+    surface.under = placed(tame3(below));
     return surface;
 }
 

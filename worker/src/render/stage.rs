@@ -1,18 +1,18 @@
 //! A scene on a device, ready to have leaves traced. Knows no files and no farm.
 
 use super::grid::{self, GridError};
-use super::scene::Scene;
+use super::scene::{Scene, layers};
 use super::{albedo, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
 use shaders::{Emitter, LEAF_WORDS, PathParameters};
-use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS};
+use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS, FEATURE_SHEEN};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 /// Storage buffers of the path tracer.
-const BUFFERS: u32 = 14;
+const BUFFERS: u32 = 15;
 /// Most leaves in one dispatch.
 const CHUNK_MAX: usize = 2048;
 /// Leaves in the first dispatch of a scene, before its speed is known.
@@ -51,7 +51,9 @@ impl Pipelines {
         match self.made.entry(features) {
             Entry::Occupied(made) => Ok(made.into_mut()),
             Entry::Vacant(empty) => {
-                let words = shaders::spirv::words(shaders::spirv::PATH);
+                let layered = features & shaders::FEATURE_LAYERS != 0;
+                let code = if layered { shaders::spirv::LAYERED } else { shaders::spirv::PATH };
+                let words = shaders::spirv::words(code);
                 let parameters = size_of::<PathParameters>() as u32;
                 let pipeline =
                     Pipeline::new(&self.device, &words, BUFFERS, parameters, &[features])?;
@@ -77,7 +79,8 @@ impl Stage {
     /// Copies a scene to the device.
     pub fn new(device: &Device, scene: &Scene) -> Result<Self, StageError> {
         let laid = grid::lay(&scene.nodes, &scene.triangles, &scene.materials)?;
-        let constants = constants(&scene.camera);
+        let features = features(scene);
+        let constants = constants(&scene.camera, features);
         let environment = &scene.environment;
         let filled = |what, bytes: &[u8]| Buffer::filled(device, what, bytes);
         let buffers = vec![
@@ -93,6 +96,7 @@ impl Stage {
             filled("the extra places and colours", bytemuck::cast_slice(&scene.extras))?,
             filled("the emitters", bytemuck::cast_slice(&emitters(&scene.emission.emitters)))?,
             filled("the emitters' densities", bytemuck::cast_slice(&scene.emission.densities))?,
+            filled("the layers of materials", bytemuck::cast_slice(&scene.layers))?,
         ];
         let sizes = PathParameters {
             triangle_count: laid.triangles.len() as u32,
@@ -109,7 +113,7 @@ impl Stage {
             leaves: Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?,
             sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
             sizes,
-            features: features(scene),
+            features,
             chunk: CHUNK_FIRST,
         })
     }
@@ -196,6 +200,7 @@ fn features(scene: &Scene) -> u32 {
     feature(!scene.environment.is_black(), FEATURE_ENVIRONMENT)
         | feature(!scene.lights.is_empty(), FEATURE_LIGHTS)
         | feature(!scene.emission.emitters.is_empty(), FEATURE_EMITTERS)
+        | layers::features(&scene.layers)
 }
 
 /// Emitters lie where their triangles are traced.
@@ -209,9 +214,9 @@ fn emitters(given: &[Emitter]) -> Vec<Emitter> {
     given.iter().map(on_grid).collect()
 }
 
-/// Camera, the table that decodes sRGB bytes (IEC 61966-2-1), and the table of the specular layer's
-/// albedo, as `layout.glsl` has them.
-fn constants(camera: &shaders::Camera) -> Vec<u32> {
+/// Camera, the table that decodes sRGB bytes (IEC 61966-2-1), and the tables of directional albedo,
+/// as `layout.glsl` has them.
+fn constants(camera: &shaders::Camera, features: u32) -> Vec<u32> {
     let decode = |byte: u32| {
         let encoded = byte as f32 / 255.0;
         if encoded <= 0.04045 {
@@ -222,6 +227,9 @@ fn constants(camera: &shaders::Camera) -> Vec<u32> {
     };
     let mut words: Vec<u32> = bytemuck::cast_slice(bytemuck::bytes_of(camera)).to_vec();
     words.extend((0..=255).map(|byte| decode(byte).to_bits()));
-    words.extend(albedo::table().map(f32::to_bits));
+    words.extend(albedo::facets().map(f32::to_bits));
+    if features & FEATURE_SHEEN != 0 {
+        words.extend(albedo::sheens().map(f32::to_bits));
+    }
     words
 }

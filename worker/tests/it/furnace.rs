@@ -47,8 +47,9 @@ fn wall(cosine: f32, base: f32, metallic: f32, roughness: f32, environment: Envi
 /// Directional albedo of the whole material, by quadrature.
 fn reflected(cosine: f64, base: f64, metallic: f64, roughness: f64) -> f64 {
     let f0 = 0.04 * (1.0 - metallic) + base * metallic;
-    let under = base * (1.0 - metallic) * albedo::base_share(cosine, roughness);
-    albedo::specular_albedo(cosine, roughness, f0) + under
+    let [x, y] = albedo::facet_albedo(cosine, roughness);
+    let under = base * (1.0 - metallic) * albedo::left_by(cosine, roughness, 0.04, 1.0);
+    (f0 * x + y) * albedo::given_back(cosine, roughness, f0) + under
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod devices;
 mod engines;
 mod exact;
 mod furnace;
+mod lobes;
 mod procedural;
 mod reference;
 mod scene_bundle;

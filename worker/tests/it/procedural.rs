@@ -1,11 +1,12 @@
 //! Scenes made of code for tests of the path tracer.
 
 use shaders::{
-    Camera, EnvironmentTexel, Light, Material, NONE, Surface, SurfaceExtra, Texture, Triangle,
+    Camera, EnvironmentTexel, Layers, Light, Material, NONE, Surface, SurfaceExtra, Texture,
+    Triangle,
 };
 use worker::engine::TileSpec;
 use worker::render::scene::notes::Notes;
-use worker::render::scene::{Emission, Environment, Scene, alias, bvh, environment};
+use worker::render::scene::{Emission, Environment, Scene, alias, bvh, environment, layers};
 
 /// A scene while it is put together.
 pub struct Sketch {
@@ -13,6 +14,7 @@ pub struct Sketch {
     pub surfaces: Vec<Surface>,
     pub extras: Vec<SurfaceExtra>,
     pub materials: Vec<Material>,
+    pub layers: Vec<Layers>,
     pub textures: Vec<Texture>,
     pub texels: Vec<u32>,
     pub lights: Vec<Light>,
@@ -35,7 +37,8 @@ pub fn material(base: [f32; 3], metallic: f32, roughness: f32) -> Material {
         metallic_roughness_texture: NONE,
         normal_texture: NONE,
         emissive_texture: NONE,
-        pad: [0; 3],
+        layers: NONE,
+        pad: [0; 2],
     }
 }
 
@@ -78,6 +81,7 @@ impl Sketch {
             surfaces: Vec::new(),
             extras: Vec::new(),
             materials: Vec::new(),
+            layers: Vec::new(),
             textures: Vec::new(),
             texels: Vec::new(),
             lights: Vec::new(),
@@ -89,6 +93,13 @@ impl Sketch {
     pub fn add_material(&mut self, material: Material) -> u32 {
         self.materials.push(material);
         self.materials.len() as u32 - 1
+    }
+
+    /// Gives the last material these layers.
+    pub fn add_layers(&mut self, layers: Layers) {
+        self.layers.push(layers);
+        let last = self.materials.last_mut().expect("a material was added");
+        last.layers = self.layers.len() as u32 - 1;
     }
 
     /// A chequered texture of `size` texels; gives its index.
@@ -203,6 +214,7 @@ impl Sketch {
             surfaces: self.surfaces,
             extras: self.extras,
             materials: self.materials,
+            layers: self.layers,
             textures: self.textures,
             texels: self.texels,
             lights: self.lights,
@@ -314,5 +326,64 @@ pub fn everything() -> Sketch {
         spot(shaders::LIGHT_SPOT, [-0.8, 2.2, 1.4], [9.0, 9.0, 4.0]),
         spot(shaders::LIGHT_DIRECTIONAL, [0.0; 3], [0.4, 0.4, 0.6]),
     ];
+    sketch
+}
+
+/// Every layer that a material may have: thick, thin, dispersive and nested glass, leaf, coat,
+/// sheen, film, brushed metal and a sign without shading, before a lamp under a sky.
+pub fn layered() -> Sketch {
+    let sky = sky(16, 8, |x, y| [0.4 + 0.02 * x as f32, 0.5, 0.4 + 0.05 * y as f32]);
+    let mut sketch = Sketch::new(sky, camera([0.0, 0.6, 3.4], 0.45));
+    let floor = sketch.add_material(material([0.7; 3], 0.0, 0.8));
+    sketch.quad([-2.0, 0.0, -1.5], [0.0, 0.0, 3.0], [4.0, 0.0, 0.0], floor);
+    let mut lamp = material([0.0; 3], 0.0, 1.0);
+    lamp.emissive = [5.0, 4.0, 3.0];
+    let lamp = sketch.add_material(lamp);
+    sketch.quad([-0.5, 1.9, -0.5], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], lamp);
+    let picture = sketch.add_texture(8, 0, shaders::WRAP_REPEAT, |x, y| {
+        0x8080_8080 + (x * 0x0b) + ((y * 0x0d) << 8) + (((x ^ y) * 7) << 16) + ((x + y) << 25)
+    });
+    let thick = |absorption: [f32; 3]| Layers {
+        flags: 0,
+        transmission: 1.0,
+        absorption,
+        ..layers::plain()
+    };
+    let mut textured =
+        Layers { anisotropy: 0.7, coat: 0.9, coat_roughness: 0.3, ..layers::plain() };
+    for at in [
+        shaders::LAYER_TEXTURE_COAT_NORMAL,
+        shaders::LAYER_TEXTURE_ANISOTROPY,
+        shaders::LAYER_TEXTURE_COAT,
+    ] {
+        (textured.textures[at], textured.textured) = (picture, textured.textured | 1 << at);
+    }
+    let thin = Layers { transmission: 0.8, ..layers::plain() };
+    let all = [
+        (Layers { dispersion: 0.03, ..thick([0.1, 1.0, 2.0]) }, 0.0, [-1.2, 0.4, 0.4], 0.4),
+        (Layers { ior: 1.33, priority: -1.0, ..thick([2.0, 0.3, 0.1]) }, 0.2, [0.0, 0.4, 0.6], 0.4),
+        (thick([0.0; 3]), 0.0, [0.0, 0.4, 0.6], 0.3),
+        (Layers { behind: 0.7, ..layers::plain() }, 0.6, [0.9, 0.3, 0.8], 0.25),
+        (
+            Layers { sheen: [0.9, 0.3, 0.2], sheen_roughness: 0.4, ..thin },
+            0.4,
+            [1.4, 0.4, 0.0],
+            0.4,
+        ),
+        (
+            Layers { film: 1.0, film_thickness: 420.0, ..layers::plain() },
+            0.2,
+            [-0.5, 1.1, 0.0],
+            0.3,
+        ),
+        (textured, 0.4, [0.5, 1.2, -0.2], 0.35),
+        (Layers { flags: shaders::LAYER_UNLIT, ..layers::plain() }, 0.4, [1.3, 1.3, 0.0], 0.2),
+    ];
+    for (layers, roughness, centre, radius) in all {
+        let metallic = if layers.anisotropy > 0.0 { 1.0 } else { 0.0 };
+        let id = sketch.add_material(material([0.9, 0.8, 0.95], metallic, roughness));
+        sketch.add_layers(layers);
+        sketch.sphere(centre, radius, 8, id);
+    }
     sketch
 }

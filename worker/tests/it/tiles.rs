@@ -1,7 +1,7 @@
 //! Tiles have the same bits on every device, however the frame is cut, audited or accelerated.
 
 use crate::devices::on_every_device;
-use crate::procedural::{everything, whole};
+use crate::procedural::{everything, layered, whole};
 use farm::leaf::commit;
 use shaders::Node;
 use worker::engine::{Output, TileSpec};
@@ -30,30 +30,41 @@ impl Studio {
 #[test]
 fn every_device_gives_the_same_tile_and_audits_alike() {
     on_every_device("tiles::every_device_gives_the_same_tile_and_audits_alike", |devices| {
-        let scene = everything().finish();
         // Not a multiple of the block: edge blocks reach out of the frame.
-        let spec = whole(44, 36, 8, 6);
-        let mut first: Option<Output> = None;
-        for device in devices {
-            let mut studio = Studio::new(&device, &scene);
-            let output = studio.draw(&spec);
-            let asked = [0, 1, spec.leaves() - 1, spec.leaves() / 2, 7];
-            let audited = recompute(&mut studio.stage, &mut studio.pipelines, &spec, &asked);
-            for (leaf, answer) in asked.iter().zip(audited.expect("audit")) {
-                assert_eq!(answer, output.leaves[*leaf as usize], "{}", device.info().name);
-            }
-            let commitment = commit(&output.leaves).expect("leaves");
-            println!("{}: {} rays, {:?}", device.info().name, commitment.units, commitment.root);
-            if let Some(first) = &first {
-                let differ = output.leaves.iter().zip(&first.leaves).filter(|(a, b)| a != b);
-                assert_eq!(differ.count(), 0, "leaves differ on {}", device.info().name);
-                assert_eq!(output.bytes, first.bytes, "bytes differ on {}", device.info().name);
-            }
-            let lit = output.bytes.chunks_exact(12).filter(|pixel| pixel.iter().any(|b| *b != 0));
-            assert!(lit.count() > 1000, "the picture is mostly black");
-            first.get_or_insert(output);
-        }
+        agree(&devices, &everything().finish(), &whole(44, 36, 8, 6));
     });
+}
+
+// One scene for all layers: SwiftShader takes minutes to compile any of them.
+#[test]
+fn every_device_gives_the_same_tile_of_every_layer() {
+    on_every_device("tiles::every_device_gives_the_same_tile_of_every_layer", |devices| {
+        agree(&devices, &layered().finish(), &whole(24, 20, 4, 8));
+    });
+}
+
+fn agree(devices: &[Device], scene: &Scene, spec: &TileSpec) {
+    let mut first: Option<Output> = None;
+    for device in devices {
+        let mut studio = Studio::new(device, scene);
+        let output = studio.draw(spec);
+        let asked = [0, 1, spec.leaves() - 1, spec.leaves() / 2, 7];
+        let audited = recompute(&mut studio.stage, &mut studio.pipelines, spec, &asked);
+        for (leaf, answer) in asked.iter().zip(audited.expect("audit")) {
+            assert_eq!(answer, output.leaves[*leaf as usize], "{}", device.info().name);
+        }
+        let commitment = commit(&output.leaves).expect("leaves");
+        println!("{}: {} rays, {:?}", device.info().name, commitment.units, commitment.root);
+        if let Some(first) = &first {
+            let differ = output.leaves.iter().zip(&first.leaves).filter(|(a, b)| a != b);
+            assert_eq!(differ.count(), 0, "leaves differ on {}", device.info().name);
+            assert_eq!(output.bytes, first.bytes, "bytes differ on {}", device.info().name);
+        }
+        let lit = output.bytes.chunks_exact(12).filter(|pixel| pixel.iter().any(|b| *b != 0));
+        let pixels = (spec.width * spec.height) as usize;
+        assert!(lit.count() > pixels / 2, "the picture is mostly black");
+        first.get_or_insert(output);
+    }
 }
 
 /// The frame's pixels, put together from tiles of `side` pixels, and its rays.

@@ -2,6 +2,7 @@
 //! Knows no buffers and no meaning: checks between parts are made where the parts are used.
 
 use super::fault::{SceneError, malformed, too_large, unsupported};
+use super::layers;
 use super::notes::Notes;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, de};
@@ -28,6 +29,10 @@ const SUPPORTED: &[&str] = &[
     "KHR_texture_basisu",
     "KHR_texture_transform",
 ];
+
+fn is_supported(extension: &str) -> bool {
+    SUPPORTED.contains(&extension) || layers::EXTENSIONS.contains(&extension)
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -334,6 +339,8 @@ pub struct Material {
     pub alpha_cutoff: Option<f64>,
     pub double_sided: bool,
     pub extensions: MaterialExtensions,
+    #[serde(rename = "extras", deserialize_with = "layers::priority")]
+    pub priority: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -350,13 +357,9 @@ pub struct MetallicRoughness {
 #[serde(default)]
 pub struct MaterialExtensions {
     #[serde(rename = "KHR_materials_emissive_strength")]
-    pub emissive_strength: EmissiveStrength,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct EmissiveStrength {
-    pub emissive_strength: Option<f64>,
+    pub emissive_strength: layers::EmissiveStrength,
+    #[serde(flatten)]
+    pub layers: layers::Extensions,
 }
 
 #[derive(Debug, Deserialize)]
@@ -495,7 +498,7 @@ impl Document {
             )));
         }
         for name in &*document.extensions_required {
-            if !SUPPORTED.contains(&name.as_str()) {
+            if !is_supported(name) {
                 return Err(unsupported(format!(
                     "it requires the extension {}, which is not supported; export without it",
                     name.escape_debug()
@@ -513,7 +516,7 @@ impl Document {
     /// Says which parts of the file are left out.
     pub fn note_unsupported(&self, notes: &mut Notes) {
         for name in &*self.extensions_used {
-            if !SUPPORTED.contains(&name.as_str()) {
+            if !is_supported(name) {
                 notes.say(format!("extension {} is not supported: ignored", name.escape_debug()));
             }
         }

@@ -2,10 +2,11 @@
 
 use super::fault::{SceneError, malformed};
 use super::gltf::{self, Document, TextureRef, item};
+use super::layers;
 use super::notes::Notes;
 use super::texture::Images;
 use super::texture_use::{Placement, Slots};
-use shaders::{ALPHA_BLEND, ALPHA_MASK, ALPHA_OPAQUE, Material};
+use shaders::{ALPHA_BLEND, ALPHA_MASK, ALPHA_OPAQUE, Layers, Material, NONE};
 
 /// Brightest emission, in W/(sr·m²).
 const EMISSION_MAX: f64 = 1e9;
@@ -19,7 +20,7 @@ pub struct Usage {
     /// The sets of texture places that its textures read.
     pub slots: Slots,
     pub textured: bool,
-    /// How its normal texture is laid out, if it has one.
+    /// How the texture is laid out that its tangents follow, if it needs them.
     pub bumps: Option<Placement>,
 }
 
@@ -43,51 +44,91 @@ pub fn usage(
             slots.set(0).unwrap_or(0)
         ));
     }
-    let bumps = entry.normal_texture.as_ref().map(|texture| Placement::of(texture, &slots));
+    let extensions = &entry.extensions.layers;
+    let tangents = entry.normal_texture.as_ref().or(extensions.tangent_texture());
+    let stretched = extensions.anisotropy.as_ref().map(|_| Placement::PLAIN);
+    let bumps = tangents.map(|texture| Placement::of(texture, &slots)).or(stretched);
     Ok(Usage { material: index, slots, textured: !all.is_empty(), bumps })
 }
 
 /// The textures of a material that are drawn, in a fixed order, and whether their colours are sRGB.
 /// Only these are loaded.
 pub fn references(material: &gltf::Material) -> Vec<(&TextureRef, bool)> {
-    let pbr = &material.pbr_metallic_roughness;
+    let layers = &material.extensions.layers;
+    let [base, rough] = base_textures(material);
     [
-        (&pbr.base_color_texture, true),
-        (&pbr.metallic_roughness_texture, false),
-        (&material.normal_texture, false),
-        (&material.emissive_texture, true),
+        (base, true),
+        (rough, false),
+        (material.normal_texture.as_ref(), false),
+        (material.emissive_texture.as_ref(), true),
     ]
     .into_iter()
-    .filter_map(|(texture, srgb)| texture.as_ref().map(|texture| (texture, srgb)))
+    .chain(layers.textures())
+    .filter_map(|(texture, srgb)| texture.map(|texture| (texture, srgb)))
     .collect()
 }
 
-/// All materials of the file, then the default material.
+/// Textures of base colour, and of metal and roughness.
+fn base_textures(material: &gltf::Material) -> [Option<&TextureRef>; 2] {
+    let pbr = &material.pbr_metallic_roughness;
+    match &material.extensions.layers.glossiness {
+        Some(glossy) => [glossy.diffuse_texture.as_ref(), None],
+        None => [pbr.base_color_texture.as_ref(), pbr.metallic_roughness_texture.as_ref()],
+    }
+}
+
+/// All materials of the file, then the default material, and the layers of those that have more
+/// than metal and roughness.
 pub fn convert(
     document: &Document,
     images: &Images,
     notes: &mut Notes,
-) -> Result<Vec<Material>, SceneError> {
+) -> Result<(Vec<Material>, Vec<Layers>), SceneError> {
     let mut materials = Vec::new();
+    let mut layers = Vec::new();
     for (index, entry) in document.materials.iter().enumerate() {
-        materials.push(one(entry, images).ok_or_else(|| {
+        let mut material = one(entry, images).ok_or_else(|| {
             let mode = entry.alpha_mode.as_deref().unwrap_or_default().escape_debug();
             malformed(format!("material {index} has the unknown alpha mode `{mode}`"))
-        })?);
+        })?;
+        let found =
+            layers::convert(entry, |texture, srgb| images.texture_use(entry, texture, srgb));
+        if let Some(found) = found {
+            material.layers = layers.len() as u32;
+            layers.push(found);
+        }
+        materials.push(material);
         let strength = entry.extensions.emissive_strength.emissive_strength.unwrap_or(1.0);
         if strength < 0.0 {
             notes.say(format!("material {index}: negative emissive strength counts as 0"));
         }
     }
     materials.extend(one(&gltf::Material::default(), images));
-    Ok(materials)
+    Ok((materials, layers))
+}
+
+/// Base colour, metal and roughness; of the older extension those that come nearest.
+fn surface(entry: &gltf::Material) -> ([f64; 4], f64, f64) {
+    let pbr = &entry.pbr_metallic_roughness;
+    match &entry.extensions.layers.glossiness {
+        Some(glossy) => {
+            let base = glossy.diffuse_factor.unwrap_or([1.0; 4]);
+            (base, 0.0, 1.0 - glossy.glossiness_factor.unwrap_or(1.0))
+        }
+        None => {
+            let base = pbr.base_color_factor.unwrap_or([1.0; 4]);
+            (base, pbr.metallic_factor.unwrap_or(1.0), pbr.roughness_factor.unwrap_or(1.0))
+        }
+    }
 }
 
 fn one(entry: &gltf::Material, images: &Images) -> Option<Material> {
-    let pbr = &entry.pbr_metallic_roughness;
+    let (base, metallic, roughness) = surface(entry);
     let strength = entry.extensions.emissive_strength.emissive_strength.unwrap_or(1.0);
-    let emissive = entry.emissive_factor.unwrap_or([0.0; 3]);
-    let texture = |at: &Option<TextureRef>, srgb| images.texture_use(entry, at.as_ref(), srgb);
+    let unlit = entry.extensions.layers.unlit.is_some();
+    let emissive = entry.emissive_factor.filter(|_| !unlit).unwrap_or([0.0; 3]);
+    let texture = |at: Option<&TextureRef>, srgb| images.texture_use(entry, at, srgb);
+    let [base_texture, rough_texture] = base_textures(entry);
     let alpha_mode = match entry.alpha_mode.as_deref() {
         None | Some("OPAQUE") => ALPHA_OPAQUE,
         Some("MASK") => ALPHA_MASK,
@@ -96,19 +137,20 @@ fn one(entry: &gltf::Material, images: &Images) -> Option<Material> {
     };
     let scale = entry.normal_texture.as_ref().and_then(|texture| texture.scale).unwrap_or(1.0);
     Some(Material {
-        base_color: pbr.base_color_factor.unwrap_or([1.0; 4]).map(|c| within(c, 0.0, 1.0)),
+        base_color: base.map(|c| within(c, 0.0, 1.0)),
         emissive: emissive.map(|c| within(c * strength, 0.0, EMISSION_MAX)),
-        metallic: within(pbr.metallic_factor.unwrap_or(1.0), 0.0, 1.0),
-        roughness: within(pbr.roughness_factor.unwrap_or(1.0), 0.0, 1.0),
+        metallic: within(metallic, 0.0, 1.0),
+        roughness: within(roughness, 0.0, 1.0),
         normal_scale: within(scale, -NORMAL_SCALE_MAX, NORMAL_SCALE_MAX),
         alpha_cutoff: within(entry.alpha_cutoff.unwrap_or(0.5), 0.0, 2.0),
         alpha_mode,
         double_sided: u32::from(entry.double_sided),
-        base_color_texture: texture(&pbr.base_color_texture, true),
-        metallic_roughness_texture: texture(&pbr.metallic_roughness_texture, false),
-        normal_texture: texture(&entry.normal_texture, false),
-        emissive_texture: texture(&entry.emissive_texture, true),
-        pad: [0; 3],
+        base_color_texture: texture(base_texture, true),
+        metallic_roughness_texture: texture(rough_texture, false),
+        normal_texture: texture(entry.normal_texture.as_ref(), false),
+        emissive_texture: texture(entry.emissive_texture.as_ref(), true),
+        layers: NONE,
+        pad: [0; 2],
     })
 }
 

@@ -19,6 +19,7 @@ pub mod glb;
 pub mod gltf;
 pub mod instances;
 pub mod ktx;
+pub mod layers;
 pub mod light;
 pub mod material;
 pub mod matrix;
@@ -71,6 +72,8 @@ pub struct Scene {
     /// Second texture places and vertex colours, of the surfaces that have them.
     pub extras: Vec<shaders::SurfaceExtra>,
     pub materials: Vec<shaders::Material>,
+    /// What few materials have.
+    pub layers: Vec<shaders::Layers>,
     pub textures: Vec<shaders::Texture>,
     /// Texels of all textures, RGBA8 with R in the low byte.
     pub texels: Vec<u32>,
@@ -117,7 +120,7 @@ fn assemble(
     let variant = variant::chosen(&document, settings.variant.as_deref(), &mut notes)?;
     let geometry = mesh::gather(&reader, &nodes, &pose, variant, &mut notes)?;
     let images = texture::load(&document, &buffers, bundle, &mut notes)?;
-    let materials = material::convert(&document, &images, &mut notes)?;
+    let (materials, layers) = material::convert(&document, &images, &mut notes)?;
     let lights = light::convert(&document, placed, settings.light_unit, &mut notes)?;
     exporter::note_dropped(&document, placed, sky.is_some(), &mut notes);
     let wanted = settings.camera.as_deref();
@@ -140,6 +143,7 @@ fn assemble(
         surfaces: geometry.surfaces,
         extras: geometry.extras,
         materials,
+        layers,
         textures,
         texels,
         lights,

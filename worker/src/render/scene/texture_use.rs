@@ -49,6 +49,8 @@ pub struct Placement {
 
 impl Placement {
     pub const IDENTITY: [f32; 6] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+    /// The first set as it is.
+    pub const PLAIN: Self = Self { slot: 0, transform: Self::IDENTITY };
 
     /// The placement of a texture of a material with these slots.
     pub fn of(texture: &TextureRef, slots: &Slots) -> Self {

@@ -56,8 +56,11 @@ class Gltf(mi.BSDF):
         self.alpha2 = max(roughness**2, 2.0**-10) ** 2
         self.f0 = DIELECTRIC * (1 - self.metallic) + self.base * self.metallic
         cosines = np.maximum(np.linspace(0, 1, COLUMNS), 1e-3)
-        taken = [specular_albedo(cosine, self.alpha2, DIELECTRIC) for cosine in cosines]
-        self.share = mi.Float((1 - self.metallic) * (1 - np.array(taken)))
+        albedo = lambda f0: np.array([specular_albedo(c, self.alpha2, f0) for c in cosines])
+        lost = 1 / albedo(1.0) - 1
+        taken = albedo(DIELECTRIC) * (1 + DIELECTRIC * lost)
+        self.lost = mi.Float(lost)
+        self.share = mi.Float((1 - self.metallic) * (1 - taken))
         sides = mi.BSDFFlags.FrontSide | mi.BSDFFlags.BackSide
         lobes = mi.BSDFFlags.GlossyReflection | mi.BSDFFlags.DiffuseReflection
         self.m_components = [lobes | sides]
@@ -77,9 +80,12 @@ class Gltf(mi.BSDF):
         fresnel = self.f0 + (1 - self.f0) * (1 - out_h) ** 5
         at = out.z * (COLUMNS - 1)
         column = dr.clip(mi.UInt32(at), 0, COLUMNS - 2)
-        low, high = (dr.gather(mi.Float, self.share, column + k, active) for k in (0, 1))
-        share = dr.lerp(low, high, at - mi.Float(column))
-        value = fresnel * (spread * visible * in_.z) + self.base * (share * in_.z / dr.pi)
+        def found(table):
+            low, high = (dr.gather(mi.Float, table, column + k, active) for k in (0, 1))
+            return dr.lerp(low, high, at - mi.Float(column))
+
+        share, again = found(self.share), 1 + self.f0 * found(self.lost)
+        value = fresnel * again * (spread * visible * in_.z) + self.base * (share * in_.z / dr.pi)
         density = 0.5 * in_.z / dr.pi + 0.5 * spread * h.z / (4 * out_h)
         return dr.select(active, value, 0), dr.select(active, density, 0)
 
