@@ -15,6 +15,10 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
         "dispatch" => {
             command.args(["run", "--release", "--package", "cli", "--example", "dispatch", "--"])
         }
+        "fidelity" => {
+            let example = ["--package", "worker", "--example", "fidelity", "--"];
+            command.args(["run", "--release"]).args(example)
+        }
         "recovery" => {
             let example = ["--package", "scheduler", "--example", "recovery", "--"];
             command.args(["run", "--release"]).args(example)
@@ -24,7 +28,8 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => {
-            anyhow::bail!("no measurement `{other}`: there are core, dispatch, recovery and render")
+            let known = "core, dispatch, fidelity, recovery and render";
+            anyhow::bail!("no measurement `{other}`: there are {known}")
         }
     };
     run(command.args(rest))
