@@ -55,7 +55,9 @@ struct Path {
 };
 
 vec3 constant3(uint at) {
-    return tame3(uintBitsToFloat(uvec3(constants[at], constants[at + 1u], constants[at + 2u])));
+    uvec3 words = uvec3(
+        FETCH_1(constants, at), FETCH_1(constants, at + 1u), FETCH_1(constants, at + 2u));
+    return tame3(uintBitsToFloat(words));
 }
 
 Ray ray_from(vec3 origin, vec3 direction, float reach, uint primitive) {
@@ -125,7 +127,7 @@ void escape(inout Path path) {
 void glow(inout Path path, Surface surface, float distance) {
     float weight = 1.0;
     if (HAS_EMITTERS) {
-        float density = tame(uintBitsToFloat(densities[surface.primitive]));
+        float density = tame(uintBitsToFloat(FETCH_1(densities, surface.primitive)));
         float cosine = tame(dot3(surface.geometric, path.ray.direction));
         weight = own_weight(path, density_seen(density, tame(distance), cosine));
     }
@@ -355,7 +357,7 @@ bool culls(Path path) {
 void main() {
     if (gl_LocalInvocationIndex == 0u) rays_traced = 0u;
     barrier();
-    uint leaf = leaves[gl_WorkGroupID.x];
+    uint leaf = FETCH_1(leaves, gl_WorkGroupID.x);
     uint block = leaf / parameters.groups;
     uint group = leaf - block * parameters.groups;
     uint block_y = block / parameters.blocks_across;

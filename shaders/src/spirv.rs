@@ -11,6 +11,8 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("bsdf.comp", &["LAYERED"], "bsdf.spv"),
     ("path.comp", &[], "path.spv"),
     ("path.comp", &["LAYERED"], "layered.spv"),
+    ("path.comp", &["TEXELS"], "path_texels.spv"),
+    ("path.comp", &["LAYERED", "TEXELS"], "layered_texels.spv"),
 ];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
@@ -19,11 +21,21 @@ pub const EXACT: &[u8] = include_bytes!("../spirv/exact.spv");
 /// One material with layers by itself, for tests.
 pub const BSDF: &[u8] = include_bytes!("../spirv/bsdf.spv");
 
-/// The path tracer for scenes without [`crate::Layers`].
-pub const PATH: &[u8] = include_bytes!("../spirv/path.spv");
+const PATH: &[u8] = include_bytes!("../spirv/path.spv");
+const LAYERED: &[u8] = include_bytes!("../spirv/layered.spv");
+const PATH_TEXELS: &[u8] = include_bytes!("../spirv/path_texels.spv");
+const LAYERED_TEXELS: &[u8] = include_bytes!("../spirv/layered_texels.spv");
 
-/// The path tracer for scenes with [`crate::Layers`].
-pub const LAYERED: &[u8] = include_bytes!("../spirv/layered.spv");
+/// The path tracer, for scenes with [`crate::Layers`] or without, reading storage or texel buffers:
+/// what it reads from does not change its bits.
+pub fn path(layered: bool, texels: bool) -> &'static [u8] {
+    match (layered, texels) {
+        (false, false) => PATH,
+        (true, false) => LAYERED,
+        (false, true) => PATH_TEXELS,
+        (true, true) => LAYERED_TEXELS,
+    }
+}
 
 /// Raised when what the CPU prepares for the path tracer changes its bits.
 pub const PREPARATION_VERSION: u32 = 9;
@@ -33,8 +45,9 @@ pub fn render_digest() -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"girih render engine");
     hasher.update(&PREPARATION_VERSION.to_le_bytes());
-    hasher.update(PATH);
-    hasher.update(LAYERED);
+    for spirv in [PATH, LAYERED, PATH_TEXELS, LAYERED_TEXELS] {
+        hasher.update(spirv);
+    }
     *hasher.finalize().as_bytes()
 }
 

@@ -174,6 +174,8 @@ mod tests {
             vendor_id: 0,
             memory_bytes: 0,
             buffer_bytes_max: 0,
+            texels_max: 0,
+            texel_buffers_max: 0,
             invocations_max: 0,
             shared_bytes_max: 0,
         }

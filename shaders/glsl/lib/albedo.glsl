@@ -19,10 +19,10 @@ Cell cell_of(float cosine, float roughness) {
 
 float table_at(uint table, Cell cell) {
     uint at = table + cell.first;
-    float a = uintBitsToFloat(constants[at]);
-    float b = uintBitsToFloat(constants[at + 1u]);
-    float c = uintBitsToFloat(constants[at + 32u]);
-    float d = uintBitsToFloat(constants[at + 33u]);
+    float a = uintBitsToFloat(FETCH_1(constants, at));
+    float b = uintBitsToFloat(FETCH_1(constants, at + 1u));
+    float c = uintBitsToFloat(FETCH_1(constants, at + 32u));
+    float d = uintBitsToFloat(FETCH_1(constants, at + 33u));
     float low = a + (b - a) * cell.s;
     float high = c + (d - c) * cell.s;
     float value = low + (high - low) * cell.t;

@@ -165,11 +165,11 @@ uint entered_of_four(
 // The children of a node that the ray enters: x is the first inner child, y their bits and which
 // slots are inner; z is the first triangle, w the triangles' bits.
 uvec4 entered(Walk walk, float nearest, uint node) {
-    uvec4 a = nodes[node * 5u];
-    uvec4 b = nodes[node * 5u + 1u];
-    uvec4 c = nodes[node * 5u + 2u];
-    uvec4 d = nodes[node * 5u + 3u];
-    uvec4 e = nodes[node * 5u + 4u];
+    uvec4 a = FETCH_4(nodes, node * 5u);
+    uvec4 b = FETCH_4(nodes, node * 5u + 1u);
+    uvec4 c = FETCH_4(nodes, node * 5u + 2u);
+    uvec4 d = FETCH_4(nodes, node * 5u + 3u);
+    uvec4 e = FETCH_4(nodes, node * 5u + 4u);
     vec3 base = floats(a);
     vec3 steps = uintBitsToFloat(
         uvec3((a.w & 255u) << 23, ((a.w >> 8) & 255u) << 23, ((a.w >> 16) & 255u) << 23));
@@ -212,9 +212,9 @@ Hit trace(Ray ray, bool any, bool cull) {
         while (found.w != 0u) {
             uint at = found.z + uint(findLSB(found.w));
             found.w &= found.w - 1u;
-            uvec4 first = triangles[at * 3u];
-            uvec4 second = triangles[at * 3u + 1u];
-            uvec4 third = triangles[at * 3u + 2u];
+            uvec4 first = FETCH_4(triangles, at * 3u);
+            uvec4 second = FETCH_4(triangles, at * 3u + 1u);
+            uvec4 third = FETCH_4(triangles, at * 3u + 2u);
             vec3 corner = floats(first);
             vec3 edge1 = floats(second);
             vec3 edge2 = floats(third);

@@ -13,7 +13,7 @@ struct Glow {
 };
 
 Glow glow_of(uint index, vec3 direction) {
-    uvec4 head = environment[index * 2u];
+    uvec4 head = FETCH_4(environment, index * 2u);
     return Glow(direction, max(tame3(floats(head)), vec3(0.0)), tame(uintBitsToFloat(head.w)));
 }
 
@@ -30,7 +30,7 @@ Glow glow_towards(vec3 direction) {
 
 Glow drawn_glow(uint pick, uint keep, float u, float v) {
     uint index = below(pick, parameters.environment_width * parameters.environment_height);
-    uvec4 tail = environment[index * 2u + 1u];
+    uvec4 tail = FETCH_4(environment, index * 2u + 1u);
     if (keep >= tail.x) index = tail.y;
     uint row = index / parameters.environment_width;
     uint column = index - row * parameters.environment_width;

@@ -32,7 +32,7 @@ struct Layers {
     float behind;
 };
 
-float layer_value(uint at) { return tame(uintBitsToFloat(layers[at])); }
+float layer_value(uint at) { return tame(uintBitsToFloat(FETCH_1(layers, at))); }
 
 vec3 layer_color(uint at) {
     return vec3(layer_value(at), layer_value(at + 1u), layer_value(at + 2u));
@@ -68,7 +68,7 @@ Layers layer_factors(uint id) {
     if (id == NONE) return own;
     uint at = id * LAYER_WORDS;
     own.id = id;
-    own.flags = layers[at];
+    own.flags = FETCH_1(layers, at);
     own.ior = layer_value(at + 2u);
     own.specular_color = layer_color(at + 4u);
     own.specular = layer_value(at + 7u);
@@ -123,11 +123,11 @@ Layers layers_at(inout Surface surface, Vertices vertices) {
     uint at = own.id * LAYER_WORDS;
     vec3 normal = unit(vertices.normal);
     if (dot3(normal, normal) < 0.5) normal = surface.back ? -surface.geometric : surface.geometric;
-    uint kinds = layers[at + 32u];
+    uint kinds = FETCH_1(layers, at + 32u);
     while (kinds != 0u) {
         uint kind = uint(findLSB(kinds));
         kinds &= kinds - 1u;
-        vec4 value = sampled(layers[at + LAYER_IMAGES + kind], vertices.uv, vertices.uv1);
+        vec4 value = sampled(FETCH_1(layers, at + LAYER_IMAGES + kind), vertices.uv, vertices.uv1);
         if (kind == 5u) {
             normal = mapped_normal(vertices, normal, value.xyz, layer_value(at + 14u));
         } else {

@@ -1,5 +1,8 @@
 // The buffers of the path tracer: the mirror of shaders/src/lib.rs. Buffers are declared as integers
 // so that no load passes through a float register, which might flush bits it takes for a denormal.
+//
+// With TEXELS what is read lies in texel buffers, from which software devices fetch much faster: they
+// gather, where they read storage buffers lane by lane. The bits are the same.
 #ifndef LAYOUT_GLSL
 #define LAYOUT_GLSL
 
@@ -11,22 +14,36 @@ const uint ALPHA_MASK = 1u;
 const uint SINGLE_SIDED = 1u;
 const uint NOT_OPAQUE = 2u;
 
-layout(std430, set = 0, binding = 0) restrict readonly buffer Nodes { uvec4 nodes[]; };
-layout(std430, set = 0, binding = 1) restrict readonly buffer Triangles { uvec4 triangles[]; };
-layout(std430, set = 0, binding = 2) restrict readonly buffer Surfaces { uvec4 surfaces[]; };
-layout(std430, set = 0, binding = 3) restrict readonly buffer Materials { uvec4 materials[]; };
-layout(std430, set = 0, binding = 4) restrict readonly buffer Textures { uvec4 textures[]; };
-layout(std430, set = 0, binding = 5) restrict readonly buffer Texels { uint texels[]; };
-layout(std430, set = 0, binding = 6) restrict readonly buffer Lights { uvec4 lights[]; };
-layout(std430, set = 0, binding = 7) restrict readonly buffer Environment { uvec4 environment[]; };
+#ifdef TEXELS
+#define WORDS_4(place, name) layout(set = 0, binding = place) uniform utextureBuffer name
+#define WORDS_1(place, name) layout(set = 0, binding = place) uniform utextureBuffer name
+#define FETCH_4(name, at) texelFetch(name, int(at))
+#define FETCH_1(name, at) texelFetch(name, int(at)).x
+#else
+#define WORDS_4(place, name) \
+    layout(std430, set = 0, binding = place) restrict readonly buffer name##_words { uvec4 name[]; }
+#define WORDS_1(place, name) \
+    layout(std430, set = 0, binding = place) restrict readonly buffer name##_words { uint name[]; }
+#define FETCH_4(name, at) name[at]
+#define FETCH_1(name, at) name[at]
+#endif
+
+WORDS_4(0, nodes);
+WORDS_4(1, triangles);
+WORDS_4(2, surfaces);
+WORDS_4(3, materials);
+WORDS_4(4, textures);
+WORDS_1(5, texels);
+WORDS_4(6, lights);
+WORDS_4(7, environment);
 // Camera in words 0 to 23, then the sRGB table and those of directional albedo.
-layout(std430, set = 0, binding = 8) restrict readonly buffer Constants { uint constants[]; };
-layout(std430, set = 0, binding = 9) restrict readonly buffer Extras { uvec4 extras[]; };
-layout(std430, set = 0, binding = 10) restrict readonly buffer Emitters { uvec4 emitters[]; };
+WORDS_1(8, constants);
+WORDS_4(9, extras);
+WORDS_4(10, emitters);
 // By primitive: the density per square metre with which an emitter is drawn, as bits of a float.
-layout(std430, set = 0, binding = 11) restrict readonly buffer Densities { uint densities[]; };
-layout(std430, set = 0, binding = 12) restrict readonly buffer LayerWords { uint layers[]; };
-layout(std430, set = 0, binding = 13) restrict readonly buffer Leaves { uint leaves[]; };
+WORDS_1(11, densities);
+WORDS_1(12, layers);
+WORDS_1(13, leaves);
 layout(std430, set = 0, binding = 14) restrict writeonly buffer Sums { uint sums[]; };
 
 // What the scene asks for: bits of `FEATURE_*` in shaders/src/lib.rs.

@@ -15,9 +15,9 @@ const uint LIGHT_DIRECTIONAL = 0u;
 const uint LIGHT_SPOT = 2u;
 
 Beam beam_of(uint index, vec3 place) {
-    uvec4 first = lights[index * 4u];
-    uvec4 second = lights[index * 4u + 1u];
-    uvec4 third = lights[index * 4u + 2u];
+    uvec4 first = FETCH_4(lights, index * 4u);
+    uvec4 second = FETCH_4(lights, index * 4u + 1u);
+    uvec4 third = FETCH_4(lights, index * 4u + 2u);
     vec3 axis = tame3(floats(second));
     vec3 color = max(tame3(floats(third)), vec3(0.0));
     if (first.w == LIGHT_DIRECTIONAL) return Beam(unit(-axis), FAR, color);
@@ -38,7 +38,7 @@ Beam beam_of(uint index, vec3 place) {
     if (first.w == LIGHT_SPOT) {
         float cosine = tame(-dot3(axis, direction));
         float angle = cosine * tame(uintBitsToFloat(third.w))
-            + tame(uintBitsToFloat(lights[index * 4u + 3u].x));
+            + tame(uintBitsToFloat(FETCH_4(lights, index * 4u + 3u).x));
         angle = tame(min(max(angle, 0.0), 1.0));
         fade = tame(fade * tame(angle * angle));
     }
@@ -71,10 +71,12 @@ float density_seen(float density, float distance, float cosine) {
 
 Aim aim_at_emitter(uvec2 draws, vec2 point, vec3 place) {
     uint index = below(draws.x, parameters.emitter_count);
-    if (draws.y >= emitters[index * 3u + 1u].w) index = emitters[index * 3u + 2u].w;
-    uvec4 head = emitters[index * 3u];
-    vec3 edge1 = floats(emitters[index * 3u + 1u]);
-    vec3 edge2 = floats(emitters[index * 3u + 2u]);
+    if (draws.y >= FETCH_4(emitters, index * 3u + 1u).w) {
+        index = FETCH_4(emitters, index * 3u + 2u).w;
+    }
+    uvec4 head = FETCH_4(emitters, index * 3u);
+    vec3 edge1 = floats(FETCH_4(emitters, index * 3u + 1u));
+    vec3 edge2 = floats(FETCH_4(emitters, index * 3u + 2u));
     float across = tame(root(point.x));
     float along = tame(point.y * across);
     float rest = across - along;
@@ -89,7 +91,7 @@ Aim aim_at_emitter(uvec2 draws, vec2 point, vec3 place) {
     float distance = tame(root(square));
     aim.distance = distance * SHORT;
     float cosine = tame(dot3(unit_of_any(cross3(edge1, edge2)), aim.direction));
-    float density = tame(uintBitsToFloat(densities[head.w]));
+    float density = tame(uintBitsToFloat(FETCH_1(densities, head.w)));
     aim.density = density_seen(density, distance, cosine);
     aim.radiance = glow_of_triangle(head.w, weights, cosine > 0.0);
     aim.shared_ = true;

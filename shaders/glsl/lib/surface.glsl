@@ -63,9 +63,9 @@ vec4 unpacked(uvec2 words) {
 }
 
 void read_extra(uint extra, vec3 weights, inout Vertices vertices) {
-    uvec4 a = extras[extra * 3u];
-    uvec4 b = extras[extra * 3u + 1u];
-    uvec4 c = extras[extra * 3u + 2u];
+    uvec4 a = FETCH_4(extras, extra * 3u);
+    uvec4 b = FETCH_4(extras, extra * 3u + 1u);
+    uvec4 c = FETCH_4(extras, extra * 3u + 2u);
     vec4 d = uintBitsToFloat(a);
     vec2 e = uintBitsToFloat(b.xy);
     vertices.uv1 = mixed3(vec3(d.xy, 0.0), vec3(d.zw, 0.0), vec3(e, 0.0), weights).xy;
@@ -79,13 +79,13 @@ void read_extra(uint extra, vec3 weights, inout Vertices vertices) {
 
 Vertices vertices_of(uint primitive, vec3 weights) {
     uint at = primitive * 7u;
-    vec4 a = uintBitsToFloat(surfaces[at]);
-    vec4 b = uintBitsToFloat(surfaces[at + 1u]);
-    vec4 c = uintBitsToFloat(surfaces[at + 2u]);
-    vec4 d = uintBitsToFloat(surfaces[at + 3u]);
-    vec4 e = uintBitsToFloat(surfaces[at + 4u]);
-    vec4 f = uintBitsToFloat(surfaces[at + 5u]);
-    uvec4 last = surfaces[at + 6u];
+    vec4 a = uintBitsToFloat(FETCH_4(surfaces, at));
+    vec4 b = uintBitsToFloat(FETCH_4(surfaces, at + 1u));
+    vec4 c = uintBitsToFloat(FETCH_4(surfaces, at + 2u));
+    vec4 d = uintBitsToFloat(FETCH_4(surfaces, at + 3u));
+    vec4 e = uintBitsToFloat(FETCH_4(surfaces, at + 4u));
+    vec4 f = uintBitsToFloat(FETCH_4(surfaces, at + 5u));
+    uvec4 last = FETCH_4(surfaces, at + 6u);
     Vertices vertices;
     vertices.normal = mixed3(a.xyz, vec3(a.w, b.xy), vec3(b.zw, c.x), weights);
     vertices.uv =
@@ -103,22 +103,22 @@ Vertices vertices_of(uint primitive, vec3 weights) {
 vec3 glow_of_triangle(uint primitive, vec3 weights, bool back) {
     Vertices vertices = vertices_of(primitive, weights);
     uint at = vertices.material * 5u;
-    uvec4 images = materials[at + 3u];
+    uvec4 images = FETCH_4(materials, at + 3u);
     if (back && images.x == 0u) return vec3(0.0);
-    vec3 glow = tame3(floats(materials[at + 1u]));
-    uint image = materials[at + 4u].x;
+    vec3 glow = tame3(floats(FETCH_4(materials, at + 1u)));
+    uint image = FETCH_4(materials, at + 4u).x;
     if (image != NONE) {
         vec3 colored = glow * sampled(image, vertices.uv, vertices.uv1).xyz;
         glow = colored;
     }
-    uint mode = materials[at + 2u].w;
+    uint mode = FETCH_4(materials, at + 2u).w;
     if (mode != ALPHA_OPAQUE) {
-        float alpha = tame(uintBitsToFloat(materials[at].w)) * vertices.color.w;
+        float alpha = tame(uintBitsToFloat(FETCH_4(materials, at).w)) * vertices.color.w;
         if (images.y != NONE) {
             float covered = alpha * sampled(images.y, vertices.uv, vertices.uv1).w;
             alpha = tame(covered);
         }
-        float cutoff = tame(uintBitsToFloat(materials[at + 2u].z));
+        float cutoff = tame(uintBitsToFloat(FETCH_4(materials, at + 2u).z));
         if (mode == ALPHA_MASK) alpha = alpha < cutoff ? 0.0 : 1.0;
         vec3 covered = tame3(glow) * vec3(min(alpha, 1.0));
         glow = covered;
@@ -160,9 +160,9 @@ vec3 facing(vec3 shading, vec3 geometric, vec3 viewer) {
 // The surface that `ray` met at `hit`.
 Surface surface_at(Hit hit, vec3 origin, vec3 direction, out Vertices vertices) {
     Surface surface;
-    vec3 corner = floats(triangles[hit.triangle * 3u]);
-    vec3 edge1 = floats(triangles[hit.triangle * 3u + 1u]);
-    vec3 edge2 = floats(triangles[hit.triangle * 3u + 2u]);
+    vec3 corner = floats(FETCH_4(triangles, hit.triangle * 3u));
+    vec3 edge1 = floats(FETCH_4(triangles, hit.triangle * 3u + 1u));
+    vec3 edge2 = floats(FETCH_4(triangles, hit.triangle * 3u + 2u));
     uint primitive = hit.primitive;
     surface.primitive = primitive;
     Crossing c;
@@ -179,11 +179,11 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction, out Vertices vertices) 
     if (dot3(normal, normal) < 0.5) normal = c.back ? -geometric : geometric;
 
     uint at = vertices.material * 5u;
-    uvec4 base = materials[at];
-    uvec4 glow = materials[at + 1u];
-    uvec4 rough = materials[at + 2u];
-    uvec4 images = materials[at + 3u];
-    uvec4 last = materials[at + 4u];
+    uvec4 base = FETCH_4(materials, at);
+    uvec4 glow = FETCH_4(materials, at + 1u);
+    uvec4 rough = FETCH_4(materials, at + 2u);
+    uvec4 images = FETCH_4(materials, at + 3u);
+    uvec4 last = FETCH_4(materials, at + 4u);
     vec4 tinted = vec4(tame3(floats(base)), tame(uintBitsToFloat(base.w))) * vertices.color;
     surface.base = tame3(tinted.xyz);
     surface.alpha = tame(tinted.w);

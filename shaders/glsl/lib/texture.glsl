@@ -16,15 +16,15 @@ uint wrapped(int at, uint size, uint mode) {
 }
 
 vec4 texel(uvec4 head, bool srgb, uint x, uint y) {
-    uint word = texels[head.x + y * head.y + x];
+    uint word = FETCH_1(texels, head.x + y * head.y + x);
     uvec4 bytes = uvec4(word, word >> 8, word >> 16, word >> 24) & 255u;
     vec3 color = vec3(bytes.xyz) * vec3(3.92156862745098e-3);
     float alpha = float(bytes.w) * 3.92156862745098e-3;
     if (srgb) {
         color = vec3(
-            uintBitsToFloat(constants[SRGB_TABLE + bytes.x]),
-            uintBitsToFloat(constants[SRGB_TABLE + bytes.y]),
-            uintBitsToFloat(constants[SRGB_TABLE + bytes.z])
+            uintBitsToFloat(FETCH_1(constants, SRGB_TABLE + bytes.x)),
+            uintBitsToFloat(FETCH_1(constants, SRGB_TABLE + bytes.y)),
+            uintBitsToFloat(FETCH_1(constants, SRGB_TABLE + bytes.z))
         );
     }
     return vec4(color, alpha);
@@ -32,8 +32,8 @@ vec4 texel(uvec4 head, bool srgb, uint x, uint y) {
 
 // Where a texture place lies in the image (KHR_texture_transform).
 vec2 transformed(uint index, vec2 uv) {
-    uvec4 first = textures[index * 4u + 2u];
-    uvec4 last = textures[index * 4u + 3u];
+    uvec4 first = FETCH_4(textures, index * 4u + 2u);
+    uvec4 last = FETCH_4(textures, index * 4u + 3u);
     if (last.z == 0u) return uv;
     vec3 across = tame3(uintBitsToFloat(first.xyz));
     vec3 down = tame3(uintBitsToFloat(uvec3(first.w, last.xy)));
@@ -49,8 +49,8 @@ vec2 transformed(uint index, vec2 uv) {
 // The texture at the places of slots 0 and 1; bilinear between texel centres unless it asks for the
 // nearest texel.
 vec4 sampled(uint index, vec2 uv0, vec2 uv1) {
-    uvec4 head = textures[index * 4u];
-    uvec4 tail = textures[index * 4u + 1u];
+    uvec4 head = FETCH_4(textures, index * 4u);
+    uvec4 tail = FETCH_4(textures, index * 4u + 1u);
     bool nearest = tail.y != 0u;
     bool srgb = tail.z != 0u;
     vec2 uv = transformed(index, tail.w == 0u ? uv0 : uv1);

@@ -4,15 +4,21 @@ use super::grid::{self, GridError};
 use super::scene::{Scene, layers};
 use super::{albedo, exact};
 use crate::engine::TileSpec;
-use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
+use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
 use shaders::{Emitter, LEAF_WORDS, PathParameters};
 use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS, FEATURE_SHEEN};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
-/// Storage buffers of the path tracer.
-const BUFFERS: u32 = 15;
+/// What the path tracer reads, by binding; what it writes follows.
+const READS: [Texel; 14] = {
+    use Texel::{FourWords, Word};
+    [
+        FourWords, FourWords, FourWords, FourWords, FourWords, Word, FourWords, FourWords, Word,
+        FourWords, FourWords, Word, Word, Word,
+    ]
+};
 /// Most leaves in one dispatch.
 const CHUNK_MAX: usize = 2048;
 /// Leaves in the first dispatch of a scene, before its speed is known.
@@ -34,10 +40,17 @@ pub enum StageError {
     Stopped,
 }
 
+/// Which path tracer a scene needs: its features (`shaders::FEATURE_*`), and whether it reads texels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    features: u32,
+    texels: bool,
+}
+
 /// The path tracer compiled for a device, once for each set of features that scenes asked for.
 pub struct Pipelines {
     device: Device,
-    made: BTreeMap<u32, Pipeline>,
+    made: BTreeMap<Kind, Pipeline>,
 }
 
 impl Pipelines {
@@ -46,17 +59,19 @@ impl Pipelines {
         Self { device: device.clone(), made: BTreeMap::new() }
     }
 
-    /// The path tracer with these features (`shaders::FEATURE_*`).
-    pub fn of(&mut self, features: u32) -> Result<&Pipeline, VulkanError> {
-        match self.made.entry(features) {
+    /// The path tracer of this kind.
+    pub fn of(&mut self, kind: Kind) -> Result<&Pipeline, VulkanError> {
+        match self.made.entry(kind) {
             Entry::Occupied(made) => Ok(made.into_mut()),
             Entry::Vacant(empty) => {
+                let Kind { features, texels } = kind;
                 let layered = features & shaders::FEATURE_LAYERS != 0;
-                let code = if layered { shaders::spirv::LAYERED } else { shaders::spirv::PATH };
-                let words = shaders::spirv::words(code);
+                let words = shaders::spirv::words(shaders::spirv::path(layered, texels));
+                let reads = READS.len() as u32;
+                let buffers = [reads + 1, if texels { reads } else { 0 }];
                 let parameters = size_of::<PathParameters>() as u32;
                 let pipeline =
-                    Pipeline::new(&self.device, &words, BUFFERS, parameters, &[features])?;
+                    Pipeline::new(&self.device, &words, buffers, parameters, &[features])?;
                 Ok(empty.insert(pipeline))
             }
         }
@@ -70,7 +85,7 @@ pub struct Stage {
     leaves: Buffer,
     sums: Buffer,
     sizes: PathParameters,
-    features: u32,
+    kind: Kind,
     /// Leaves in the next dispatch.
     chunk: usize,
 }
@@ -83,7 +98,7 @@ impl Stage {
         let constants = constants(&scene.camera, features);
         let environment = &scene.environment;
         let filled = |what, bytes: &[u8]| Buffer::filled(device, what, bytes);
-        let buffers = vec![
+        let mut buffers = vec![
             filled("the hierarchy", bytemuck::cast_slice(&laid.nodes))?,
             filled("the triangles", bytemuck::cast_slice(&laid.triangles))?,
             filled("the surfaces", bytemuck::cast_slice(&scene.surfaces))?,
@@ -107,20 +122,22 @@ impl Stage {
             padding: laid.padding,
             ..PathParameters::default()
         };
+        let mut leaves = Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?;
+        let texels = read_as_texels(device, buffers.iter_mut().chain([&mut leaves]).collect())?;
         Ok(Self {
             device: device.clone(),
             scene: buffers,
-            leaves: Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?,
+            leaves,
             sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
             sizes,
-            features,
+            kind: Kind { features, texels },
             chunk: CHUNK_FIRST,
         })
     }
 
     /// Compiles what tracing this scene needs, unless it is there.
     pub fn prepare(&self, pipelines: &mut Pipelines) -> Result<(), VulkanError> {
-        pipelines.of(self.features).map(|_| ())
+        pipelines.of(self.kind).map(|_| ())
     }
 
     /// Traces leaves of a tile; `each` gets every leaf's payload and rays, in the order asked.
@@ -145,7 +162,7 @@ impl Stage {
             depth: spec.depth,
             ..self.sizes
         };
-        let pipeline = pipelines.of(self.features)?;
+        let pipeline = pipelines.of(self.kind)?;
         let mut left = leaves;
         while !left.is_empty() {
             if stop() {
@@ -192,6 +209,18 @@ impl Stage {
         let wished = leaves as f64 * DISPATCH_TIME.as_secs_f64() / took.as_secs_f64().max(1e-6);
         self.chunk = (wished as usize).clamp(1, self.chunk * 2).clamp(1, CHUNK_MAX);
     }
+}
+
+/// Has the buffers read as texels where that is faster and all of them fit.
+fn read_as_texels(device: &Device, buffers: Vec<&mut Buffer>) -> Result<bool, VulkanError> {
+    let info = device.info();
+    let texels = info.kind == DeviceKind::Cpu
+        && info.texel_buffers_max as usize >= READS.len()
+        && buffers.iter().zip(READS).all(|(buffer, texel)| buffer.fits(texel));
+    if texels {
+        buffers.into_iter().zip(READS).try_for_each(|(buffer, texel)| buffer.view(texel))?;
+    }
+    Ok(texels)
 }
 
 /// What of the path tracer the scene needs.

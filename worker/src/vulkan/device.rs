@@ -33,6 +33,10 @@ pub struct DeviceInfo {
     pub memory_bytes: u64,
     /// Largest storage buffer a shader can see, bytes.
     pub buffer_bytes_max: u64,
+    /// Most texels in one texel buffer.
+    pub texels_max: u32,
+    /// Most texel buffers in one pipeline.
+    pub texel_buffers_max: u32,
     pub invocations_max: u32,
     pub shared_bytes_max: u32,
 }
@@ -195,6 +199,8 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: u32) -> Op
         vendor_id: properties.vendor_id,
         memory_bytes: local.map(|heap| heap.size).sum(),
         buffer_bytes_max: u64::from(properties.limits.max_storage_buffer_range),
+        texels_max: properties.limits.max_texel_buffer_elements,
+        texel_buffers_max: properties.limits.max_per_stage_descriptor_sampled_images,
         invocations_max: properties.limits.max_compute_work_group_invocations,
         shared_bytes_max: properties.limits.max_compute_shared_memory_size,
     };

@@ -6,10 +6,35 @@ use super::{VulkanError, failed};
 use ash::vk;
 use std::sync::Arc;
 
+/// How shaders read a buffer as texels: by words of 32 bits, or by four of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texel {
+    Word,
+    FourWords,
+}
+
+impl Texel {
+    fn format(self) -> vk::Format {
+        match self {
+            Self::Word => vk::Format::R32_UINT,
+            Self::FourWords => vk::Format::R32G32B32A32_UINT,
+        }
+    }
+
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Word => 4,
+            Self::FourWords => 16,
+        }
+    }
+}
+
 /// A storage buffer that shaders read or write. Freed when dropped.
 pub struct Buffer {
     shared: Arc<Shared>,
     pub(super) raw: vk::Buffer,
+    /// As texels, if shaders may read it so.
+    pub(super) view: vk::BufferView,
     memory: vk::DeviceMemory,
     /// Where the memory is mapped, if it is.
     mapped: Option<*mut u8>,
@@ -28,14 +53,14 @@ const COHERENT: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::from_raw(
 const CACHED: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::HOST_CACHED;
 
 impl Buffer {
-    /// A buffer for shaders to read, holding `content`; an empty one becomes four zero bytes.
+    /// A buffer for shaders to read, holding `content`; an empty one becomes sixteen zero bytes.
     /// `what` names it in errors.
     pub fn filled(
         device: &Device,
         what: &'static str,
         content: &[u8],
     ) -> Result<Self, VulkanError> {
-        let content = if content.is_empty() { &[0; 4] } else { content };
+        let content = if content.is_empty() { &[0; 16] } else { content };
         let bytes = content.len() as u64;
         let mut buffer = Self::allocate(device, what, bytes, &[LOCAL | COHERENT, LOCAL])?;
         if buffer.mapped.is_some() {
@@ -58,6 +83,23 @@ impl Buffer {
     /// A buffer of `bytes` bytes that shaders write and [`Buffer::read`] reads.
     pub fn output(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
         Self::allocate(device, what, bytes.max(4), &[COHERENT | CACHED, COHERENT])
+    }
+
+    /// Whether shaders on its device can read the buffer as such texels.
+    pub fn fits(&self, texel: Texel) -> bool {
+        self.bytes / texel.bytes() <= u64::from(self.shared.info.texels_max)
+    }
+
+    /// Lets shaders read the buffer as texels, instead of as a storage buffer.
+    pub fn view(&mut self, texel: Texel) -> Result<(), VulkanError> {
+        assert!(self.fits(texel) && self.view == vk::BufferView::null(), "viewed once");
+        let whole = self.bytes - self.bytes % texel.bytes();
+        let info = vk::BufferViewCreateInfo::default();
+        let info = info.buffer(self.raw).format(texel.format()).range(whole);
+        // SAFETY: the buffer was made for texels, every device reads these formats as such.
+        self.view = unsafe { self.shared.raw.create_buffer_view(&info, None) }
+            .map_err(failed("vkCreateBufferView"))?;
+        Ok(())
     }
 
     /// Copies `content` to the start of a mapped buffer.
@@ -89,6 +131,7 @@ impl Buffer {
             return Err(VulkanError::TooLarge { what, need: bytes, limit });
         }
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+            | vk::BufferUsageFlags::UNIFORM_TEXEL_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;
         let info = vk::BufferCreateInfo::default().size(bytes).usage(usage);
@@ -98,6 +141,7 @@ impl Buffer {
         let mut buffer = Self {
             shared: shared.clone(),
             raw,
+            view: vk::BufferView::null(),
             memory: vk::DeviceMemory::null(),
             mapped: None,
             bytes,
@@ -160,6 +204,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // SAFETY: every dispatch that used the buffer has been waited for. Freeing unmaps.
         unsafe {
+            self.shared.raw.destroy_buffer_view(self.view, None);
             self.shared.raw.destroy_buffer(self.raw, None);
             self.shared.raw.free_memory(self.memory, None);
         }

@@ -10,7 +10,7 @@ mod pipeline;
 
 pub use device::{Device, DeviceInfo, DeviceKind, devices};
 pub use instance::validation_messages;
-pub use memory::Buffer;
+pub use memory::{Buffer, Texel};
 pub use pass::Pass;
 pub use pipeline::Pipeline;
 

@@ -71,9 +71,14 @@ struct Descriptors<'a> {
 
 impl<'a> Descriptors<'a> {
     fn new(shared: &'a Shared, pass: &Pass<'_>) -> Result<Self, VulkanError> {
-        let sizes = [vk::DescriptorPoolSize::default()
-            .ty(vk::DescriptorType::STORAGE_BUFFER)
-            .descriptor_count(pass.pipeline.buffers.max(1))];
+        let pipeline = pass.pipeline;
+        let size = |kind, count: u32| {
+            vk::DescriptorPoolSize::default().ty(kind).descriptor_count(count.max(1))
+        };
+        let sizes = [
+            size(vk::DescriptorType::STORAGE_BUFFER, pipeline.buffers),
+            size(vk::DescriptorType::UNIFORM_TEXEL_BUFFER, pipeline.texel_buffers),
+        ];
         let info = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
         // SAFETY: the device is valid.
         let pool = unsafe { shared.raw.create_descriptor_pool(&info, None) }
@@ -87,16 +92,20 @@ impl<'a> Descriptors<'a> {
             .map_err(failed("vkAllocateDescriptorSets"))?[0];
         let buffers: Vec<_> = (pass.reads.iter().chain(pass.writes))
             .map(|buffer| {
-                [vk::DescriptorBufferInfo::default().buffer(buffer.raw).range(buffer.bytes)]
+                let whole = vk::DescriptorBufferInfo::default().buffer(buffer.raw);
+                ([whole.range(buffer.bytes)], [buffer.view])
             })
             .collect();
-        let writes: Vec<_> = (buffers.iter().enumerate())
-            .map(|(binding, buffer)| {
+        // Which of the two counts is for the type to say.
+        let writes: Vec<_> = (0..)
+            .zip(&buffers)
+            .map(|(binding, (buffer, view))| {
                 vk::WriteDescriptorSet::default()
                     .dst_set(descriptors.set)
-                    .dst_binding(binding as u32)
-                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .dst_binding(binding)
+                    .descriptor_type(pipeline.kind(binding))
                     .buffer_info(buffer)
+                    .texel_buffer_view(view)
             })
             .collect();
         // SAFETY: set and buffers are valid and no dispatch uses the fresh set.

@@ -5,24 +5,27 @@ use super::{VulkanError, failed};
 use ash::vk;
 use std::sync::Arc;
 
-/// A compiled compute shader whose set 0 has storage buffers at bindings 0, 1, 2 and so on.
+/// A compiled compute shader whose set 0 has buffers at bindings 0, 1, 2 and so on: texel buffers,
+/// if any, then storage buffers.
 pub struct Pipeline {
     shared: Arc<Shared>,
     pub(super) raw: vk::Pipeline,
     pub(super) layout: vk::PipelineLayout,
     pub(super) set: vk::DescriptorSetLayout,
     pub(super) buffers: u32,
+    pub(super) texel_buffers: u32,
     pub(super) push_bytes: u32,
     module: vk::ShaderModule,
 }
 
 impl Pipeline {
-    /// Compiles entry point `main` of `spirv`. `constants` are the specialisation constants with
-    /// ids 0, 1, 2 and so on, as 32-bit words.
+    /// Compiles entry point `main` of `spirv`, which has so many `buffers`, the first `texel_buffers`
+    /// of them read as texels. `constants` are the specialisation constants with ids 0, 1, 2 and so
+    /// on, as 32-bit words.
     pub fn new(
         device: &Device,
         spirv: &[u32],
-        buffers: u32,
+        [buffers, texel_buffers]: [u32; 2],
         push_bytes: u32,
         constants: &[u32],
     ) -> Result<Self, VulkanError> {
@@ -32,6 +35,7 @@ impl Pipeline {
             layout: vk::PipelineLayout::null(),
             set: vk::DescriptorSetLayout::null(),
             buffers,
+            texel_buffers,
             push_bytes,
             module: vk::ShaderModule::null(),
         };
@@ -40,13 +44,22 @@ impl Pipeline {
         Ok(pipeline)
     }
 
+    /// What is bound there.
+    pub(super) fn kind(&self, binding: u32) -> vk::DescriptorType {
+        if binding < self.texel_buffers {
+            vk::DescriptorType::UNIFORM_TEXEL_BUFFER
+        } else {
+            vk::DescriptorType::STORAGE_BUFFER
+        }
+    }
+
     fn lay_out(&mut self) -> Result<(), VulkanError> {
         let device = &self.shared.raw;
         let bindings: Vec<_> = (0..self.buffers)
             .map(|binding| {
                 vk::DescriptorSetLayoutBinding::default()
                     .binding(binding)
-                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .descriptor_type(self.kind(binding))
                     .descriptor_count(1)
                     .stage_flags(vk::ShaderStageFlags::COMPUTE)
             })

@@ -15,7 +15,8 @@ const ROUNDED: [u32; 3] = [129, 131, 133];
 /// Opcodes whose result may differ between devices, with their names.
 fn inexact(opcode: u32) -> Option<&'static str> {
     Some(match opcode {
-        94..=107 => "texture sampling",
+        // OpImageFetch, 95, reads texels as they are.
+        86..=94 | 96..=107 => "texture sampling",
         115 => "OpFConvert",
         116 => "OpQuantizeToF16",
         136 => "OpFDiv",
@@ -48,6 +49,11 @@ fn faults(words: &[u32]) -> Vec<String> {
         .filter(|(opcode, operands)| *opcode == DECORATE && operands[1] == NO_CONTRACTION)
         .map(|(_, operands)| operands[0])
         .collect();
+    let of_type = |wanted| {
+        let types = instructions(words).filter(move |(opcode, _)| *opcode == wanted);
+        types.map(|(_, operands)| operands[0])
+    };
+    let integers: BTreeSet<u32> = of_type(21).collect();
     let mut faults = Vec::new();
     for (opcode, operands) in instructions(words) {
         if let Some(name) = inexact(opcode) {
@@ -58,6 +64,10 @@ fn faults(words: &[u32]) -> Vec<String> {
         }
         if opcode == EXT_INST && !EXACT_INSTRUCTIONS.contains(&operands[3]) {
             faults.push(format!("GLSL.std.450 instruction {}", operands[3]));
+        }
+        // OpTypeImage: a fetch of floats might flush denormals.
+        if opcode == 25 && !integers.contains(&operands[1]) {
+            faults.push("an image of other than integers".into());
         }
         // OpTypeInt and OpTypeFloat of another width than 32 bits.
         if (opcode == 21 || opcode == 22) && operands[1] != 32 {
