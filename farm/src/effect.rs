@@ -44,3 +44,32 @@ pub enum Effect {
     /// Append to the public log.
     Log(Entry),
 }
+
+/// Where effects go: a list to act on, or, when a farm is replayed, what still needs them.
+pub trait Effects {
+    /// Takes one effect; entries of the public log come through `log`.
+    fn push(&mut self, effect: Effect);
+
+    /// Takes the public log's entry of this number.
+    fn log(&mut self, number: u64, entry: Entry);
+}
+
+impl Effects for Vec<Effect> {
+    fn push(&mut self, effect: Effect) {
+        self.push(effect);
+    }
+
+    fn log(&mut self, _number: u64, entry: Entry) {
+        self.push(Effect::Log(entry));
+    }
+}
+
+/// Everything has been acted on already.
+#[derive(Clone, Copy, Debug)]
+pub struct Done;
+
+impl Effects for Done {
+    fn push(&mut self, _effect: Effect) {}
+
+    fn log(&mut self, _number: u64, _entry: Entry) {}
+}

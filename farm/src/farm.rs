@@ -2,7 +2,7 @@
 
 use crate::command::{Command, RequestId};
 use crate::digest::Digest;
-use crate::effect::{Effect, Reply};
+use crate::effect::{Effects, Reply};
 use crate::entry::{Book, Entry, Fact, Reason};
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::{Image, Job};
@@ -132,7 +132,7 @@ impl Farm {
         &mut self,
         at: Time,
         command: Command,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         if at <= self.now {
             return Err(Reject::TimeNotRising);
@@ -149,7 +149,7 @@ impl Farm {
         result
     }
 
-    fn route(&mut self, command: Command, effects: &mut Vec<Effect>) -> Result<Reply, Reject> {
+    fn route(&mut self, command: Command, effects: &mut impl Effects) -> Result<Reply, Reject> {
         match command {
             Command::OpenAccount { key, operator, name } => {
                 self.open_account(key, operator, name, effects)
@@ -178,9 +178,9 @@ impl Farm {
     }
 
     /// Appends to the public log.
-    pub(crate) fn log(&mut self, fact: Fact, effects: &mut Vec<Effect>) {
+    pub(crate) fn log(&mut self, fact: Fact, effects: &mut impl Effects) {
+        effects.log(self.entries, Entry { time: self.now, fact });
         self.entries += 1;
-        effects.push(Effect::Log(Entry { time: self.now, fact }));
     }
 
     /// Moves money and says so in the log. Nothing is not moved.
@@ -190,7 +190,7 @@ impl Farm {
         credit: Book,
         amount: Amount,
         reason: Reason,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         if amount.0 > 0 {
             self.ledger.post(debit, credit, amount);
@@ -203,7 +203,7 @@ impl Farm {
         key: Digest,
         operator: bool,
         name: String,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         if self.keys.contains_key(&key) {
             return Err(Reject::KeyTaken);
@@ -223,7 +223,7 @@ impl Farm {
         account: Option<AccountId>,
         amount: Amount,
         request: RequestId,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         let book = account.map_or(Book::Audits, Book::Available);
         if account.is_some_and(|account| self.accounts.get(account.0 as usize).is_none()) {
@@ -246,7 +246,7 @@ impl Farm {
         Ok(Reply::Available(self.ledger.balance(book)))
     }
 
-    fn turn_epoch(&mut self, next: [u8; 32], effects: &mut Vec<Effect>) -> Reply {
+    fn turn_epoch(&mut self, next: [u8; 32], effects: &mut impl Effects) -> Reply {
         let Secret { epoch, secret } = self.secret;
         if epoch > 0 {
             self.log(Fact::SecretRevealed { epoch, secret }, effects);
@@ -257,7 +257,7 @@ impl Farm {
         Reply::Done
     }
 
-    fn tick(&mut self, effects: &mut Vec<Effect>) -> Reply {
+    fn tick(&mut self, effects: &mut impl Effects) -> Reply {
         for lease in self.leases.overdue(self.now) {
             self.expire(lease, effects);
         }

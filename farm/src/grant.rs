@@ -2,7 +2,7 @@
 
 use crate::audit::Question;
 use crate::command::Connect;
-use crate::effect::{Effect, Reply};
+use crate::effect::{Effect, Effects, Reply};
 use crate::entry::Fact;
 use crate::farm::Farm;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
@@ -20,7 +20,7 @@ impl Farm {
     pub(crate) fn connect(
         &mut self,
         connect: Connect,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         if self.accounts.get(connect.owner.0 as usize).is_none() {
             return Err(Reject::UnknownAccount);
@@ -49,7 +49,7 @@ impl Farm {
         Ok(Reply::Connected { worker: id, live })
     }
 
-    fn enrol(&mut self, connect: &Connect, effects: &mut Vec<Effect>) -> WorkerId {
+    fn enrol(&mut self, connect: &Connect, effects: &mut impl Effects) -> WorkerId {
         let Connect { key, owner, .. } = *connect;
         let worker = self.roster.enrol(Worker { key, owner, ..Worker::default() });
         self.held.push(Default::default());
@@ -63,7 +63,7 @@ impl Farm {
         &mut self,
         id: WorkerId,
         connect: Connect,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Vec<LeaseId> {
         let scopes = [None, Some(connect.owner)];
         let lanes = connect.engines.iter().flat_map(|engine| scopes.map(|scope| (*engine, scope)));
@@ -94,7 +94,7 @@ impl Farm {
     }
 
     /// A lease that its worker no longer knows of.
-    fn lose(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    fn lose(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
         match &lease.role {
             Role::Computing => self.take_back(id, effects),
@@ -105,7 +105,7 @@ impl Farm {
     }
 
     /// A lease that its worker still has after a new connection.
-    fn resume(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    fn resume(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
         let deadline = self.deadline(lease);
         match &lease.role {
@@ -123,7 +123,7 @@ impl Farm {
     pub(crate) fn disconnect(
         &mut self,
         id: WorkerId,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         self.roster.get(id).ok_or(Reject::UnknownWorker)?;
         self.roster[id].online = false;
@@ -134,7 +134,7 @@ impl Farm {
     pub(crate) fn drain(
         &mut self,
         id: WorkerId,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         self.roster.get(id).ok_or(Reject::UnknownWorker)?;
         self.roster[id].draining = true;
@@ -143,7 +143,7 @@ impl Farm {
     }
 
     /// No new work for this worker: audits drawn for it and not yet leased go to others.
-    pub(crate) fn rest(&mut self, id: WorkerId, effects: &mut Vec<Effect>) {
+    pub(crate) fn rest(&mut self, id: WorkerId, effects: &mut impl Effects) {
         self.roster.working.retain(|worker| *worker != id);
         self.roster.idle.remove(&id);
         for claim in std::mem::take(&mut self.roster[id].audits) {
@@ -170,7 +170,7 @@ impl Farm {
     }
 
     /// Serves every idle worker that has found work.
-    pub(crate) fn serve_idle(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn serve_idle(&mut self, effects: &mut impl Effects) {
         let idle: Vec<WorkerId> = self.roster.idle.iter().copied().collect();
         for worker in idle {
             self.fill(worker, effects);
@@ -178,7 +178,7 @@ impl Farm {
     }
 
     /// Gives the worker audits, then tiles, up to its room.
-    pub(crate) fn fill(&mut self, id: WorkerId, effects: &mut Vec<Effect>) {
+    pub(crate) fn fill(&mut self, id: WorkerId, effects: &mut impl Effects) {
         self.roster.idle.remove(&id);
         while self.roster[id].has_room_for_audit() {
             let Some(claim) = self.roster[id].audits.pop_front() else { break };
@@ -221,7 +221,7 @@ impl Farm {
             .any(|worker| !avoid.contains(&worker.owner) && worker.engines.contains(&engine))
     }
 
-    fn grant_tile(&mut self, worker: WorkerId, id: JobId, effects: &mut Vec<Effect>) {
+    fn grant_tile(&mut self, worker: WorkerId, id: JobId, effects: &mut impl Effects) {
         let again = self.again_for(id, self.roster[worker].owner);
         let job = &mut self.jobs[id.0 as usize];
         let tile = again.unwrap_or(job.next);
@@ -245,7 +245,7 @@ impl Farm {
         tile: u64,
         role: Role,
         leaves: Indices,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let audit = matches!(role, Role::Audit(_));
         let deadline = self.now.after_ms(self.policy.lease_ms);
@@ -257,7 +257,7 @@ impl Farm {
     }
 
     /// Ends a tile's computing lease and puts the tile back.
-    pub(crate) fn take_back(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    pub(crate) fn take_back(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.end(id) else { return };
         self.roster[lease.worker].computing -= 1;
         self.jobs[lease.job.0 as usize].computing -= 1;
@@ -271,7 +271,7 @@ impl Farm {
         id: JobId,
         tile: u64,
         again: Again,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let job = &mut self.jobs[id.0 as usize];
         if job.is_open() {
@@ -283,7 +283,7 @@ impl Farm {
     }
 
     /// A lease whose deadline has passed.
-    pub(crate) fn expire(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    pub(crate) fn expire(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
         let (worker, job, tile) = (lease.worker, lease.job, lease.tile);
         match &lease.role {

@@ -34,5 +34,5 @@ pub mod view;
 
 pub use crate::farm::{Farm, Policy};
 pub use command::Command;
-pub use effect::{Effect, Reply};
+pub use effect::{Effect, Effects, Reply};
 pub use reject::Reject;

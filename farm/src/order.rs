@@ -2,7 +2,7 @@
 
 use crate::command::Submit;
 use crate::digest::Digest;
-use crate::effect::{Effect, Reply};
+use crate::effect::{Effect, Effects, Reply};
 use crate::entry::{Book, Fact, Reason};
 use crate::farm::{Farm, Request};
 use crate::id::{JobId, LeaseId};
@@ -21,7 +21,7 @@ impl Farm {
     pub(crate) fn submit(
         &mut self,
         submit: Submit,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         let account = submit.account;
         let open = self.accounts.get(account.0 as usize).ok_or(Reject::UnknownAccount)?.jobs_open;
@@ -92,7 +92,7 @@ impl Farm {
     pub(crate) fn cancel(
         &mut self,
         job: JobId,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         let found = self.jobs.get(job.0 as usize).ok_or(Reject::UnknownJob)?;
         if found.is_open() {
@@ -107,7 +107,7 @@ impl Farm {
         frame: u32,
         image: Image,
         made_of: Digest,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         let job = self.jobs.get_mut(id.0 as usize).ok_or(Reject::UnknownJob)?;
         let nth = frame.wrapping_sub(job.spec.frame_first) / job.spec.frame_step;
@@ -137,7 +137,7 @@ impl Farm {
     }
 
     /// Ends a job whose every tile is accepted and whose every frame is stored.
-    pub(crate) fn end_if_done(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+    pub(crate) fn end_if_done(&mut self, id: JobId, effects: &mut impl Effects) {
         let job = &self.jobs[id.0 as usize];
         let stored = job.images.len() as u64 == u64::from(job.spec.frames());
         if job.is_open() && job.accepted == job.tiles && stored {
@@ -152,7 +152,7 @@ impl Farm {
         id: JobId,
         state: JobState,
         failure: String,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let job = &mut self.jobs[id.0 as usize];
         job.state = state;
@@ -173,7 +173,7 @@ impl Farm {
         effects.push(Effect::JobChanged { job: id });
     }
 
-    fn call_back(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+    fn call_back(&mut self, id: JobId, effects: &mut impl Effects) {
         let of_job =
             |lease: &crate::lease::Lease| lease.job == id && matches!(lease.role, Role::Computing);
         let leases: Vec<LeaseId> =
@@ -195,7 +195,7 @@ impl Farm {
 
     /// Puts the job into the queue or out of it, as its work and its money allow; ends it when it
     /// has work left that nothing can pay for any more.
-    pub(crate) fn refresh(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+    pub(crate) fn refresh(&mut self, id: JobId, effects: &mut impl Effects) {
         let hold = self.ledger.balance(Book::Hold(id));
         let job = &mut self.jobs[id.0 as usize];
         let wants = job.is_open() && job.has_work();
@@ -222,7 +222,7 @@ impl Farm {
     }
 
     /// Returns what an ended job's hold no longer needs, once its computing tiles are called back.
-    pub(crate) fn refund(&mut self, id: JobId, effects: &mut Vec<Effect>) {
+    pub(crate) fn refund(&mut self, id: JobId, effects: &mut impl Effects) {
         let job = &self.jobs[id.0 as usize];
         if job.is_open() || job.computing > 0 {
             return;

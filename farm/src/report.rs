@@ -3,7 +3,7 @@
 use crate::audit::{self, Claim, Question};
 use crate::command::Outcome;
 use crate::digest::Digest;
-use crate::effect::{Effect, Reply};
+use crate::effect::{Effect, Effects, Reply};
 use crate::entry::Fact;
 use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
@@ -22,7 +22,7 @@ impl Farm {
         worker: WorkerId,
         id: LeaseId,
         outcome: Outcome,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
         let lease = self.leases.own(worker, id)?;
@@ -85,7 +85,7 @@ impl Farm {
         id: LeaseId,
         output: Digest,
         commitment: Commitment,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> bool {
         let Some(lease) = self.leases.get(id) else { return true };
         let (worker, job_id, tile) = (lease.worker, lease.job, lease.tile);
@@ -145,7 +145,7 @@ impl Farm {
         worker: WorkerId,
         commitment: &Commitment,
         count: u32,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Question {
         let clean = self.roster[worker].clean;
         let question = audit::draw(&self.secret.secret, id, &commitment.root, clean, count);
@@ -156,7 +156,7 @@ impl Farm {
     }
 
     /// Puts an output into its frame, and has the frame stored when it is whole.
-    fn deliver(&mut self, id: JobId, tile: u64, output: Digest, effects: &mut Vec<Effect>) {
+    fn deliver(&mut self, id: JobId, tile: u64, output: Digest, effects: &mut impl Effects) {
         let job = &mut self.jobs[id.0 as usize];
         if !job.is_open() {
             return;
@@ -180,7 +180,7 @@ impl Farm {
         worker: WorkerId,
         id: LeaseId,
         openings: &[Opening],
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
         self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
         let lease = self.leases.own(worker, id)?;
@@ -215,7 +215,7 @@ impl Farm {
         id: JobId,
         tile: u64,
         why: &str,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let owner = self.roster[worker].owner;
         let job = &mut self.jobs[id.0 as usize];

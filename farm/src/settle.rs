@@ -1,6 +1,6 @@
 //! Settlement: verdicts become transfers. The one file where trials and money meet.
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Effects};
 use crate::entry::{Book, Reason};
 use crate::farm::Farm;
 use crate::id::{JobId, WorkerId};
@@ -31,7 +31,7 @@ impl Farm {
         tile: u64,
         units: u64,
         amount: Amount,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let found = &self.jobs[job.0 as usize];
         let reason = Reason::Tile(job, tile);
@@ -59,7 +59,7 @@ impl Farm {
     }
 
     /// Pays out tiles that enough later ones or enough time have proven, less the farm's fee.
-    pub(crate) fn mature(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
+    pub(crate) fn mature(&mut self, worker: WorkerId, effects: &mut impl Effects) {
         while let Some(held) = self.held[worker.0 as usize].front() {
             let late = held.at.after_ms(self.policy.maturity_ms) <= self.now;
             let many = self.held[worker.0 as usize].len() > self.policy.maturity_tiles as usize;
@@ -80,7 +80,7 @@ impl Farm {
     }
 
     /// A liar's tiles that are not mature go back: the money to their jobs, the tiles to others.
-    pub(crate) fn forfeit(&mut self, worker: WorkerId, effects: &mut Vec<Effect>) {
+    pub(crate) fn forfeit(&mut self, worker: WorkerId, effects: &mut impl Effects) {
         for held in std::mem::take(&mut self.held[worker.0 as usize]) {
             let HeldTile { job, tile, units, amount, .. } = held;
             let reason = Reason::Forfeit(job, tile);
@@ -108,7 +108,7 @@ impl Farm {
         job: JobId,
         tile: u64,
         units: u64,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let mut owed = self.jobs[job.0 as usize].price.of(units).0;
         for pot in [Book::Audits, Book::Fees] {

@@ -3,7 +3,7 @@
 
 use crate::audit::{self, Claim, Opinion, Verdict};
 use crate::digest::Digest;
-use crate::effect::Effect;
+use crate::effect::{Effect, Effects};
 use crate::entry::Fact;
 use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
@@ -32,7 +32,7 @@ impl Farm {
     }
 
     /// Draws the auditors that a claim still wants, as far as there are any; else it waits.
-    pub(crate) fn seek(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    pub(crate) fn seek(&mut self, id: LeaseId, effects: &mut impl Effects) {
         self.waiting.remove(&id);
         while self.claim_of(id).is_some_and(|claim| claim.wanted > 0) {
             let Some(auditor) = self.draw_auditor(id) else {
@@ -94,7 +94,7 @@ impl Farm {
 
     /// Claims that found no auditor are looked at again; owners that were silent once are asked
     /// again rather than nobody.
-    pub(crate) fn seek_again(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn seek_again(&mut self, effects: &mut impl Effects) {
         let waiting: Vec<LeaseId> = self.waiting.iter().take(SEEKS_MAX).copied().collect();
         for id in waiting {
             if let Some(claim) = self.claim_mut(id) {
@@ -105,7 +105,12 @@ impl Farm {
     }
 
     /// Leases an audit that was drawn for this worker.
-    pub(crate) fn grant_audit(&mut self, worker: WorkerId, of: LeaseId, effects: &mut Vec<Effect>) {
+    pub(crate) fn grant_audit(
+        &mut self,
+        worker: WorkerId,
+        of: LeaseId,
+        effects: &mut impl Effects,
+    ) {
         let Some(claim) = self.claim_of(of).filter(|claim| claim.asked.contains(&worker)) else {
             return;
         };
@@ -124,7 +129,7 @@ impl Farm {
         audit: LeaseId,
         of: LeaseId,
         value: Digest,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let Some(lease) = self.leases.end(audit) else { return };
         let worker = lease.worker;
@@ -142,7 +147,7 @@ impl Farm {
         }
     }
 
-    fn judge(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    fn judge(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(claim) = self.claim_of(id) else { return };
         let Some(answer) = claim.answer else { return };
         match audit::judge(answer, &claim.opinions) {
@@ -160,7 +165,7 @@ impl Farm {
 
     /// The truth is known: the claim is accepted or refuted, who spoke it is paid, who did not is
     /// out.
-    fn decide(&mut self, id: LeaseId, truth: Digest, effects: &mut Vec<Effect>) {
+    fn decide(&mut self, id: LeaseId, truth: Digest, effects: &mut impl Effects) {
         self.waiting.remove(&id);
         let Some(lease) = self.leases.end(id) else { return };
         let Role::Claimed(claim) = lease.role else { return };
@@ -201,7 +206,7 @@ impl Farm {
         job_id: JobId,
         tile: u64,
         units: u64,
-        effects: &mut Vec<Effect>,
+        effects: &mut impl Effects,
     ) {
         let cost = self.unclaim(worker, job_id, units);
         let accepted = true;
@@ -224,7 +229,7 @@ impl Farm {
     }
 
     /// Ends a claim without a verdict; its tile is computed afresh and its auditors are let go.
-    pub(crate) fn drop_claim(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    pub(crate) fn drop_claim(&mut self, id: LeaseId, effects: &mut impl Effects) {
         self.waiting.remove(&id);
         let Some(lease) = self.leases.end(id) else { return };
         let Role::Claimed(claim) = lease.role else { return };
@@ -247,7 +252,7 @@ impl Farm {
     }
 
     /// Takes a tile's output out of its frame and puts the tile back.
-    pub(crate) fn withdraw(&mut self, id: JobId, tile: u64, effects: &mut Vec<Effect>) {
+    pub(crate) fn withdraw(&mut self, id: JobId, tile: u64, effects: &mut impl Effects) {
         let job = &mut self.jobs[id.0 as usize];
         let whole = job.spec.tiles_per_frame();
         let nth = (tile / whole) as u32;
@@ -260,7 +265,7 @@ impl Farm {
         self.put_back(id, tile, Again::default(), effects);
     }
 
-    fn leave_undecided(&mut self, id: LeaseId, effects: &mut Vec<Effect>) {
+    fn leave_undecided(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some((job, tile)) = self.leases.get(id).map(|lease| (lease.job, lease.tile)) else {
             return;
         };
@@ -279,7 +284,7 @@ impl Farm {
     }
 
     /// An auditor gave no answer: its lease ran out, failed or was lost. Another is drawn.
-    pub(crate) fn miss_audit(&mut self, audit: LeaseId, effects: &mut Vec<Effect>) {
+    pub(crate) fn miss_audit(&mut self, audit: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.end(audit) else { return };
         let Role::Audit(of) = lease.role else { return };
         self.roster[lease.worker].computing -= 1;
@@ -292,7 +297,7 @@ impl Farm {
     }
 
     /// The claim asks somebody else instead.
-    pub(crate) fn unask(&mut self, of: LeaseId, auditor: WorkerId, effects: &mut Vec<Effect>) {
+    pub(crate) fn unask(&mut self, of: LeaseId, auditor: WorkerId, effects: &mut impl Effects) {
         let Some(claim) = self.claim_mut(of) else { return };
         if !claim.asked.contains(&auditor) {
             return;
@@ -303,7 +308,7 @@ impl Farm {
     }
 
     /// This worker lied about this claim; says whether that is news.
-    fn refute(&mut self, id: WorkerId, lease: LeaseId, effects: &mut Vec<Effect>) -> bool {
+    fn refute(&mut self, id: WorkerId, lease: LeaseId, effects: &mut impl Effects) -> bool {
         let worker = &mut self.roster[id];
         if worker.refuted {
             return false;
@@ -316,7 +321,7 @@ impl Farm {
     }
 
     /// A liar is out: what is held back is forfeit, nothing of it counts any more.
-    fn cast_out(&mut self, id: WorkerId, effects: &mut Vec<Effect>) {
+    fn cast_out(&mut self, id: WorkerId, effects: &mut impl Effects) {
         self.rest(id, effects);
         let own: Vec<LeaseId> =
             self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(at, _)| at).collect();
@@ -333,7 +338,7 @@ impl Farm {
     }
 
     /// What a liar said of claims that are not decided yet does not count.
-    fn strike_opinions(&mut self, liar: WorkerId, effects: &mut Vec<Effect>) {
+    fn strike_opinions(&mut self, liar: WorkerId, effects: &mut impl Effects) {
         let spoke = |claim: &Claim| claim.opinions.iter().any(|opinion| opinion.worker == liar);
         let touched: Vec<LeaseId> = self
             .leases

@@ -52,7 +52,8 @@ fn main() -> anyhow::Result<()> {
 
 /// The process that is measured: it opens the journal as a scheduler does.
 fn recover(dir: &Path) -> anyhow::Result<()> {
-    let (journal, farm) = Journal::open(dir, OPTIONS, Policy::default(), None, &mut |_, _| {})?;
+    let (journal, farm) =
+        Journal::open(dir, OPTIONS, Policy::default(), None, &mut farm::effect::Done)?;
     let cpu = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
     println!("{} {} {seconds}", journal.position().sequence, farm.entries());
@@ -135,7 +136,8 @@ struct Load {
 impl Load {
     fn new(dir: &Path) -> anyhow::Result<Self> {
         let leaf = Leaf { hash: Digest([1; 32]), units: 64 };
-        let (journal, farm) = Journal::open(dir, OPTIONS, Policy::default(), None, &mut |_, _| {})?;
+        let (journal, farm) =
+            Journal::open(dir, OPTIONS, Policy::default(), None, &mut farm::effect::Done)?;
         let mut load = Self {
             farm,
             journal,

@@ -9,8 +9,9 @@ use crate::secret;
 use crate::tiles::Tiles;
 use anyhow::{Context, bail};
 use farm::digest::Digest;
+use farm::entry::Entry;
 use farm::id::AccountId;
-use farm::{Command, Effect, Farm, Reject, Reply};
+use farm::{Command, Effect, Effects, Farm, Reject, Reply};
 use std::path::Path;
 
 /// Everything that recovery finds.
@@ -20,6 +21,24 @@ pub struct Recovered {
     pub tiles: Tiles,
 }
 
+/// Entries of the journal that the public log does not have yet. Nothing else is owed from a
+/// replay: what is, [`Farm::outstanding`] says at its end.
+struct Missing<'a> {
+    tiles: &'a mut Tiles,
+    published: u64,
+    failed: Option<std::io::Error>,
+}
+
+impl Effects for Missing<'_> {
+    fn push(&mut self, _effect: Effect) {}
+
+    fn log(&mut self, number: u64, entry: Entry) {
+        if number >= self.published && self.failed.is_none() {
+            self.failed = self.tiles.append(&entry.to_bytes()).err();
+        }
+    }
+}
+
 /// Recovers what the state directory holds, or founds a farm there.
 pub fn recover(config: &Config) -> anyhow::Result<Recovered> {
     let state = &config.state;
@@ -27,24 +46,13 @@ pub fn recover(config: &Config) -> anyhow::Result<Recovered> {
     let log = state.join("log");
     let mut tiles = Tiles::open(&log).with_context(|| log.display().to_string())?;
     let published = tiles.size();
-    let mut failed = None;
-    let mut visit = |entries: u64, effects: &[Effect]| {
-        let logged = effects.iter().filter_map(|effect| match effect {
-            Effect::Log(entry) => Some(entry),
-            _ => None,
-        });
-        for (number, entry) in (entries..).zip(logged) {
-            if number >= published && failed.is_none() {
-                failed = tiles.append(&entry.to_bytes()).err();
-            }
-        }
-    };
+    let mut missing = Missing { tiles: &mut tiles, published, failed: None };
     let segment_bytes = config.journal_segment_bytes;
     let options = Options { segment_bytes, bytes_max: config.journal_bytes_max };
     let dir = state.join("journal");
     let (journal, farm) =
-        Journal::open(&dir, options, config.policy(), Some(published), &mut visit)?;
-    if let Some(error) = failed {
+        Journal::open(&dir, options, config.policy(), Some(published), &mut missing)?;
+    if let Some(error) = missing.failed {
         bail!("{}: {error}", log.display());
     }
     Ok(Recovered { farm, journal, tiles })

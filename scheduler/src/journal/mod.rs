@@ -9,7 +9,7 @@ mod snapshot;
 pub use replay::{Replayed, replay};
 pub use snapshot::Snapshot;
 
-use farm::{Effect, Farm, Policy, Reject};
+use farm::{Effects, Farm, Policy, Reject};
 use rustix::fs::{FlockOperation, flock};
 use segment::{Header, Segment};
 use std::fs::File;
@@ -84,22 +84,21 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal, founding it if the directory has none, and replays it. `published` is
-    /// how many entries the public log has, if there is one; `visit` sees the effects from there
-    /// on, and maybe earlier ones, each batch with the number of the first entry in it. No file is
-    /// changed before all is known to be there.
+    /// how many entries the public log has, if there is one; `effects` are given those from there
+    /// on, and maybe earlier ones. No file is changed before all is known to be there.
     pub fn open(
         dir: &Path,
         options: Options,
         policy: Policy,
         published: Option<u64>,
-        visit: &mut dyn FnMut(u64, &[Effect]),
+        effects: &mut impl Effects,
     ) -> Result<(Self, Farm), JournalError> {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
         let lock = lock(dir)?;
         if segment::list(dir)?.is_empty() {
             segment::found(dir, policy, options.segment_bytes)?;
         }
-        let Replayed { farm, end, header } = replay::replay_from(dir, published, visit)?;
+        let Replayed { farm, end, header } = replay::replay_from(dir, published, effects)?;
         let entries = farm.entries();
         if let Some(published) = published.filter(|published| *published > entries) {
             return Err(JournalError::Behind { path: dir.into(), entries, published });

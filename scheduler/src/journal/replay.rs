@@ -4,7 +4,8 @@
 use super::frame::{self, Found};
 use super::segment::{self, Header};
 use super::{JournalError, Position, at, snapshot};
-use farm::{Effect, Farm};
+use farm::Farm;
+use farm::effect::{self, Effects};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -24,7 +25,7 @@ pub struct Replayed {
 
 /// Replays the journal in `dir` from its newest snapshot; changes no file.
 pub fn replay(dir: &Path) -> Result<Replayed, JournalError> {
-    replay_from(dir, None, &mut |_, _| {})
+    replay_from(dir, None, &mut effect::Done)
 }
 
 /// Replays; a snapshot that is ahead of the `published` entries of the public log is not used. A
@@ -32,7 +33,7 @@ pub fn replay(dir: &Path) -> Result<Replayed, JournalError> {
 pub fn replay_from(
     dir: &Path,
     published: Option<u64>,
-    visit: &mut dyn FnMut(u64, &[Effect]),
+    effects: &mut impl Effects,
 ) -> Result<Replayed, JournalError> {
     let segments = segment::list(dir)?;
     let Some((_, first_path, _)) = segments.first() else {
@@ -51,7 +52,7 @@ pub fn replay_from(
     let reader = Reader { header, segments, sender };
     let (read, applied) = std::thread::scope(|scope| {
         let reading = scope.spawn(move || reader.read(from));
-        let applied = apply(&mut farm, from.sequence, receiver, visit);
+        let applied = apply(&mut farm, from.sequence, receiver, effects);
         (reading.join(), applied)
     });
     applied?;
@@ -97,9 +98,8 @@ fn apply(
     farm: &mut Farm,
     mut sequence: u64,
     pieces: Receiver<Piece>,
-    visit: &mut dyn FnMut(u64, &[Effect]),
+    effects: &mut impl Effects,
 ) -> Result<(), JournalError> {
-    let mut effects = Vec::new();
     for Piece { path, bytes, frames } in pieces {
         for Frame { offset, payload, count } in frames {
             let damaged = |what: String| JournalError::Damaged { path: path.clone(), offset, what };
@@ -109,11 +109,8 @@ fn apply(
                     record.ok_or_else(|| damaged("a record's length does not fit".into()))?;
                 let (time, command) = proto::record::decode(record)
                     .map_err(|error| damaged(format!("record {seen} of the frame: {error}")))?;
-                let entries = farm.entries();
-                farm.apply(time, command, &mut effects)
+                farm.apply(time, command, effects)
                     .map_err(|reject| JournalError::Refused { sequence, reject })?;
-                visit(entries, &effects);
-                effects.clear();
                 sequence += 1;
                 seen += 1;
             }

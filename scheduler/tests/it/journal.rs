@@ -244,12 +244,10 @@ fn a_damaged_snapshot_is_put_aside_and_the_journal_replayed() {
 #[test]
 fn a_snapshot_ahead_of_the_public_log_is_not_used() {
     let (told, _, _) = told_with_snapshot();
-    let mut seen = 0;
-    let mut visit = |_: u64, effects: &[farm::Effect]| {
-        seen += effects.iter().filter(|e| matches!(e, farm::Effect::Log(_))).count();
-    };
-    let opened = Journal::open(told.dir.path(), OPTIONS, Policy::default(), Some(5), &mut visit);
+    let mut seen: Vec<farm::Effect> = Vec::new();
+    let opened = Journal::open(told.dir.path(), OPTIONS, Policy::default(), Some(5), &mut seen);
     let (_, farm) = opened.unwrap();
+    let seen = seen.iter().filter(|effect| matches!(effect, farm::Effect::Log(_))).count();
     assert_eq!(seen as u64, farm.entries(), "every entry of the log was given again");
 }
 
@@ -257,7 +255,8 @@ fn a_snapshot_ahead_of_the_public_log_is_not_used() {
 fn one_scheduler_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let held = open(dir.path());
-    let second = Journal::open(dir.path(), OPTIONS, Policy::default(), None, &mut |_, _| {});
+    let second =
+        Journal::open(dir.path(), OPTIONS, Policy::default(), None, &mut farm::effect::Done);
     let refused = second.unwrap_err();
     assert!(matches!(refused, JournalError::Locked(_)), "{refused}");
     drop(held);

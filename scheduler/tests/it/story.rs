@@ -49,7 +49,7 @@ pub struct Story {
 
 /// Opens a journal with the story's layout.
 pub fn open(dir: &Path) -> (Journal, Farm) {
-    Journal::open(dir, OPTIONS, Policy::default(), None, &mut |_, _| {}).unwrap()
+    Journal::open(dir, OPTIONS, Policy::default(), None, &mut farm::effect::Done).unwrap()
 }
 
 impl Story {
