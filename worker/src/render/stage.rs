@@ -40,7 +40,7 @@ pub enum StageError {
     Stopped,
 }
 
-/// Which path tracer a scene needs: its features (`shaders::FEATURE_*`), and whether it reads texels.
+/// Which path tracer a scene needs: its features (`shaders::FEATURE_*`), and if it reads texels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     features: u32,

@@ -19,9 +19,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Compiles entry point `main` of `spirv`, which has so many `buffers`, the first `texel_buffers`
-    /// of them read as texels. `constants` are the specialisation constants with ids 0, 1, 2 and so
-    /// on, as 32-bit words.
+    /// Compiles entry point `main` of `spirv`, which has so many `buffers`, the first
+    /// `texel_buffers` of them read as texels. `constants` are the specialisation constants with
+    /// ids 0, 1, 2 and so on, as 32-bit words.
     pub fn new(
         device: &Device,
         spirv: &[u32],
