@@ -6,8 +6,8 @@ use crate::limit;
 use crate::time::Time;
 use std::collections::BTreeMap;
 
-/// Renewals are sent this often: three chances before a lease expires.
-pub const RENEW_MS: u64 = limit::LEASE_MS / 3;
+/// Renewals sent while a lease lasts: three chances before it expires.
+const RENEWALS: u64 = 3;
 
 /// What a lease asks for. No leaves: the whole tile; otherwise an audit of these leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +33,20 @@ enum Phase {
 }
 
 /// What a worker holds. It outlives streams, and (through results on disk) the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Agent {
     leases: BTreeMap<LeaseId, (Work, Phase)>,
     granted: u64,
     renewed: Time,
+    /// How long the farm leases for.
+    lease_ms: u64,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        let (leases, renewed) = (BTreeMap::new(), Time(0));
+        Self { leases, granted: 0, renewed, lease_ms: limit::LEASE_MS }
+    }
 }
 
 impl Agent {
@@ -131,9 +140,10 @@ impl Agent {
         self.leases.keys().copied().collect()
     }
 
-    /// A new stream began and these leases are still ours. Answers with those that are not, to be
-    /// stopped and forgotten. What was reported without an answer will be reported again.
-    pub fn welcome(&mut self, live: &[LeaseId], now: Time) -> Vec<LeaseId> {
+    /// A new stream began, these leases are still ours, and each lasts `lease_ms` unless renewed.
+    /// Answers with those that are not, to be stopped and forgotten. What was reported without an
+    /// answer will be reported again.
+    pub fn welcome(&mut self, live: &[LeaseId], lease_ms: u64, now: Time) -> Vec<LeaseId> {
         let gone: Vec<LeaseId> =
             self.leases.keys().filter(|lease| !live.contains(lease)).copied().collect();
         for lease in &gone {
@@ -145,12 +155,13 @@ impl Agent {
             }
         }
         self.renewed = now;
+        self.lease_ms = lease_ms;
         gone
     }
 
     /// Leases to renew, if it is time: all that are not yet acknowledged.
     pub fn renewals(&mut self, now: Time) -> Vec<LeaseId> {
-        if now < self.renewed.after_ms(RENEW_MS) {
+        if now < self.renewed.after_ms(self.lease_ms / RENEWALS) {
             return Vec::new();
         }
         self.renewed = now;
@@ -215,7 +226,8 @@ mod tests {
             "refused" => agent.acknowledged(ids[0], false, rest[1]).to_string(),
             "revoke" => agent.revoke(ids[0]).to_string(),
             "hello" => names(&agent.hello()),
-            "welcome" => names(&agent.welcome(&ids, Time(0))),
+            "welcome" => names(&agent.welcome(&ids, 30_000, Time(0))),
+            "welcome-briefly" => names(&agent.welcome(&ids, 3_000, Time(0))),
             "renew" => names(&agent.renewals(Time(rest[0].parse::<u64>().unwrap() * 1000))),
             "idle" => agent.is_idle().to_string(),
             "empty" => agent.is_empty().to_string(),
@@ -338,6 +350,12 @@ mod tests {
              reports -> 1
              ack 1 -> false
              renew 20000 -> 2",
+        );
+        table(
+            "grant 1 -> true
+             welcome-briefly 1 -> -
+             renew 999 -> -
+             renew 1000 -> 1",
         );
     }
 }

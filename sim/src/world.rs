@@ -348,7 +348,7 @@ impl World {
         self.actors[at].id = Some(next.unwrap_or(WorkerId(known.len() as u32)));
         match self.command(Command::Connect(connect)) {
             Ok(Reply::Connected { live, .. }) => {
-                let gone = self.actors[at].agent.welcome(&live, Time(self.now));
+                let gone = self.actors[at].agent.welcome(&live, POLICY.lease_ms, Time(self.now));
                 for lease in gone {
                     self.actors[at].results.remove(&lease);
                 }

@@ -263,7 +263,7 @@ impl Link {
             return Err(Broken::Protocol("something before the welcome"));
         };
         let live: Vec<LeaseId> = welcome.live.iter().map(|bits| LeaseId::from_u64(*bits)).collect();
-        for gone in self.agent.welcome(&live, self.now()) {
+        for gone in self.agent.welcome(&live, welcome.lease_ms.into(), self.now()) {
             self.forget(gone)?;
         }
         let (id, server) = (welcome.worker_id, &self.address.server);
