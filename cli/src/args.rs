@@ -240,6 +240,16 @@ pub struct SceneSettings {
     /// The scene of the file [default: the one that the file names]
     #[arg(long = "scene-name", value_name = "NAME")]
     pub scene_name: Option<String>,
+    /// Depth of field: the lens's f-number before a full-frame sensor [default: all is sharp]
+    #[arg(long, value_name = "NUMBER", requires = "focus")]
+    pub f_stop: Option<f32>,
+    /// How far ahead of the camera the picture is sharp, with --f-stop
+    #[arg(long, value_name = "METRES", requires = "f_stop")]
+    pub focus: Option<f32>,
+    /// The most radiance one path may bring over several surfaces: less noise, and less light
+    /// [default: no limit]
+    #[arg(long, value_name = "RADIANCE")]
+    pub clamp: Option<f32>,
 }
 
 /// Units of light.

@@ -136,6 +136,9 @@ fn settings(asked: SceneSettings) -> Settings {
         clip: asked.clip,
         camera: asked.camera,
         scene: asked.scene_name,
+        f_stop: asked.f_stop,
+        focus: asked.focus,
+        clamp: asked.clamp,
     }
 }
 

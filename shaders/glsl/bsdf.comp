@@ -49,9 +49,8 @@ void main() {
     uint rows = leaves[ROWS];
     vec3 direction;
     if (rows == 0u) {
-        uvec2 key = sample_key(parameters.seed, 0u, uvec2(0u), index);
-        direction = scattered(
-            bsdf, fraction(draw(key, 0u)), fraction(draw(key, 1u)), fraction(draw(key, 2u)));
+        uvec3 key = sample_key(parameters.seed, 0u, uvec2(0u), index);
+        direction = scattered(bsdf, vec2(fraction(draw(key, 0u)), fraction(draw(key, 1u))));
     } else {
         direction = grid_direction(index, rows);
     }

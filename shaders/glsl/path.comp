@@ -26,7 +26,7 @@ const uint COVERAGE = 0x13198a2eu;
 shared uint rays_traced;
 
 struct Path {
-    uvec2 key;
+    uvec3 key;
     Ray ray;
     vec3 throughput;
     vec3 radiance;
@@ -64,19 +64,35 @@ Ray ray_from(vec3 origin, vec3 direction, float reach, uint primitive) {
     return Ray(origin, aimed(direction), min(reach, FAR), 0.0, NONE, primitive);
 }
 
+float constant(uint at) { return tame(uintBitsToFloat(FETCH_1(constants, at))); }
+
+// Moves a ray to a place on the lens; it meets the pinhole's ray again in the plane of focus.
+void look_through_lens(uvec3 key, inout vec3 origin, inout vec3 direction) {
+    vec2 place = fractions(draw_pair(key, LENS));
+    vec2 around = circle(place.y);
+    float radius = constant(3u) * tame(root(place.x));
+    vec3 aside = unit(constant3(8u)) * vec3(tame(radius * around.x))
+        + unit(constant3(12u)) * vec3(tame(radius * around.y));
+    aside = tame3(aside);
+    vec3 sharp = direction * vec3(constant(7u)) - aside;
+    direction = tame3(sharp);
+    origin = placed(origin + aside);
+}
+
 Path begun(uvec2 pixel, uint sample_index) {
     Path path;
     path.key = sample_key(parameters.seed, parameters.frame, pixel, sample_index);
-    float x = float(pixel.x) + fraction(draw(path.key, PIXEL_X));
-    float y = float(pixel.y) + fraction(draw(path.key, PIXEL_Y));
-    x = x * rcp(float(parameters.frame_width));
-    y = y * rcp(float(parameters.frame_height));
+    vec2 place = vec2(pixel) + fractions(draw_pair(path.key, PIXEL));
+    float x = place.x * rcp(float(parameters.frame_width));
+    float y = place.y * rcp(float(parameters.frame_height));
     x = tame(2.0 * x - 1.0);
     y = tame(1.0 - 2.0 * y);
     vec3 direction = constant3(4u) + (constant3(8u) * vec3(x) + constant3(12u) * vec3(y));
     vec3 aside = constant3(16u) * vec3(x) + constant3(20u) * vec3(y);
     vec3 origin = placed(constant3(0u) + tame3(aside));
-    path.ray = ray_from(origin, unit(tame3(direction)), FAR, NONE);
+    direction = tame3(direction);
+    if (HAS_LENS) look_through_lens(path.key, origin, direction);
+    path.ray = ray_from(origin, unit(direction), FAR, NONE);
     path.throughput = vec3(1.0);
     path.radiance = vec3(0.0);
     path.bounce = 0u;
@@ -107,11 +123,21 @@ float own_weight(Path path, float rival) {
     return tame(div(path.pdf, both));
 }
 
+// Takes up light that came over so many surfaces; what came over more than one is limited.
+void take_up(inout Path path, vec3 light, uint surfaces) {
+    if (HAS_CLAMP && surfaces > 1u) {
+        float most = uintBitsToFloat(parameters.clamp_);
+        float is = max_component(light);
+        if (is > most) light = tame3(light * vec3(tame(div(most, is))));
+    }
+    vec3 total = path.radiance + light;
+    path.radiance = total;
+}
+
 void gather(inout Path path, vec3 radiance, float weight) {
     vec3 share = path.throughput * vec3(weight);
     vec3 seen = tame3(share) * radiance;
-    vec3 total = path.radiance + tame3(seen);
-    path.radiance = total;
+    take_up(path, tame3(seen), path.bounce);
 }
 
 // The ray left the scene: the environment's radiance, weighted against next-event estimation.
@@ -185,7 +211,7 @@ bool draw_light(inout Path path, Surface surface, Aim aim, vec3 local, Scatterin
 // The next segment along `local`, which was drawn with the density of `scattering`; false if the
 // path ends here.
 bool draw_next(
-    inout Path path, Surface surface, Frame frame, vec3 local, Scattering scattering, uint row) {
+    inout Path path, Surface surface, Frame frame, vec3 local, Scattering scattering) {
     if (scattering.pdf <= 0.0) return false;
     vec3 direction = to_world(frame, local);
     if (!one_side(local, direction, surface)) return false;
@@ -195,8 +221,8 @@ bool draw_next(
     float most = max_component(next);
     if (most <= 0.0) return false;
     if (path.bounce >= ROULETTE_FROM) {
-        float survival = min(max(most, 0.05), 0.95);
-        if (fraction(draw(path.key, row + ROULETTE)) >= survival) return false;
+        float survival = min(max(tame(root(most)), 0.05), 0.95);
+        if (fraction(draw(path.key, ROULETTE + path.bounce)) >= survival) return false;
         next = next * vec3(rcp(survival));
     }
     path.next_origin = local.z > 0.0 ? surface.place : surface.under;
@@ -214,7 +240,7 @@ bool passes(Path path, Surface surface) {
     if (surface.alpha_mode == ALPHA_OPAQUE || path.passed >= PASSED_MAX) return false;
     if (surface.alpha_mode == ALPHA_MASK) return surface.alpha < surface.cutoff;
     uint ray = path.bounce * 2u + (path.shadow ? 1u : 0u);
-    uvec2 key = uvec2(path.key.x ^ COVERAGE, path.key.y + ray);
+    uvec3 key = uvec3(path.key.x + ray, path.key.y ^ COVERAGE, 0u);
     return fraction(draw(key, surface.primitive)) >= surface.alpha;
 }
 
@@ -229,19 +255,9 @@ void pass(inout Path path, Hit hit) {
 // copy it for every call.
 void scatter(inout Path path, Surface surface, Frame frame, Bsdf bsdf) {
     uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
-    Aim aim = aimed_light(
-        fraction(draw(path.key, row + LIGHT_KIND)),
-        uvec2(draw(path.key, row + LIGHT_INDEX), draw(path.key, row + LIGHT_ALIAS)),
-        vec2(
-            fraction(draw(path.key, row + LIGHT_U)),
-            fraction(draw(path.key, row + LIGHT_V))),
-        surface.place);
+    Aim aim = aimed_light(draw_pair(path.key, row + LIGHT), surface.place);
     vec3 aside = to_local(frame, aim.direction);
-    vec3 ahead = scattered(
-        bsdf,
-        fraction(draw(path.key, row + LOBE)),
-        fraction(draw(path.key, row + LOBE_U)),
-        fraction(draw(path.key, row + LOBE_V)));
+    vec3 ahead = scattered(bsdf, fractions(draw_pair(path.key, row + LOBE)));
     Scattering lit;
     Scattering next;
     for (uint turn = 0u; turn < 2u; turn++) {
@@ -249,7 +265,7 @@ void scatter(inout Path path, Surface surface, Frame frame, Bsdf bsdf) {
         if (turn == 0u) next = found;
         else lit = found;
     }
-    path.goes_on = draw_next(path, surface, frame, ahead, next, row);
+    path.goes_on = draw_next(path, surface, frame, ahead, next);
     if (!draw_light(path, surface, aim, aside, lit)) {
         path.ray.leaves = surface.primitive;
         go_on(path);
@@ -275,8 +291,8 @@ void absorb(inout Path path, float distance) {
 // A path that meets a dispersive boundary carries one colour channel from there on.
 void split_colors(inout Path path, uint layer) {
     if (layer_value(layer * LAYER_WORDS + 3u) <= 0.0 || path.channel != 3u) return;
-    uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
-    path.channel = below(draw(path.key, row + CHANNEL), 3u);
+    uint bits = draw(path.key, CHANNEL + path.bounce);
+    path.channel = below(bits, 3u);
     vec3 kept = vec3(0.0);
     kept[path.channel] = 3.0;
     path.throughput = tame3(path.throughput * kept);
@@ -375,8 +391,7 @@ void main() {
         if (hit.primitive != NONE) {
             shade(path, hit);
         } else if (path.shadow) {
-            vec3 total = path.radiance + path.pending;
-            path.radiance = total;
+            take_up(path, path.pending, path.bounce + 1u);
             go_on(path);
         } else {
             escape(path);

@@ -268,14 +268,15 @@ pub struct EnvironmentTexel {
 /// A camera. A ray through image point (x, y) in -1..1 (right, up) begins at
 /// `position + x * across + y * rise` and goes along `forward + x * right + y * up`. In perspective
 /// `right` and `up` carry the tangents of the half angles; in an orthographic view `across` and
-/// `rise` carry half the width and height, in metres. The other two are zero.
+/// `rise` carry half the width and height, in metres. The other two are zero. Through a thin lens
+/// of `lens_radius` metres the plane `focus` metres ahead is sharp; a radius of 0 is a pinhole.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Camera {
     pub position: [f32; 3],
-    pub pad0: u32,
+    pub lens_radius: f32,
     pub forward: [f32; 3],
-    pub pad1: u32,
+    pub focus: f32,
     pub right: [f32; 3],
     pub pad2: u32,
     pub up: [f32; 3],
@@ -309,6 +310,8 @@ pub struct PathParameters {
     pub environment_height: u32,
     /// How far boxes stand off their triangles, metres.
     pub padding: f32,
+    /// The most radiance that one path may bring indirectly.
+    pub clamp: f32,
 }
 
 /// What a scene asks of the path tracer: bits of its specialisation constant 0. Code for what is
@@ -327,6 +330,8 @@ pub const FEATURE_DISPERSION: u32 = 1 << 9;
 pub const FEATURE_FILM: u32 = 1 << 10;
 pub const FEATURE_ANISOTROPY: u32 = 1 << 11;
 pub const FEATURE_UNLIT: u32 = 1 << 12;
+pub const FEATURE_LENS: u32 = 1 << 13;
+pub const FEATURE_CLAMP: u32 = 1 << 14;
 
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.

@@ -243,9 +243,11 @@ Scattering evaluated(Bsdf bsdf, vec3 in_) {
 }
 
 // Draws a direction by the density that `evaluated` states.
-vec3 scattered(Bsdf bsdf, float lobe, float u, float v) {
-    float above = lobe - bsdf.odds.x;
-    bool by_facets = above < 0.0;
+vec3 scattered(Bsdf bsdf, vec2 place) {
+    float beyond = place.x - bsdf.odds.x;
+    bool by_facets = beyond < 0.0;
+    float u = within(place.x, 0.0, bsdf.odds.x);
+    float v = place.y;
     bool through = false;
     bool behind = false;
     bool fuzz = false;
@@ -255,10 +257,16 @@ vec3 scattered(Bsdf bsdf, float lobe, float u, float v) {
         ends.y = ends.x + bsdf.odds.z;
         ends.z = ends.y + bsdf.odds.w;
         ends.w = ends.z + bsdf.coat_odds;
-        through = above < ends.x;
-        behind = !through && above < ends.y;
-        fuzz = above >= ends.y && above < ends.z;
-        coat = above >= ends.z && above < ends.w;
+        through = beyond < ends.x;
+        behind = !through && beyond < ends.y;
+        fuzz = beyond >= ends.y && beyond < ends.z;
+        coat = beyond >= ends.z && beyond < ends.w;
+        vec2 range = vec2(ends.w, 1.0 - bsdf.odds.x);
+        if (coat) range = ends.zw;
+        if (fuzz) range = ends.yz;
+        if (behind) range = ends.xy;
+        if (through) range = vec2(0.0, ends.x);
+        u = within(beyond, range.x, range.y);
     }
     if (by_facets || through || coat) {
         vec3 out_ = bsdf.out_;

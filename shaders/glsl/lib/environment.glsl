@@ -28,10 +28,12 @@ Glow glow_towards(vec3 direction) {
     return glow_of(row * parameters.environment_width + column, direction);
 }
 
-Glow drawn_glow(uint pick, uint keep, float u, float v) {
-    uint index = below(pick, parameters.environment_width * parameters.environment_height);
+Glow drawn_glow(uvec2 draws) {
+    uint count = parameters.environment_width * parameters.environment_height;
+    uint index = below(draws.x, count);
     uvec4 tail = FETCH_4(environment, index * 2u + 1u);
-    if (keep >= tail.x) index = tail.y;
+    if (above(draws.x, tail.x)) index = tail.y;
+    vec2 inside = fractions(draws);
     uint row = index / parameters.environment_width;
     uint column = index - row * parameters.environment_width;
     float height = rcp(2.0 * float(parameters.environment_height));
@@ -39,11 +41,11 @@ Glow drawn_glow(uint pick, uint keep, float u, float v) {
     float bottom = float(row + 1u) * height;
     float high = circle(tame(top)).x;
     float low = circle(tame(bottom)).x;
-    float y = high + (low - high) * v;
+    float y = high + (low - high) * inside.y;
     y = tame(y);
     float square = max(1.0 - y * y, 0.0);
     float radius = tame(root(square));
-    float along = (float(column) + u) * rcp(float(parameters.environment_width));
+    float along = (float(column) + inside.x) * rcp(float(parameters.environment_width));
     vec2 around = circle(along - 0.5);
     vec3 direction = vec3(radius * around.x, y, radius * around.y);
     return glow_of(index, tame3(direction));

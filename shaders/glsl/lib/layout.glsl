@@ -61,6 +61,8 @@ const bool HAS_DISPERSION = (FEATURES & 512u) != 0u;
 const bool HAS_FILM = (FEATURES & 1024u) != 0u;
 const bool HAS_ANISOTROPY = (FEATURES & 2048u) != 0u;
 const bool HAS_UNLIT = (FEATURES & 4096u) != 0u;
+const bool HAS_LENS = (FEATURES & 8192u) != 0u;
+const bool HAS_CLAMP = (FEATURES & 16384u) != 0u;
 const bool HAS_FAR_SIDE = HAS_TRANSMISSION || HAS_BEHIND;
 
 const uint SRGB_TABLE = 24u;
@@ -85,6 +87,8 @@ layout(push_constant) uniform Parameters {
     uint environment_height;
     // How far boxes stand off their triangles, as bits of a float.
     uint padding;
+    // The most radiance that one path may bring indirectly, as bits of a float.
+    uint clamp_;
 } parameters;
 
 vec3 floats(uvec4 words) { return uintBitsToFloat(words.xyz); }

@@ -69,11 +69,12 @@ float density_seen(float density, float distance, float cosine) {
     return tame(div(tame(density * square), abs(cosine)));
 }
 
-Aim aim_at_emitter(uvec2 draws, vec2 point, vec3 place) {
+Aim aim_at_emitter(uvec2 draws, vec3 place) {
     uint index = below(draws.x, parameters.emitter_count);
-    if (draws.y >= FETCH_4(emitters, index * 3u + 1u).w) {
+    if (above(draws.x, FETCH_4(emitters, index * 3u + 1u).w)) {
         index = FETCH_4(emitters, index * 3u + 2u).w;
     }
+    vec2 point = fractions(draws);
     uvec4 head = FETCH_4(emitters, index * 3u);
     vec3 edge1 = floats(FETCH_4(emitters, index * 3u + 1u));
     vec3 edge2 = floats(FETCH_4(emitters, index * 3u + 2u));
@@ -104,35 +105,34 @@ Aim aim_at_light(uint pick, vec3 place) {
     return Aim(beam.direction, beam.distance, beam.color, density, false);
 }
 
-Aim aim_at_environment(uvec2 draws, vec2 point) {
-    Glow glow = drawn_glow(draws.x, draws.y, point.x, point.y);
+Aim aim_at_environment(uvec2 draws) {
+    Glow glow = drawn_glow(draws);
     return Aim(glow.direction, FAR, glow.radiance, glow.pdf, true);
 }
 
-// Odds of each kind of light that is there: all kinds alike.
-float kind_odds() {
-    uint kinds = (HAS_ENVIRONMENT ? 1u : 0u) + (HAS_LIGHTS ? 1u : 0u) + (HAS_EMITTERS ? 1u : 0u);
-    return kinds < 2u ? 1.0 : (kinds == 2u ? 0.5 : 0.333333343267440796);
+// Kinds of lights that are there; each is drawn as often.
+uint kinds() {
+    return (HAS_ENVIRONMENT ? 1u : 0u) + (HAS_LIGHTS ? 1u : 0u) + (HAS_EMITTERS ? 1u : 0u);
 }
 
-// Draws a light: `kind` decides which kind, `draws` which of them, `point` where on it.
-Aim aimed_light(float kind, uvec2 draws, vec2 point, vec3 place) {
-    float odds = kind_odds();
-    float above = kind;
+float kind_odds() { return kinds() < 2u ? 1.0 : (kinds() == 2u ? 0.5 : 0.333333343267440796); }
+
+// Draws a light, and a place on it.
+Aim aimed_light(uvec2 draws, vec3 place) {
+    uint kind = below(draws.x, kinds());
     Aim aim = no_aim();
     if (HAS_ENVIRONMENT) {
-        if (above >= 0.0 && above < odds) aim = aim_at_environment(draws, point);
-        above = above - odds;
+        if (kind == 0u) aim = aim_at_environment(draws);
+        kind--;
     }
     if (HAS_EMITTERS) {
-        if (above >= 0.0 && (above < odds || !HAS_LIGHTS))
-            aim = aim_at_emitter(draws, point, place);
-        above = above - odds;
+        if (kind == 0u) aim = aim_at_emitter(draws, place);
+        kind--;
     }
     if (HAS_LIGHTS) {
-        if (above >= 0.0) aim = aim_at_light(draws.x, place);
+        if (kind == 0u) aim = aim_at_light(draws.x, place);
     }
-    aim.density = tame(aim.density * odds);
+    aim.density = tame(aim.density * kind_odds());
     return aim;
 }
 

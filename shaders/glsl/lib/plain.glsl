@@ -49,11 +49,16 @@ Scattering evaluated(Bsdf bsdf, vec3 in_) {
 }
 
 // Draws a direction by the density that `evaluated` states.
-vec3 scattered(Bsdf bsdf, float lobe, float u, float v) {
-    if (lobe < bsdf.odds) return mirrored(bsdf.out_, visible_normal(bsdf.facets, bsdf.out_, u, v));
+vec3 scattered(Bsdf bsdf, vec2 place) {
+    bool shiny = place.x < bsdf.odds;
+    float u = within(place.x, shiny ? 0.0 : bsdf.odds, shiny ? bsdf.odds : 1.0);
+    if (shiny) {
+        vec3 h = visible_normal(bsdf.facets, bsdf.out_, u, place.y);
+        return mirrored(bsdf.out_, h);
+    }
     vec2 around = circle(u);
-    float radius = tame(root(v));
-    vec3 p = vec3(around.x * radius, around.y * radius, root(1.0 - v));
+    float radius = tame(root(place.y));
+    vec3 p = vec3(around.x * radius, around.y * radius, root(1.0 - place.y));
     return tame3(p);
 }
 

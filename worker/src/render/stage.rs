@@ -6,7 +6,8 @@ use super::{albedo, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
 use shaders::{Emitter, LEAF_WORDS, PathParameters};
-use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS, FEATURE_SHEEN};
+use shaders::{FEATURE_CLAMP, FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LENS};
+use shaders::{FEATURE_LIGHTS, FEATURE_SHEEN};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
@@ -120,6 +121,7 @@ impl Stage {
             environment_width: environment.width,
             environment_height: environment.height,
             padding: laid.padding,
+            clamp: scene.clamp.unwrap_or_default(),
             ..PathParameters::default()
         };
         let mut leaves = Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?;
@@ -229,6 +231,8 @@ fn features(scene: &Scene) -> u32 {
     feature(!scene.environment.is_black(), FEATURE_ENVIRONMENT)
         | feature(!scene.lights.is_empty(), FEATURE_LIGHTS)
         | feature(!scene.emission.emitters.is_empty(), FEATURE_EMITTERS)
+        | feature(scene.camera.lens_radius > 0.0, FEATURE_LENS)
+        | feature(scene.clamp.is_some(), FEATURE_CLAMP)
         | layers::features(&scene.layers)
 }
 

@@ -221,6 +221,7 @@ impl Sketch {
             emission,
             environment: self.environment,
             camera: self.camera,
+            clamp: None,
             notes: Vec::new(),
         }
     }

@@ -11,6 +11,8 @@ use worker::render::stage::{Pipelines, Stage};
 /// Side of the images in pixels, and blocks in an image.
 const SIZE: u32 = 64;
 const BLOCKS: usize = 64;
+/// Images of ours.
+const SEEDS: u32 = 32;
 const CHANNELS: [&str; 3] = ["red", "green", "blue"];
 /// Standard deviations that chance may bring to one block: it goes beyond in one of 380 runs of the
 /// 384 comparisons.
@@ -57,7 +59,8 @@ impl Case {
         blocks
     }
 
-    /// Our blocks. The groups of samples are independent, so their spread tells the variance.
+    /// Our blocks. Samples of one seed complement each other, so the spread between images of
+    /// different seeds tells the variance.
     fn ours(&self) -> Option<Vec<Block>> {
         let device = first()?;
         let bundle = Bundle::open(&self.file("glb")).expect("the scene opens");
@@ -67,36 +70,46 @@ impl Case {
         let scene = load(&bundle, environment.as_deref(), view).expect("the scene loads");
         let mut pipelines = Pipelines::new(&device);
         let mut stage = Stage::new(&device, &scene).expect("the scene fits");
-        let spec = TileSpec { frame: 0, ..whole(SIZE, SIZE, self.samples, self.depth) };
-        let leaves: Vec<u32> = (0..spec.leaves()).collect();
         let mut blocks = vec![Block::default(); BLOCKS];
-        let add = |leaf: u32, payload: &[u8], _| {
-            blocks[(leaf / spec.groups()) as usize].add(payload);
-        };
-        stage.trace(&mut pipelines, &spec, &leaves, &|| false, add).expect("drawn");
-        blocks.iter_mut().for_each(|block| block.finish(f64::from(spec.groups())));
+        for seed in 0..SEEDS {
+            let frame = whole(SIZE, SIZE, self.samples / SEEDS, self.depth);
+            let spec = TileSpec { frame: 0, seed, ..frame };
+            let leaves: Vec<u32> = (0..spec.leaves()).collect();
+            let mut image = vec![[0.0; 3]; BLOCKS];
+            let add = |leaf: u32, payload: &[u8], _| {
+                sum(&mut image[(leaf / spec.groups()) as usize], payload);
+            };
+            stage.trace(&mut pipelines, &spec, &leaves, &|| false, add).expect("drawn");
+            let samples = f64::from(shaders::BLOCK * shaders::BLOCK * spec.samples);
+            for (block, sums) in blocks.iter_mut().zip(image) {
+                block.add(sums.map(|sum| sum / samples));
+            }
+        }
+        blocks.iter_mut().for_each(|block| block.finish(f64::from(SEEDS)));
         Some(blocks)
     }
 }
 
+/// Adds a leaf's sums, by channel.
+fn sum(total: &mut [f64; 3], payload: &[u8]) {
+    for (word, channel) in payload.chunks_exact(4).zip((0..3).cycle()) {
+        total[channel] += f64::from(f32::from_le_bytes(word.try_into().expect("four bytes")));
+    }
+}
+
 impl Block {
-    /// Adds a leaf's mean, and its square as long as the block is not finished.
-    fn add(&mut self, payload: &[u8]) {
-        let mut sums = [0.0; 3];
-        for (word, channel) in payload.chunks_exact(4).zip((0..3).cycle()) {
-            sums[channel] += f64::from(f32::from_le_bytes(word.try_into().expect("four bytes")));
-        }
-        for (channel, sum) in sums.into_iter().enumerate() {
-            let mean = sum / f64::from(shaders::BLOCK * shaders::BLOCK * shaders::GROUP);
+    /// Adds an estimate, and its square as long as the block is not finished.
+    fn add(&mut self, means: [f64; 3]) {
+        for (channel, mean) in means.into_iter().enumerate() {
             self.mean[channel] += mean;
             self.variance[channel] += mean * mean;
         }
     }
 
-    fn finish(&mut self, groups: f64) {
+    fn finish(&mut self, count: f64) {
         for (mean, variance) in self.mean.iter_mut().zip(&mut self.variance) {
-            *mean /= groups;
-            *variance = (*variance / groups - *mean * *mean).max(0.0) / (groups - 1.0);
+            *mean /= count;
+            *variance = (*variance / count - *mean * *mean).max(0.0) / (count - 1.0);
         }
     }
 

@@ -27,11 +27,14 @@ fn settings_travel_in_the_manifest() {
         clip: named("Run"),
         camera: named("2"),
         scene: named("Küche"),
+        f_stop: Some(2.8),
+        focus: Some(3.25),
+        clamp: Some(10.0),
     };
     let bundle = Bundle::open(&path).unwrap().with(settings.clone()).unwrap();
     let (manifest, entries) = bundle.manifest().unwrap();
     let text = std::str::from_utf8(&manifest).unwrap();
-    let first: Vec<_> = text.lines().take(6).collect();
+    let first: Vec<_> = text.lines().take(9).collect();
     assert_eq!(
         first,
         [
@@ -41,6 +44,9 @@ fn settings_travel_in_the_manifest() {
             "set clip Run",
             "set camera 2",
             "set scene Küche",
+            "set f-stop 2.8",
+            "set focus 3.25",
+            "set clamp 10",
         ]
     );
     let read = Bundle::read(&manifest, |_| Ok(entries[0].path.clone())).unwrap();
@@ -53,6 +59,8 @@ fn settings_that_cannot_be_are_named() {
     for (line, words) in [
         ("set light-unit candles", "line 2: `candles` is no setting of `light-unit`"),
         ("set volume 11", "line 2: `11` is no setting of `volume`"),
+        ("set f-stop 0", "line 2: `0` is no f-stop: a number from 0.001 to 1000000 is meant"),
+        ("set clamp NaN", "line 2: `NaN` is no clamp: a number"),
         ("set clip ", "line 2: the setting of `clip` is empty"),
         ("set clip", "line 2: the setting of `clip` is empty"),
     ] {
@@ -178,4 +186,21 @@ fn what_blender_leaves_out_is_said_aloud() {
     let said = |words: &str| notes.iter().filter(|note| note.contains(words)).count();
     assert_eq!(said("looks like an area light"), 2, "{notes:?}");
     assert_eq!(said("leaves the World out: give its picture as the environment"), 1);
+}
+
+#[test]
+fn a_lens_is_as_wide_as_its_f_number_says() {
+    let lens = Settings { f_stop: Some(2.0), focus: Some(3.0), ..Settings::default() };
+    let camera = drawn(&Draft::quad(), lens.clone()).unwrap().camera;
+    let tangent = camera.right.iter().chain(&camera.up).fold(0.0, |most: f32, x| most.max(x.abs()));
+    // 36 mm of sensor; the lens is half its focal length wide.
+    assert!((camera.lens_radius - 0.018 / tangent / 4.0).abs() < 1e-6, "{camera:?}");
+    assert_eq!(camera.focus, 3.0);
+    let text = refused(&Draft::quad(), Settings { focus: None, ..lens.clone() });
+    assert!(text.contains("set the focus, in metres"), "{text}");
+    let mut parallel = Draft::quad();
+    parallel.json["cameras"] = json!([{"type": "orthographic",
+        "orthographic": {"xmag": 1, "ymag": 1, "znear": 0, "zfar": 9}}]);
+    let text = refused(&parallel, lens);
+    assert!(text.contains("orthographic and has no lens"), "{text}");
 }

@@ -40,7 +40,7 @@ struct Held {
 }
 
 /// Where the files of a scene lie on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     main: String,
     files: BTreeMap<String, Held>,

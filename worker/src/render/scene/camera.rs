@@ -1,12 +1,12 @@
-//! The camera (glTF 2.0 §3.10): the first of the scene, or a view of everything. Knows no lens.
+//! The camera (glTF 2.0 §3.10): the first of the scene, or a view of everything.
 
 use super::View;
-use super::fault::{SceneError, malformed};
+use super::fault::{SceneError, malformed, missing};
 use super::gltf::{self, Document, item};
 use super::matrix::{self, Affine, Vec3};
 use super::node::Placed;
 use super::notes::Notes;
-use super::settings;
+use super::settings::{self, Settings};
 use super::triangle::Bounds;
 use shaders::Camera;
 use std::f64::consts::PI;
@@ -19,6 +19,8 @@ const HALF_HEIGHT_MIN: f64 = 1e-6;
 const HALF_HEIGHT_MAX: f64 = 1e6;
 /// Vertical angle of the default view.
 const DEFAULT_YFOV: f64 = 40.0 * PI / 180.0;
+/// The longer side of the sensor behind the lens, in metres: full frame, as Blender has it.
+const SENSOR_SIDE: f64 = 0.036;
 /// Where the default view stands as seen from the middle of the scene.
 const DEFAULT_SIDE: Vec3 = [0.55, 0.4, 1.0];
 
@@ -26,15 +28,15 @@ const DEFAULT_SIDE: Vec3 = [0.55, 0.4, 1.0];
 pub fn find(
     document: &Document,
     placed: &[Placed],
-    wanted: Option<&str>,
+    settings: &Settings,
     bounds: &Bounds,
     view: View,
     notes: &mut Notes,
 ) -> Result<Camera, SceneError> {
     let aspect = f64::from(view.width) / f64::from(view.height);
-    let Some((index, place)) = chosen(document, placed, wanted, notes)? else {
+    let Some((index, place)) = chosen(document, placed, settings, notes)? else {
         notes.say("the scene has no camera: a view of everything was chosen");
-        return Ok(overview(bounds, aspect));
+        return through_lens(overview(bounds, aspect), settings);
     };
     let owner = format!("node {}", place.node);
     let entry = item(&document.cameras, index, "camera", &owner)?;
@@ -49,10 +51,31 @@ pub fn find(
     let axes = axes(&place.world).ok_or_else(|| {
         malformed(format!("camera {index} sees a zero area: the matrix of {owner} is singular"))
     })?;
-    Ok(match lens {
+    let camera = match lens {
         Lens::Perspective { yfov } => pinhole(place.world.origin, axes, yfov, aspect),
         Lens::Orthographic { half } => parallel(place.world.origin, axes, half, aspect),
-    })
+    };
+    through_lens(camera, settings)
+}
+
+/// The camera with a lens as wide as the settings ask for.
+fn through_lens(camera: Camera, settings: &Settings) -> Result<Camera, SceneError> {
+    let Some(f_stop) = settings.f_stop else { return Ok(camera) };
+    let Some(focus) = settings.focus else {
+        return Err(missing(
+            "with an f-stop the picture is sharp at one distance only; set the focus, in metres",
+        ));
+    };
+    let length = |v: [f32; 3]| matrix::dot(matrix::double3(v), matrix::double3(v)).sqrt();
+    let half = length(camera.right).max(length(camera.up));
+    if half == 0.0 {
+        return Err(malformed(
+            "the camera is orthographic and has no lens; leave out the f-stop, or choose another",
+        ));
+    }
+    let focal_length = SENSOR_SIDE / 2.0 / half;
+    let lens_radius = (focal_length / f64::from(f_stop) / 2.0) as f32;
+    Ok(Camera { lens_radius, focus, ..camera })
 }
 
 /// The camera that is used and where it stands. A setting names a camera, its node, or its place
@@ -60,7 +83,7 @@ pub fn find(
 fn chosen<'a>(
     document: &Document,
     placed: &'a [Placed],
-    wanted: Option<&str>,
+    settings: &Settings,
     notes: &mut Notes,
 ) -> Result<Option<(u32, &'a Placed)>, SceneError> {
     let mut all = Vec::new();
@@ -71,7 +94,7 @@ fn chosen<'a>(
             all.push((camera, place, [node.name.as_str(), entry.name.as_str()]));
         }
     }
-    let at = match wanted {
+    let at = match settings.camera.as_deref() {
         None => 0,
         Some(wanted) => match all.iter().position(|(_, _, names)| names[1] == wanted) {
             Some(at) => at,

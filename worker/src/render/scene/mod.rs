@@ -81,6 +81,8 @@ pub struct Scene {
     pub emission: Emission,
     pub environment: Environment,
     pub camera: shaders::Camera,
+    /// The most radiance that one path may bring indirectly.
+    pub clamp: Option<f32>,
     /// What the artist should be told: things left out, assumed or changed.
     pub notes: Vec<String>,
 }
@@ -123,8 +125,7 @@ fn assemble(
     let (materials, layers) = material::convert(&document, &images, &mut notes)?;
     let lights = light::convert(&document, placed, settings.light_unit, &mut notes)?;
     exporter::note_dropped(&document, placed, sky.is_some(), &mut notes);
-    let wanted = settings.camera.as_deref();
-    let camera = camera::find(&document, placed, wanted, &geometry.bounds, view, &mut notes)?;
+    let camera = camera::find(&document, placed, settings, &geometry.bounds, view, &mut notes)?;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
     let environment = match sky {
         Some(sky) => sky,
@@ -150,6 +151,7 @@ fn assemble(
         emission,
         environment,
         camera,
+        clamp: settings.clamp,
         notes: notes.into_vec(),
     })
 }

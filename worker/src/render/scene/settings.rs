@@ -16,7 +16,7 @@ pub enum LightUnit {
 }
 
 /// Every setting; what is not set follows the file. Names are the file's, or numbers in its lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     pub light_unit: Option<LightUnit>,
     /// A material variant (KHR_materials_variants).
@@ -26,6 +26,12 @@ pub struct Settings {
     /// The camera, or the node that carries it.
     pub camera: Option<String>,
     pub scene: Option<String>,
+    /// The lens's focal length over its width; without it the camera is a pinhole.
+    pub f_stop: Option<f32>,
+    /// How far ahead of the camera it is sharp, in metres.
+    pub focus: Option<f32>,
+    /// The most radiance that one path may bring over more than one surface.
+    pub clamp: Option<f32>,
 }
 
 impl Settings {
@@ -35,12 +41,16 @@ impl Settings {
             LightUnit::Watts => "watts",
             LightUnit::Lumens => "lumens",
         });
+        let number = |value: Option<f32>| value.map(|value| value.to_string());
         [
-            ("light-unit", unit),
-            ("variant", self.variant.as_deref()),
-            ("clip", self.clip.as_deref()),
-            ("camera", self.camera.as_deref()),
-            ("scene", self.scene.as_deref()),
+            ("light-unit", unit.map(str::to_owned)),
+            ("variant", self.variant.clone()),
+            ("clip", self.clip.clone()),
+            ("camera", self.camera.clone()),
+            ("scene", self.scene.clone()),
+            ("f-stop", number(self.f_stop)),
+            ("focus", number(self.focus)),
+            ("clamp", number(self.clamp)),
         ]
         .into_iter()
         .filter_map(|(key, value)| value.map(|value| format!("set {key} {value}")))
@@ -59,6 +69,9 @@ impl Settings {
             ("clip", _) => self.clip = text(),
             ("camera", _) => self.camera = text(),
             ("scene", _) => self.scene = text(),
+            ("f-stop", _) => self.f_stop = Some(number(key, value)?),
+            ("focus", _) => self.focus = Some(number(key, value)?),
+            ("clamp", _) => self.clamp = Some(number(key, value)?),
             _ => {
                 let (key, value) = (key.escape_debug(), value.escape_debug());
                 return Err(malformed(format!("`{value}` is no setting of `{key}`")));
@@ -70,8 +83,24 @@ impl Settings {
     /// Refuses values that no manifest can carry.
     pub fn check(&self) -> Result<(), SceneError> {
         let all = [&self.variant, &self.clip, &self.camera, &self.scene];
-        all.into_iter().flatten().try_for_each(|value| check("a name", value))
+        all.into_iter().flatten().try_for_each(|value| check("a name", value))?;
+        let numbers = [("f-stop", self.f_stop), ("focus", self.focus), ("clamp", self.clamp)];
+        numbers
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .try_for_each(|(key, value)| number(key, &value.to_string()).map(|_| ()))
     }
+}
+
+/// Smallest and largest number that a setting may have.
+const NUMBERS: std::ops::RangeInclusive<f32> = 1e-3..=1e6;
+
+fn number(key: &str, value: &str) -> Result<f32, SceneError> {
+    let number = value.parse().ok().filter(|number| NUMBERS.contains(number));
+    number.ok_or_else(|| {
+        let (value, least, most) = (value.escape_debug(), NUMBERS.start(), NUMBERS.end());
+        malformed(format!("`{value}` is no {key}: a number from {least} to {most} is meant"))
+    })
 }
 
 fn check(key: &str, value: &str) -> Result<(), SceneError> {
