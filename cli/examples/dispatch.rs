@@ -304,6 +304,7 @@ async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64>
         samples: 4,
         depth: 1,
         seed: 0,
+        aovs: Vec::new(),
     };
     let ask = v1::CreateJobRequest {
         request_id: uuid::Uuid::new_v4().to_string(),

@@ -4,6 +4,7 @@ use crate::config::Access;
 use crate::output::Form;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use farm::money::CREDIT;
+use proto::aov::Aov;
 use std::path::PathBuf;
 
 /// A render farm of machines that do not trust each other: the same tile has the same bits on
@@ -187,6 +188,9 @@ pub struct Submit {
     /// Light from all around: a .hdr or .exr file
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
+    /// Render layers in the frames' OpenEXR files, exact too: albedo,normal,depth
+    #[arg(long = "aov", value_delimiter = ',', value_parser = aov, value_name = "NAMES")]
+    pub aovs: Vec<Aov>,
     #[command(flatten)]
     pub draw: SceneSettings,
     /// The most this job may cost, in credits; held at once, the rest returns
@@ -336,6 +340,13 @@ fn frames(text: &str) -> Result<Frames, String> {
     Ok(Frames { first, last, step })
 }
 
+fn aov(text: &str) -> Result<Aov, String> {
+    Aov::ALL.into_iter().find(|aov| aov.name() == text).ok_or_else(|| {
+        let names = Aov::ALL.map(Aov::name).join(", ");
+        format!("there is no such AOV; there are {names}")
+    })
+}
+
 fn size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once('x').and_then(|(width, height)| {
         Some((width.parse::<u32>().ok()?, height.parse::<u32>().ok()?))
@@ -386,6 +397,8 @@ mod tests {
             assert!(frames(wrong).is_err(), "{wrong}");
         }
         assert_eq!(size("96x64"), Ok((96, 64)));
+        assert_eq!(aov("depth"), Ok(Aov::Depth));
+        assert!(aov("beauty").is_err_and(|said| said.ends_with("are albedo, normal, depth")));
         assert!(size("96").is_err() && size("x").is_err() && size("-1x4").is_err());
         assert_eq!(credits("5"), Ok(5_000_000));
         assert_eq!(credits("0.000001"), Ok(1));

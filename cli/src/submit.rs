@@ -114,6 +114,7 @@ fn spec(what: &Submit) -> Result<Spec, BadUsage> {
         samples: what.samples,
         depth: what.depth,
         seed: what.seed,
+        aovs: what.aovs.iter().fold(0, |bits, aov| bits | aov.bit()),
     };
     match spec.is_valid() {
         true => Ok(spec),

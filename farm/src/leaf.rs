@@ -43,7 +43,8 @@ pub struct Opening {
     pub path: Vec<Leaf>,
 }
 
-/// Hash of a leaf's payload: for a render block 64 × 3 little-endian f32 sums.
+/// Hash of a leaf's payload: for a render block 64 × 3 little-endian f32 sums, then the words of
+/// what else the job asks for.
 pub fn payload(bytes: &[u8]) -> Digest {
     Digest::of(bytes)
 }

@@ -1,6 +1,7 @@
 //! The one door between the wire and the farm: everything that comes in is checked here for form,
 //! never for meaning. Knows no connection and no caller.
 
+use crate::aov::{self, Aov};
 use crate::v1;
 use bytes::Bytes;
 use farm::command::Outcome;
@@ -70,7 +71,25 @@ pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
         samples: wire.samples,
         depth: wire.depth,
         seed: wire.seed,
+        aovs: aovs(&wire.aovs)?,
     })
+}
+
+/// The bits of AOVs by their numbers on the wire.
+fn aovs(wire: &[i32]) -> Result<u32, Malformed> {
+    wire.iter().try_fold(0, |bits, number| {
+        let found = Aov::ALL.into_iter().find(|aov| i32::from(wire_aov(*aov)) == *number);
+        let must = malformed("spec.aovs", "AOV_ALBEDO, AOV_NORMAL or AOV_DEPTH each");
+        found.map(|aov| bits | aov.bit()).ok_or(must)
+    })
+}
+
+fn wire_aov(aov: Aov) -> v1::Aov {
+    match aov {
+        Aov::Albedo => v1::Aov::Albedo,
+        Aov::Normal => v1::Aov::Normal,
+        Aov::Depth => v1::Aov::Depth,
+    }
 }
 
 /// The wire's form of a spec.
@@ -89,6 +108,7 @@ pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
         samples: spec.samples,
         depth: spec.depth,
         seed: spec.seed,
+        aovs: aov::asked(spec.aovs).map(|aov| wire_aov(aov).into()).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod journal {
     tonic::include_proto!("journal.v1");
 }
 
+pub mod aov;
 pub mod convert;
 mod frequent;
 pub mod record;

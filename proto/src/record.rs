@@ -173,6 +173,7 @@ fn spec_to_wire(spec: &Spec) -> wire::Spec {
         samples: spec.samples,
         depth: spec.depth,
         seed: spec.seed,
+        aovs: spec.aovs,
     }
 }
 
@@ -195,6 +196,7 @@ fn spec_from_wire(spec: &wire::Spec) -> Result<Spec, Malformed> {
         samples: spec.samples,
         depth: spec.depth,
         seed: spec.seed,
+        aovs: spec.aovs,
     })
 }
 

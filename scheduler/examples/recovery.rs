@@ -205,6 +205,7 @@ impl Load {
                 samples: 4,
                 depth: 1,
                 seed: 0,
+                aovs: 0,
             },
             cap: Amount(1_000_000 * CREDIT),
             price: Price(1_000_000),

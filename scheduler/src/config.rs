@@ -31,7 +31,8 @@ pub struct Config {
     pub asset_bytes_max: u64,
     /// Uploads stop when the disk has less than this free.
     pub disk_free_bytes_min: u64,
-    /// The largest frame assembled, in pixels: 12 bytes of memory each.
+    /// The largest frame assembled, in pixels: 12 bytes of memory each; fewer with AOVs, so that
+    /// a frame takes no more memory.
     pub frame_pixels_max: u64,
     /// Bytes of a journal segment, preallocated.
     pub journal_segment_bytes: u64,

@@ -9,6 +9,7 @@ use farm::digest::Digest;
 use farm::id::JobId;
 use farm::job::Spec;
 use farm::{Command, Effect, Reject};
+use proto::aov;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -99,7 +100,7 @@ impl Assembler {
         if self.made_of(job, tiles.clone()) != made_of {
             self.ask_again(job)?;
         }
-        let mut picture = Picture::new(spec.width, spec.height);
+        let mut picture = Picture::new(spec.width, spec.height, spec.aovs);
         let empty = Digest::of(&[]);
         for index in tiles {
             let output = self.outputs.get(&(job, index)).ok_or(FrameError::TileMissing(index))?;
@@ -107,7 +108,8 @@ impl Assembler {
                 continue;
             }
             let tile = spec.tile(index);
-            let due = u64::from(tile.width) * u64::from(tile.height) * 12;
+            let pixels = u64::from(tile.width) * u64::from(tile.height);
+            let due = aov::tile_bytes(spec.aovs, pixels);
             let bytes = self.runtime.block_on(self.blobs.get(output, due))?;
             if bytes.len() as u64 != due {
                 return Err(FrameError::TileSize { tile: index, bytes: bytes.len() as u64, due });
@@ -116,7 +118,7 @@ impl Assembler {
         }
         let picture_error = |error: anyhow::Error| FrameError::Picture(error.to_string());
         let png = picture.png().map_err(picture_error)?;
-        let exr = picture.exr().map_err(picture_error)?;
+        let exr = picture.into_exr().map_err(picture_error)?;
         let exr = self.runtime.block_on(self.blobs.put(exr))?;
         let png = self.runtime.block_on(self.blobs.put(png))?;
         Ok((exr, png))

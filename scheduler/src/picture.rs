@@ -1,49 +1,63 @@
-//! A frame's pixels, and their files: OpenEXR (32-bit float RGB, lossless) and PNG (8-bit sRGB).
-//! The same pixels give the same bytes.
+//! A frame's channels, and their files: OpenEXR (32-bit float, lossless) and PNG (8-bit sRGB).
+//! The same channels give the same bytes. What they show it does not know.
 
 use anyhow::Context;
 use exr::prelude::{
-    Encoding, Image, Layer, LayerAttributes, SpecificChannels, Vec2, WritableImage,
+    AnyChannel, AnyChannels, Encoding, FlatSamples, Image, Layer, LayerAttributes, WritableImage,
 };
 use farm::tile::Tile;
+use proto::aov::{self, Aov, Word};
 use std::io::Cursor;
 
-/// Linear RGB, row by row.
+/// One number of each pixel, row by row.
+#[derive(Clone, Debug, PartialEq)]
+struct Channel {
+    name: String,
+    word: Word,
+    values: Vec<f32>,
+}
+
+/// Linear R, G and B, then the channels of the AOVs asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     width: usize,
     height: usize,
-    pixels: Vec<[f32; 3]>,
+    channels: Vec<Channel>,
 }
 
 impl Picture {
-    /// All black.
-    pub fn new(width: u32, height: u32) -> Self {
+    /// All zeros.
+    pub fn new(width: u32, height: u32, aovs: u32) -> Self {
         let (width, height) = (width as usize, height as usize);
-        Self { width, height, pixels: vec![[0.0; 3]; width * height] }
+        let light = ["R", "G", "B"].map(|name| aov::Channel { name: name.into(), word: Word::Sum });
+        let besides = aov::asked(aovs).flat_map(Aov::channels);
+        let channels = light.into_iter().chain(besides).map(|aov::Channel { name, word }| {
+            Channel { name, word, values: vec![0.0; width * height] }
+        });
+        Self { width, height, channels: channels.collect() }
     }
 
-    /// Places a tile: `width × height` pixels of three little-endian f32 sums over `samples`.
-    pub fn place(&mut self, tile: &Tile, sums: &[u8], samples: u32) {
-        let samples = samples as f32;
-        let width = tile.width as usize;
-        for (row, line) in sums.chunks_exact(width * 12).take(tile.height as usize).enumerate() {
-            let start = (tile.y as usize + row) * self.width + tile.x as usize;
-            let pixels = &mut self.pixels[start..start + width];
-            for (pixel, sums) in pixels.iter_mut().zip(line.chunks_exact(12)) {
-                for (value, sum) in pixel.iter_mut().zip(sums.chunks_exact(4)) {
-                    *value = f32::from_le_bytes([sum[0], sum[1], sum[2], sum[3]]) / samples;
-                }
-            }
+    /// Places a tile as it was delivered, of pixels with so many samples.
+    pub fn place(&mut self, tile: &Tile, bytes: &[u8], samples: u32) {
+        let pixels = tile.width as usize * tile.height as usize;
+        let words = bytes.as_chunks::<4>().0;
+        let (light, besides) = words.split_at(words.len().min(pixels * 3));
+        let (light_channels, channels) = self.channels.split_at_mut(3);
+        for (first, channel) in light_channels.iter_mut().enumerate() {
+            let words = light.iter().skip(first).step_by(3);
+            channel.place(self.width, tile, words, samples);
+        }
+        for (channel, words) in channels.iter_mut().zip(besides.chunks_exact(pixels)) {
+            channel.place(self.width, tile, words.iter(), samples);
         }
     }
 
     /// An OpenEXR file, 32-bit float, ZIP.
-    pub fn exr(&self) -> anyhow::Result<Vec<u8>> {
-        let channels = SpecificChannels::rgb(|Vec2(x, y): Vec2<usize>| {
-            let [r, g, b] = self.pixels[y * self.width + x];
-            (r, g, b)
+    pub fn into_exr(self) -> anyhow::Result<Vec<u8>> {
+        let channels = self.channels.into_iter().map(|channel| {
+            AnyChannel::new(channel.name.as_str(), FlatSamples::F32(channel.values))
         });
+        let channels = AnyChannels::sort(channels.collect());
         let encoding = Encoding::SMALL_LOSSLESS;
         let size = (self.width, self.height);
         let layer = Layer::new(size, LayerAttributes::default(), encoding, channels);
@@ -62,11 +76,41 @@ impl Picture {
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_source_srgb(png::SrgbRenderingIntent::RelativeColorimetric);
         encoder.set_compression(png::Compression::Fast);
-        let encoded: Vec<u8> = self.pixels.as_flattened().iter().map(|x| srgb(*x)).collect();
+        let light = &self.channels[..3];
+        let encoded: Vec<u8> = (0..self.width * self.height)
+            .flat_map(|at| light.iter().map(move |channel| srgb(channel.values[at])))
+            .collect();
         let mut writer = encoder.write_header().context("PNG")?;
         writer.write_image_data(&encoded).context("PNG")?;
         writer.finish().context("PNG")?;
         Ok(bytes)
+    }
+}
+
+impl Channel {
+    /// Places a tile's words, row by row, in an image of this width.
+    fn place<'a>(
+        &mut self,
+        width: usize,
+        tile: &Tile,
+        mut words: impl Iterator<Item = &'a [u8; 4]>,
+        samples: u32,
+    ) {
+        for row in 0..tile.height as usize {
+            let start = (tile.y as usize + row) * width + tile.x as usize;
+            let values = &mut self.values[start..start + tile.width as usize];
+            for (value, word) in values.iter_mut().zip(&mut words) {
+                *value = meaning(self.word, *word, samples);
+            }
+        }
+    }
+}
+
+/// What a word of a pixel says, for a pixel with so many samples.
+fn meaning(word: Word, bytes: [u8; 4], samples: u32) -> f32 {
+    match word {
+        Word::Sum => f32::from_le_bytes(bytes) / samples as f32,
+        Word::Least => f32::from_le_bytes(bytes),
     }
 }
 
@@ -106,7 +150,7 @@ mod tests {
     fn tiles_in_any_order_give_the_same_bytes_and_the_right_pixels() {
         let parts = [(tile(0, 0, 8, 8), 4.0), (tile(8, 0, 2, 8), 1.0), (tile(0, 8, 8, 1), 0.1)];
         let make = |order: &[usize]| {
-            let mut picture = Picture::new(10, 9);
+            let mut picture = Picture::new(10, 9, 0);
             for part in order {
                 let (tile, value) = &parts[*part];
                 picture.place(tile, &sums(*value, (tile.width * tile.height) as usize), 4);
@@ -114,20 +158,50 @@ mod tests {
             picture
         };
         let (one, two) = (make(&[0, 1, 2]), make(&[2, 0, 1]));
-        assert_eq!(one.exr().unwrap(), two.exr().unwrap());
         assert_eq!(one.png().unwrap(), two.png().unwrap());
-        let read = exr::prelude::read_first_rgba_layer_from_file;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), one.exr().unwrap()).unwrap();
-        let image = read(
-            file.path(),
-            |size: Vec2<usize>, _: &_| vec![[0f32; 3]; size.width() * size.height()],
-            |pixels: &mut Vec<[f32; 3]>, at: Vec2<usize>, (r, g, b, _): (f32, f32, f32, f32)| {
-                pixels[at.y() * 10 + at.x()] = [r, g, b];
-            },
-        );
-        let pixels = image.unwrap().layer_data.channel_data.pixels;
-        assert_eq!(pixels, one.pixels);
-        assert_eq!((pixels[0][0], pixels[8][1], pixels[80][2]), (1.0, 0.25, 0.1 / 4.0));
+        let file = one.clone().into_exr().unwrap();
+        assert_eq!(file, two.into_exr().unwrap());
+        let read = channels_of(&file);
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["B", "G", "R"]);
+        for channel in &one.channels {
+            assert_eq!(read[&channel.name], channel.values);
+        }
+        assert_eq!((read["R"][0], read["G"][8], read["B"][80]), (1.0, 0.25, 0.1 / 4.0));
+    }
+
+    #[test]
+    fn channels_besides_light_have_their_names_and_their_own_division() {
+        let mut picture = Picture::new(16, 8, picture_bits());
+        for x in [8, 0] {
+            let (mut bytes, left) = (sums(1.0, 64), x as f32);
+            for word in [left, 2.0, 3.0, left] {
+                bytes.extend(word.to_le_bytes().repeat(64));
+            }
+            assert_eq!(bytes.len() as u64, aov::tile_bytes(picture_bits(), 64));
+            picture.place(&tile(x, 0, 8, 8), &bytes, 4);
+        }
+        let read = channels_of(&picture.into_exr().unwrap());
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z"]);
+        let at = |name: &str| [read[name][7], read[name][8], read[name][16 * 7]];
+        assert_eq!(at("N.X"), [0.0, 2.0, 0.0]);
+        assert_eq!((at("N.Y"), at("N.Z")), ([0.5; 3], [0.75; 3]));
+        assert_eq!((at("Z"), at("G")), ([0.0, 8.0, 0.0], [0.25; 3]));
+    }
+
+    fn picture_bits() -> u32 {
+        Aov::Normal.bit() | Aov::Depth.bit()
+    }
+
+    /// A file's channels by name.
+    fn channels_of(file: &[u8]) -> std::collections::BTreeMap<String, Vec<f32>> {
+        use exr::prelude::{ReadChannels, ReadLayers};
+        let read = exr::prelude::read().no_deep_data().largest_resolution_level();
+        let read = read.all_channels().first_valid_layer().all_attributes();
+        let image = read.from_buffered(std::io::Cursor::new(file)).unwrap();
+        let channels = image.layer_data.channel_data.list.into_iter();
+        let values = |channel: AnyChannel<FlatSamples>| {
+            (channel.name.to_string(), channel.sample_data.values_as_f32().collect())
+        };
+        channels.map(values).collect()
     }
 }

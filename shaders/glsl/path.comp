@@ -9,6 +9,8 @@
 #include "lib/bvh.glsl"
 #include "lib/texture.glsl"
 #include "lib/surface.glsl"
+#include "lib/camera.glsl"
+#include "lib/coverage.glsl"
 #include "lib/lobes.glsl"
 #include "lib/environment.glsl"
 #include "lib/lights.glsl"
@@ -18,10 +20,7 @@ layout(local_size_x = 8, local_size_y = 8) in;
 const uint GROUP = 4u;
 // Words of one leaf's output: 64 pixels of 3 sums, then the rays traced.
 const uint LEAF_WORDS = 193u;
-// Surfaces that one ray passes by chance or cutout before the next counts as solid.
-const uint PASSED_MAX = 256u;
 const uint ROULETTE_FROM = 3u;
-const uint COVERAGE = 0x13198a2eu;
 
 shared uint rays_traced;
 
@@ -54,45 +53,10 @@ struct Path {
     bool ended;
 };
 
-vec3 constant3(uint at) {
-    uvec3 words = uvec3(
-        FETCH_1(constants, at), FETCH_1(constants, at + 1u), FETCH_1(constants, at + 2u));
-    return tame3(uintBitsToFloat(words));
-}
-
-Ray ray_from(vec3 origin, vec3 direction, float reach, uint primitive) {
-    return Ray(origin, aimed(direction), min(reach, FAR), 0.0, NONE, primitive);
-}
-
-float constant(uint at) { return tame(uintBitsToFloat(FETCH_1(constants, at))); }
-
-// Moves a ray to a place on the lens; it meets the pinhole's ray again in the plane of focus.
-void look_through_lens(uvec3 key, inout vec3 origin, inout vec3 direction) {
-    vec2 place = fractions(draw_pair(key, LENS));
-    vec2 around = circle(place.y);
-    float radius = constant(3u) * tame(root(place.x));
-    vec3 aside = unit(constant3(8u)) * vec3(tame(radius * around.x))
-        + unit(constant3(12u)) * vec3(tame(radius * around.y));
-    aside = tame3(aside);
-    vec3 sharp = direction * vec3(constant(7u)) - aside;
-    direction = tame3(sharp);
-    origin = placed(origin + aside);
-}
-
 Path begun(uvec2 pixel, uint sample_index) {
     Path path;
     path.key = sample_key(parameters.seed, parameters.frame, pixel, sample_index);
-    vec2 place = vec2(pixel) + fractions(draw_pair(path.key, PIXEL));
-    float x = place.x * rcp(float(parameters.frame_width));
-    float y = place.y * rcp(float(parameters.frame_height));
-    x = tame(2.0 * x - 1.0);
-    y = tame(1.0 - 2.0 * y);
-    vec3 direction = constant3(4u) + (constant3(8u) * vec3(x) + constant3(12u) * vec3(y));
-    vec3 aside = constant3(16u) * vec3(x) + constant3(20u) * vec3(y);
-    vec3 origin = placed(constant3(0u) + tame3(aside));
-    direction = tame3(direction);
-    if (HAS_LENS) look_through_lens(path.key, origin, direction);
-    path.ray = ray_from(origin, unit(direction), FAR, NONE);
+    path.ray = camera_ray(path.key, pixel);
     path.throughput = vec3(1.0);
     path.radiance = vec3(0.0);
     path.bounce = 0u;
@@ -237,11 +201,8 @@ bool draw_next(
 
 // Whether the ray passes this surface: a cutout, or stochastic coverage for blending.
 bool passes(Path path, Surface surface) {
-    if (surface.alpha_mode == ALPHA_OPAQUE || path.passed >= PASSED_MAX) return false;
-    if (surface.alpha_mode == ALPHA_MASK) return surface.alpha < surface.cutoff;
     uint ray = path.bounce * 2u + (path.shadow ? 1u : 0u);
-    uvec3 key = uvec3(path.key.x + ray, path.key.y ^ COVERAGE, 0u);
-    return fraction(draw(key, surface.primitive)) >= surface.alpha;
+    return is_passed(surface, path.key, ray, path.passed);
 }
 
 // The ray goes on behind the hit.

@@ -336,6 +336,11 @@ pub const FEATURE_CLAMP: u32 = 1 << 14;
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.
 pub const LEAF_WORDS: u32 = 193;
+/// Words that `aov.comp` writes for each pixel of a leaf, as bits of f32: sums of 3 of albedo and 3
+/// of the normal, the least depth.
+pub const AOV_PIXEL_WORDS: u32 = 7;
+/// Words that it writes for a leaf: 64 pixels, then the rays traced.
+pub const AOV_LEAF_WORDS: u32 = 64 * AOV_PIXEL_WORDS + 1;
 /// Flags in [`Triangle::pad`] on the device.
 pub const TRIANGLE_SINGLE_SIDED: u32 = 1;
 pub const TRIANGLE_NOT_OPAQUE: u32 = 2;

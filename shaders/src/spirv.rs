@@ -13,6 +13,8 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("path.comp", &["LAYERED"], "layered.spv"),
     ("path.comp", &["TEXELS"], "path_texels.spv"),
     ("path.comp", &["LAYERED", "TEXELS"], "layered_texels.spv"),
+    ("aov.comp", &[], "aov.spv"),
+    ("aov.comp", &["TEXELS"], "aov_texels.spv"),
 ];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
@@ -25,6 +27,8 @@ const PATH: &[u8] = include_bytes!("../spirv/path.spv");
 const LAYERED: &[u8] = include_bytes!("../spirv/layered.spv");
 const PATH_TEXELS: &[u8] = include_bytes!("../spirv/path_texels.spv");
 const LAYERED_TEXELS: &[u8] = include_bytes!("../spirv/layered_texels.spv");
+const AOV: &[u8] = include_bytes!("../spirv/aov.spv");
+const AOV_TEXELS: &[u8] = include_bytes!("../spirv/aov_texels.spv");
 
 /// The path tracer, for scenes with [`crate::Layers`] or without, reading storage or texel buffers:
 /// what it reads from does not change its bits.
@@ -37,6 +41,11 @@ pub fn path(layered: bool, texels: bool) -> &'static [u8] {
     }
 }
 
+/// What the camera sees first besides its light, reading storage or texel buffers.
+pub fn aov(texels: bool) -> &'static [u8] {
+    if texels { AOV_TEXELS } else { AOV }
+}
+
 /// Raised when what the CPU prepares for the path tracer changes its bits.
 pub const PREPARATION_VERSION: u32 = 9;
 
@@ -45,7 +54,7 @@ pub fn render_digest() -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"girih render engine");
     hasher.update(&PREPARATION_VERSION.to_le_bytes());
-    for spirv in [PATH, LAYERED, PATH_TEXELS, LAYERED_TEXELS] {
+    for spirv in [PATH, LAYERED, PATH_TEXELS, LAYERED_TEXELS, AOV, AOV_TEXELS] {
         hasher.update(spirv);
     }
     *hasher.finalize().as_bytes()

@@ -42,6 +42,7 @@ fn spec(engine: u8, side: u32) -> Spec {
         samples: 4,
         depth: 1,
         seed: 0,
+        aovs: 0,
     }
 }
 

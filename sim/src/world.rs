@@ -144,6 +144,7 @@ impl World {
             samples: 4 * (1 + chance.below(8) as u32),
             depth: 4,
             seed: 0,
+            aovs: 0,
         };
         let price = Price(1_000 + chance.below(100_000));
         let most = spec.tile_cost_max(price).0;

@@ -151,6 +151,7 @@ impl Renderer {
             samples: self.samples,
             depth,
             seed: 1,
+            aovs: 0,
         };
         let mut stage = Stage::new(&self.device, scene)?;
         let output = draw(&mut stage, &mut self.pipelines, &spec, &|| false)?;

@@ -54,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         samples,
         depth,
         seed: 1,
+        aovs: 0,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(&mut on_device, &mut pipelines, &spec, &|| false)?;

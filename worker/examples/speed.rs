@@ -88,6 +88,7 @@ fn trace(
         samples,
         depth,
         seed,
+        aovs: 0,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(stage, pipelines, &spec, &|| false)?;

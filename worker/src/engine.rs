@@ -27,6 +27,8 @@ pub struct TileSpec {
     /// Longest path in segments (1: only what the camera sees).
     pub depth: u32,
     pub seed: u32,
+    /// Bits of `proto::aov::Aov`: what is wanted besides the picture.
+    pub aovs: u32,
 }
 
 impl TileSpec {
@@ -47,7 +49,8 @@ impl TileSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// The delivered tile: `width * height` pixels row by row, each three little-endian f32, the
-    /// sum of its samples (divide by `samples` for the mean).
+    /// sum of its samples (divide by `samples` for the mean); then the channels of its AOVs, a word
+    /// for each pixel (see `proto::aov`).
     pub bytes: Vec<u8>,
     /// Every leaf of the commitment, in order.
     pub leaves: Vec<farm::leaf::Leaf>,

@@ -458,6 +458,7 @@ pub fn tile_spec(spec: &Spec, index: u64) -> TileSpec {
         samples: spec.samples,
         depth: spec.depth,
         seed: spec.seed,
+        aovs: spec.aovs,
     }
 }
 

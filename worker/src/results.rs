@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 16] = b"girih.result/1\r\n";
 /// Largest result file read back: the largest tile, its leaves, a header.
-const FILE_BYTES_MAX: u64 =
-    12 * (limit::TILE_SIDE_MAX as u64).pow(2) + 44 * limit::LEAVES_MAX + 65_536;
+const FILE_BYTES_MAX: u64 = proto::aov::TILE_BYTES_MAX + 44 * limit::LEAVES_MAX + 65_536;
 
 /// What an engine made of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -262,6 +262,7 @@ mod tests {
             samples: 4,
             depth: 1,
             seed: 0,
+            aovs: 0,
         }
     }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
+mod aovs;
 mod cheat;
 mod crash;
 mod errors;

@@ -205,6 +205,7 @@ impl Table {
             samples: or("samples", 256),
             depth: 1,
             seed: 0,
+            aovs: 0,
         };
         Command::Submit(Submit {
             account: AccountId(number(words[1])),

@@ -11,7 +11,7 @@ use farm::money::{Amount, Price};
 use farm::view::{JobState, JobView};
 use farm::{Command, Reject, Reply};
 use futures::Stream;
-use proto::{convert, v1};
+use proto::{aov, convert, v1};
 use std::pin::Pin;
 use tonic::{Code, Request, Response, Status};
 
@@ -49,11 +49,15 @@ impl Api {
 
     fn check_frame(&self, spec: &Spec) -> Result<(), Status> {
         let pixels = u64::from(spec.width) * u64::from(spec.height);
-        let most = self.config.frame_pixels_max;
+        // AOVs take a frame's memory as pixels do.
+        let most =
+            self.config.frame_pixels_max.saturating_mul(aov::words(0)) / aov::words(spec.aovs);
         if pixels <= most {
             return Ok(());
         }
-        let message = format!("a frame of {pixels} pixels is too large; this farm takes {most}");
+        let with = if spec.aovs == 0 { "" } else { " with these AOVs" };
+        let message =
+            format!("a frame of {pixels} pixels is too large; this farm takes {most}{with}");
         Err(status::because(Code::InvalidArgument, "FRAME_TOO_LARGE", message))
     }
 }

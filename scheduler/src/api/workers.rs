@@ -6,12 +6,9 @@ use crate::outbox::OutboxStream;
 use farm::Reject;
 use farm::digest::Digest;
 use farm::id::WorkerId;
-use farm::limit;
+use proto::aov::TILE_BYTES_MAX;
 use proto::{convert, v1};
 use tonic::{Code, Request, Response, Status, Streaming};
-
-/// Bytes of the largest tile: its pixels, three 32-bit floats each.
-const OUTPUT_BYTES_MAX: u64 = limit::TILE_SIDE_MAX as u64 * limit::TILE_SIDE_MAX as u64 * 12;
 
 #[tonic::async_trait]
 impl v1::workers_server::Workers for Api {
@@ -35,7 +32,7 @@ impl v1::workers_server::Workers for Api {
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or_else(no_first)?;
         let digest = convert::digest("digest", &first.digest).map_err(status::malformed)?;
-        check_size(first.size, OUTPUT_BYTES_MAX)?;
+        check_size(first.size, TILE_BYTES_MAX)?;
         let owner = caller.account;
         let works = self.read(move |farm| !farm.workers(Some(owner), None, 1).is_empty());
         if !works.await? {

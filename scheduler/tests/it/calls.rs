@@ -172,6 +172,8 @@ async fn an_order_that_cannot_be_filled_is_refused_before_any_money_is_held() {
         (Some(spec(1)), 1 << 50, 0, "INSUFFICIENT_CREDIT"),
         (Some(spec(1)), 1 << 30, 3, "PRIORITY_DENIED"),
         (Some(spec(100)), 1 << 30, 0, "FRAME_TOO_LARGE"),
+        (Some(v1::JobSpec { aovs: vec![1, 99], ..spec(1) }), 1 << 30, 0, "MALFORMED"),
+        (Some(v1::JobSpec { aovs: vec![1, 2, 3], ..spec(8) }), 1 << 30, 0, "FRAME_TOO_LARGE"),
         (Some(v1::JobSpec { tile_size: 7, ..spec(1) }), 1 << 30, 0, "SPEC_INVALID"),
         (Some(v1::JobSpec { samples: 0, ..spec(1) }), 1 << 30, 0, "SPEC_INVALID"),
         (Some(v1::JobSpec { engine: vec![1].into(), ..spec(1) }), 1 << 30, 0, "MALFORMED"),

@@ -222,6 +222,7 @@ pub fn spec(side: u32) -> v1::JobSpec {
         samples: 4,
         depth: 1,
         seed: 0,
+        aovs: Vec::new(),
     }
 }
 

@@ -137,6 +137,7 @@ impl Story {
                 samples: 4,
                 depth: 1,
                 seed: 0,
+                aovs: 0,
             },
             cap: Amount(100 * CREDIT),
             price: Price(1_000_000),

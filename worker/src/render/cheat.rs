@@ -3,7 +3,8 @@
 //!
 //! A forger needs each leaf's payload, which `Output` does not carry; it forges payloads anew from
 //! the tile's bytes: the first group holds a block's whole sum and the others hold zeros, which
-//! adds up to the delivered bytes exactly.
+//! adds up to the delivered bytes exactly. It knows nothing of AOVs: asked for them, its leaves are
+//! false all the same.
 
 use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
 use farm::digest::Digest;
@@ -162,12 +163,6 @@ fn payload_of(spec: &TileSpec, bytes: &[u8], block: u32) -> Vec<u8> {
 
 /// Where the 64 × 3 numbers of a block lie in the tile's bytes; `None` outside the tile.
 fn places(spec: &TileSpec, block: u32) -> impl Iterator<Item = Option<usize>> {
-    let across = spec.width.div_ceil(shaders::BLOCK);
-    let (left, top) = (block % across * shaders::BLOCK, block / across * shaders::BLOCK);
-    let (width, height) = (spec.width, spec.height);
-    (0..shaders::BLOCK * shaders::BLOCK).flat_map(move |at| {
-        let (x, y) = (left + at % shaders::BLOCK, top + at / shaders::BLOCK);
-        let pixel = (x < width && y < height).then(|| (y * width + x) as usize * 12);
-        (0..3).map(move |channel| pixel.map(|pixel| pixel + channel * 4))
-    })
+    super::places(spec, block)
+        .flat_map(|place| (0..3).map(move |channel| place.map(|pixel| pixel * 12 + channel * 4)))
 }

@@ -1,6 +1,7 @@
 //! The render engine: an exact path tracer whose bits do not depend on the device.
 
 pub mod albedo;
+pub mod aov;
 pub mod cheat;
 pub mod exact;
 pub mod grid;
@@ -10,13 +11,16 @@ pub mod wide;
 
 use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};
+use aov::Planes;
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
 use scene::{Bundle, Scene, View};
-use stage::{Pipelines, Stage, StageError};
+use stage::{LIGHT_BYTES, Pipelines, Stage, StageError};
 
 /// Largest side of a tile, pixels.
 pub const TILE_SIDE_MAX: u32 = 4096;
+/// Most bytes of a tile.
+pub const OUTPUT_BYTES_MAX: u64 = 12 * (TILE_SIDE_MAX as u64).pow(2);
 /// Most samples per pixel.
 pub const SAMPLES_MAX: u32 = 1 << 16;
 /// Longest path, segments.
@@ -108,12 +112,16 @@ pub fn draw(
     check(spec)?;
     let all: Vec<u32> = (0..spec.leaves()).collect();
     let mut pixels = vec![[0.0_f32; 3]; spec.width as usize * spec.height as usize];
+    let mut planes = Planes::new(spec);
     let mut leaves = Vec::with_capacity(all.len());
     stage.trace(pipelines, spec, &all, stop, |leaf, payload, rays| {
-        add(&mut pixels, spec, leaf / spec.groups(), payload);
+        let (light, besides) = payload.split_at(LIGHT_BYTES);
+        add(&mut pixels, spec, leaf / spec.groups(), light);
+        planes.add(spec, leaf, besides);
         leaves.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
     })?;
-    let bytes = pixels.iter().flatten().flat_map(|sum| sum.to_le_bytes()).collect();
+    let light = pixels.iter().flatten().map(|sum| sum.to_bits());
+    let bytes = light.chain(planes.into_words()).flat_map(u32::to_le_bytes).collect();
     Ok(Output { bytes, leaves })
 }
 
@@ -137,19 +145,25 @@ pub fn recompute(
 }
 
 /// Adds a leaf's sums to the pixels of its block; groups arrive in order.
-fn add(pixels: &mut [[f32; 3]], spec: &TileSpec, block: u32, payload: &[u8]) {
-    let across = spec.width.div_ceil(shaders::BLOCK);
-    let (left, top) = (block % across * shaders::BLOCK, block / across * shaders::BLOCK);
-    for (at, sums) in payload.chunks_exact(12).enumerate() {
-        let (x, y) = (left + at as u32 % shaders::BLOCK, top + at as u32 / shaders::BLOCK);
-        if x >= spec.width || y >= spec.height {
-            continue;
-        }
-        let pixel = &mut pixels[(y * spec.width + x) as usize];
+fn add(pixels: &mut [[f32; 3]], spec: &TileSpec, block: u32, light: &[u8]) {
+    for (place, sums) in places(spec, block).zip(light.chunks_exact(12)) {
+        let Some(place) = place else { continue };
+        let pixel = &mut pixels[place];
         for (channel, word) in pixel.iter_mut().zip(sums.chunks_exact(4)) {
             *channel += f32::from_le_bytes([word[0], word[1], word[2], word[3]]);
         }
     }
+}
+
+/// Where the 64 pixels of a block lie in the tile, row by row; `None` outside of it.
+fn places(spec: &TileSpec, block: u32) -> impl Iterator<Item = Option<usize>> {
+    let across = spec.width.div_ceil(shaders::BLOCK);
+    let (left, top) = (block % across * shaders::BLOCK, block / across * shaders::BLOCK);
+    let (width, height) = (spec.width, spec.height);
+    (0..shaders::BLOCK * shaders::BLOCK).map(move |at| {
+        let (x, y) = (left + at % shaders::BLOCK, top + at / shaders::BLOCK);
+        (x < width && y < height).then_some((y * width + x) as usize)
+    })
 }
 
 /// Refuses a tile that no honest job asks for, before any memory is taken.
@@ -181,6 +195,13 @@ fn check(spec: &TileSpec) -> Result<(), EngineError> {
     }
     if spec.depth == 0 || spec.depth > DEPTH_MAX {
         return refuse(format!("depth {}: 1 to {DEPTH_MAX} is meant", spec.depth));
+    }
+    let pixels = u64::from(spec.width) * u64::from(spec.height);
+    if !proto::aov::are_known(spec.aovs) {
+        return refuse(format!("AOVs {:#b}: this engine knows fewer", spec.aovs));
+    }
+    if proto::aov::tile_bytes(spec.aovs, pixels) > OUTPUT_BYTES_MAX {
+        return refuse("the tile has too many pixels for its AOVs; make tiles smaller".into());
     }
     if u64::from(spec.blocks()) * u64::from(spec.groups()) > u64::from(u32::MAX / 2) {
         return refuse("the tile has too many leaves; make tiles smaller".into());

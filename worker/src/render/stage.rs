@@ -2,10 +2,10 @@
 
 use super::grid::{self, GridError};
 use super::scene::{Scene, layers};
-use super::{albedo, exact};
+use super::{albedo, aov, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
-use shaders::{Emitter, LEAF_WORDS, PathParameters};
+use shaders::{AOV_LEAF_WORDS, Emitter, LEAF_WORDS, PathParameters};
 use shaders::{FEATURE_CLAMP, FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LENS};
 use shaders::{FEATURE_LIGHTS, FEATURE_SHEEN};
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ const CHUNK_FIRST: usize = 4;
 /// What a dispatch should take: short enough for drivers that reset a device that hangs, and for
 /// `stop` to be heard.
 const DISPATCH_TIME: Duration = Duration::from_millis(120);
-/// Bytes of a leaf's payload: 64 pixels of 3 f32.
-pub const PAYLOAD_BYTES: usize = 768;
+/// Bytes of light in a leaf's payload: 64 pixels of 3 f32. The words of its AOVs follow.
+pub const LIGHT_BYTES: usize = 768;
 
 /// Why no leaves were traced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,14 +41,15 @@ pub enum StageError {
     Stopped,
 }
 
-/// Which path tracer a scene needs: its features (`shaders::FEATURE_*`), and if it reads texels.
+/// Which shader a scene needs: the path tracer with its features (`shaders::FEATURE_*`), or that
+/// for AOVs, which has none; and if it reads texels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
-    features: u32,
+    features: Option<u32>,
     texels: bool,
 }
 
-/// The path tracer compiled for a device, once for each set of features that scenes asked for.
+/// The shaders compiled for a device, once for each set of features that scenes asked for.
 pub struct Pipelines {
     device: Device,
     made: BTreeMap<Kind, Pipeline>,
@@ -60,19 +61,22 @@ impl Pipelines {
         Self { device: device.clone(), made: BTreeMap::new() }
     }
 
-    /// The path tracer of this kind.
+    /// The shader of this kind.
     pub fn of(&mut self, kind: Kind) -> Result<&Pipeline, VulkanError> {
         match self.made.entry(kind) {
             Entry::Occupied(made) => Ok(made.into_mut()),
             Entry::Vacant(empty) => {
                 let Kind { features, texels } = kind;
-                let layered = features & shaders::FEATURE_LAYERS != 0;
-                let words = shaders::spirv::words(shaders::spirv::path(layered, texels));
+                let layered = |features| features & shaders::FEATURE_LAYERS != 0;
+                let words = shaders::spirv::words(match features {
+                    Some(features) => shaders::spirv::path(layered(features), texels),
+                    None => shaders::spirv::aov(texels),
+                });
                 let reads = READS.len() as u32;
                 let buffers = [reads + 1, if texels { reads } else { 0 }];
                 let parameters = size_of::<PathParameters>() as u32;
-                let pipeline =
-                    Pipeline::new(&self.device, &words, buffers, parameters, &[features])?;
+                let constants = features.as_slice();
+                let pipeline = Pipeline::new(&self.device, &words, buffers, parameters, constants)?;
                 Ok(empty.insert(pipeline))
             }
         }
@@ -85,6 +89,8 @@ pub struct Stage {
     scene: Vec<Buffer>,
     leaves: Buffer,
     sums: Buffer,
+    /// What the shader for AOVs writes, once it was asked for.
+    aovs: Option<Buffer>,
     sizes: PathParameters,
     kind: Kind,
     /// Leaves in the next dispatch.
@@ -131,8 +137,9 @@ impl Stage {
             scene: buffers,
             leaves,
             sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
+            aovs: None,
             sizes,
-            kind: Kind { features, texels },
+            kind: Kind { features: Some(features), texels },
             chunk: CHUNK_FIRST,
         })
     }
@@ -143,7 +150,8 @@ impl Stage {
     }
 
     /// Traces leaves of a tile; `each` gets every leaf's payload and rays, in the order asked.
-    /// Every index must be below the tile's number of leaves.
+    /// Every index must be below the tile's number of leaves. AOVs come from a pass of their own,
+    /// so that the picture has the same bits with and without them.
     pub fn trace(
         &mut self,
         pipelines: &mut Pipelines,
@@ -164,7 +172,6 @@ impl Stage {
             depth: spec.depth,
             ..self.sizes
         };
-        let pipeline = pipelines.of(self.kind)?;
         let mut left = leaves;
         while !left.is_empty() {
             if stop() {
@@ -172,24 +179,33 @@ impl Stage {
             }
             let (now, later) = left.split_at(self.chunk.min(left.len()));
             left = later;
-            let words = self.dispatch(pipeline, &parameters, now)?;
-            for (leaf, words) in now.iter().zip(words.chunks_exact(LEAF_WORDS as usize)) {
-                let (payload, rays) = words.split_at(PAYLOAD_BYTES / 4);
-                let payload: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
-                each(*leaf, &payload, rays[0]);
+            self.leaves.write(bytemuck::cast_slice(now));
+            let began = Instant::now();
+            let light = self.trace_light(pipelines.of(self.kind)?, &parameters, now.len())?;
+            let seen = match spec.aovs {
+                0 => Vec::new(),
+                _ => self.trace_aovs(pipelines, &parameters, now.len())?,
+            };
+            self.pace(now.len(), began.elapsed());
+            let mut seen = seen.chunks_exact(AOV_LEAF_WORDS as usize);
+            for (leaf, words) in now.iter().zip(light.chunks_exact(LEAF_WORDS as usize)) {
+                let (sums, rays) = words.split_at(LIGHT_BYTES / 4);
+                let (besides, more) = seen.next().map(|leaf| aov::chosen(spec.aovs, leaf)).unzip();
+                let words = sums.iter().chain(besides.iter().flatten());
+                let payload: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
+                each(*leaf, &payload, rays[0] + more.unwrap_or(0));
             }
         }
         Ok(())
     }
 
-    fn dispatch(
-        &mut self,
+    /// What the path tracer writes for the leaves at hand.
+    fn trace_light(
+        &self,
         pipeline: &Pipeline,
         parameters: &PathParameters,
-        leaves: &[u32],
-    ) -> Result<Vec<u32>, StageError> {
-        self.leaves.write(bytemuck::cast_slice(leaves));
-        let began = Instant::now();
+        leaves: usize,
+    ) -> Result<Vec<u32>, VulkanError> {
         let reads: Vec<&Buffer> = self.scene.iter().chain([&self.leaves]).collect();
         Pass {
             name: "trace leaves",
@@ -197,12 +213,41 @@ impl Stage {
             reads: &reads,
             writes: &[&self.sums],
             parameters: bytemuck::bytes_of(parameters),
-            workgroups: leaves.len() as u32,
+            workgroups: leaves as u32,
         }
         .run(&self.device)?;
-        self.pace(leaves.len(), began.elapsed());
-        let mut words = vec![0_u32; leaves.len() * LEAF_WORDS as usize];
+        let mut words = vec![0_u32; leaves * LEAF_WORDS as usize];
         self.sums.read(bytemuck::cast_slice_mut(&mut words));
+        Ok(words)
+    }
+
+    /// What the shader for AOVs writes for the leaves at hand.
+    fn trace_aovs(
+        &mut self,
+        pipelines: &mut Pipelines,
+        parameters: &PathParameters,
+        leaves: usize,
+    ) -> Result<Vec<u32>, VulkanError> {
+        let written = match self.aovs.take() {
+            Some(buffer) => buffer,
+            None => {
+                let bytes = CHUNK_MAX as u64 * u64::from(AOV_LEAF_WORDS) * 4;
+                Buffer::output(&self.device, "the AOVs", bytes)?
+            }
+        };
+        let reads: Vec<&Buffer> = self.scene.iter().chain([&self.leaves]).collect();
+        Pass {
+            name: "trace what the camera sees first",
+            pipeline: pipelines.of(Kind { features: None, ..self.kind })?,
+            reads: &reads,
+            writes: &[&written],
+            parameters: bytemuck::bytes_of(parameters),
+            workgroups: leaves as u32,
+        }
+        .run(&self.device)?;
+        let mut words = vec![0_u32; leaves * AOV_LEAF_WORDS as usize];
+        written.read(bytemuck::cast_slice_mut(&mut words));
+        self.aovs = Some(written);
         Ok(words)
     }
 

@@ -243,6 +243,7 @@ pub fn whole(width: u32, height: u32, samples: u32, depth: u32) -> TileSpec {
         samples,
         depth,
         seed: 7,
+        aovs: 0,
     }
 }
 

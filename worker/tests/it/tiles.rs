@@ -43,7 +43,8 @@ fn every_device_gives_the_same_tile_of_every_layer() {
     });
 }
 
-fn agree(devices: &[Device], scene: &Scene, spec: &TileSpec) {
+/// Every device gives the same tile, and audits of it agree with it.
+pub fn agree(devices: &[Device], scene: &Scene, spec: &TileSpec) {
     let mut first: Option<Output> = None;
     for device in devices {
         let mut studio = Studio::new(device, scene);

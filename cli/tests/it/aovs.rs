@@ -1,0 +1,51 @@
+//! Render layers from the order to the file that an artist opens.
+
+use crate::farm::{Farm, has_device};
+use exr::prelude::{AnyChannel, FlatSamples, ReadChannels, ReadLayers};
+use std::collections::BTreeMap;
+
+/// The channels of an OpenEXR file by name, as bits.
+fn channels(file: &[u8]) -> BTreeMap<String, Vec<u32>> {
+    let read = exr::prelude::read().no_deep_data().largest_resolution_level();
+    let read = read.all_channels().first_valid_layer().all_attributes();
+    let image = read.from_buffered(std::io::Cursor::new(file)).unwrap();
+    let bits = |channel: AnyChannel<FlatSamples>| {
+        let values = channel.sample_data.values_as_f32().map(f32::to_bits).collect();
+        (channel.name.to_string(), values)
+    };
+    image.layer_data.channel_data.list.into_iter().map(bits).collect()
+}
+
+#[test]
+fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
+    if !has_device() {
+        return;
+    }
+    let mut farm = Farm::start();
+    let artist = farm.account("artist", "100");
+    for name in ["ada", "bob"] {
+        // Two owners, so that the newcomers' tiles are computed twice, layers and all.
+        let key = farm.account(name, "0");
+        farm.start_worker(name, &key, &[]);
+    }
+    farm.wait_for_workers(2);
+    let bare = farm.submit(&artist, &[]);
+    let layered = farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo"]);
+    let bare = channels(&farm.finish(&artist, bare)[0]);
+    let layered = channels(&farm.finish(&artist, layered)[0]);
+    let names: Vec<&str> = layered.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z", "albedo.B", "albedo.G", "albedo.R"]
+    );
+    assert!(bare.keys().eq(["B", "G", "R"]));
+    assert!(bare.iter().all(|(name, values)| layered[name] == *values), "the picture differs");
+    let seen: Vec<bool> = (0..96 * 64).map(|at| layered["Z"][at] != 1e10_f32.to_bits()).collect();
+    assert!(seen.iter().filter(|seen| **seen).count() > 96 * 64 / 4);
+    for (at, seen) in seen.into_iter().enumerate() {
+        let normal = ["N.X", "N.Y", "N.Z"].map(|name| f32::from_bits(layered[name][at]));
+        let square: f32 = normal.iter().map(|x| x * x).sum();
+        assert!(square < 1.001 && (square > 0.0) == seen, "{at}: {normal:?}");
+    }
+    farm.verify();
+}
