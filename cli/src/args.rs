@@ -188,7 +188,8 @@ pub struct Submit {
     /// Light from all around: a .hdr or .exr file
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
-    /// Render layers in the frames' OpenEXR files, exact too: albedo,normal,depth
+    /// Render layers in the frames' OpenEXR files, exact too: albedo,normal,depth,object-id,
+    /// material-id
     #[arg(long = "aov", value_delimiter = ',', value_parser = aov, value_name = "NAMES")]
     pub aovs: Vec<Aov>,
     #[command(flatten)]
@@ -398,7 +399,7 @@ mod tests {
         }
         assert_eq!(size("96x64"), Ok((96, 64)));
         assert_eq!(aov("depth"), Ok(Aov::Depth));
-        assert!(aov("beauty").is_err_and(|said| said.ends_with("are albedo, normal, depth")));
+        assert!(aov("beauty").is_err_and(|said| said.ends_with("depth, object-id, material-id")));
         assert!(size("96").is_err() && size("x").is_err() && size("-1x4").is_err());
         assert_eq!(credits("5"), Ok(5_000_000));
         assert_eq!(credits("0.000001"), Ok(1));

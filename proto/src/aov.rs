@@ -2,6 +2,7 @@
 //! its words lie in a delivered tile. Both shells read it, and the farm carries the bits unread.
 //! Knows no scenes and no files.
 
+use crate::cryptomatte::RANKS;
 use farm::limit;
 
 /// One of them. Its number is its bit in [`farm::job::Spec::aovs`] and its place in a tile.
@@ -15,6 +16,11 @@ pub enum Aov {
     /// Metres along the camera's axis to the nearest surface of the pixel; 1e10 where there is
     /// none.
     Depth,
+    /// Which objects cover the pixel, as Cryptomatte: ids of the names of the nodes that carry the
+    /// meshes, and the share of samples that see each.
+    ObjectId,
+    /// The same of materials.
+    MaterialId,
 }
 
 /// What a word of a pixel says.
@@ -24,6 +30,10 @@ pub enum Word {
     Sum,
     /// The least f32 among the samples.
     Least,
+    /// An id whose bits are also those of an f32; 0 is none.
+    Id,
+    /// How many samples saw the id before it.
+    Count,
 }
 
 /// A channel of the delivered frame.
@@ -35,7 +45,8 @@ pub struct Channel {
 }
 
 impl Aov {
-    pub const ALL: [Aov; 3] = [Aov::Albedo, Aov::Normal, Aov::Depth];
+    pub const ALL: [Aov; 5] =
+        [Aov::Albedo, Aov::Normal, Aov::Depth, Aov::ObjectId, Aov::MaterialId];
 
     /// Its bit in a spec.
     pub const fn bit(self) -> u32 {
@@ -48,6 +59,8 @@ impl Aov {
             Aov::Albedo => "albedo",
             Aov::Normal => "normal",
             Aov::Depth => "depth",
+            Aov::ObjectId => "object-id",
+            Aov::MaterialId => "material-id",
         }
     }
 
@@ -56,6 +69,16 @@ impl Aov {
         match self {
             Aov::Albedo | Aov::Normal => 3,
             Aov::Depth => 1,
+            Aov::ObjectId | Aov::MaterialId => RANKS * 2,
+        }
+    }
+
+    /// The name of its layer, if it is a Cryptomatte.
+    pub fn cryptomatte(self) -> Option<&'static str> {
+        match self {
+            Aov::ObjectId => Some("CryptoObject"),
+            Aov::MaterialId => Some("CryptoMaterial"),
+            Aov::Albedo | Aov::Normal | Aov::Depth => None,
         }
     }
 
@@ -68,8 +91,19 @@ impl Aov {
             Aov::Albedo => named(&["albedo.R", "albedo.G", "albedo.B"], Word::Sum),
             Aov::Normal => named(&["N.X", "N.Y", "N.Z"], Word::Sum),
             Aov::Depth => named(&["Z"], Word::Least),
+            Aov::ObjectId | Aov::MaterialId => self.cryptomatte().map_or_else(Vec::new, ranks),
         }
     }
+}
+
+/// Two ranks in the four channels of each numbered layer: an id and its share, twice.
+fn ranks(layer: &str) -> Vec<Channel> {
+    let channel = |rank: u64, letters: [&str; 2], word| Channel {
+        name: format!("{layer}{:02}.{}", rank / 2, letters[(rank % 2) as usize]),
+        word,
+    };
+    let both = |rank| [channel(rank, ["r", "b"], Word::Id), channel(rank, ["g", "a"], Word::Count)];
+    (0..RANKS).flat_map(both).collect()
 }
 
 /// Those whose bit is set, in the order in which a tile has them.

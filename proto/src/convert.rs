@@ -79,7 +79,7 @@ pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
 fn aovs(wire: &[i32]) -> Result<u32, Malformed> {
     wire.iter().try_fold(0, |bits, number| {
         let found = Aov::ALL.into_iter().find(|aov| i32::from(wire_aov(*aov)) == *number);
-        let must = malformed("spec.aovs", "AOV_ALBEDO, AOV_NORMAL or AOV_DEPTH each");
+        let must = malformed("spec.aovs", "a list of values of girih.v1.Aov other than 0");
         found.map(|aov| bits | aov.bit()).ok_or(must)
     })
 }
@@ -89,6 +89,8 @@ fn wire_aov(aov: Aov) -> v1::Aov {
         Aov::Albedo => v1::Aov::Albedo,
         Aov::Normal => v1::Aov::Normal,
         Aov::Depth => v1::Aov::Depth,
+        Aov::ObjectId => v1::Aov::ObjectId,
+        Aov::MaterialId => v1::Aov::MaterialId,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod journal {
 
 pub mod aov;
 pub mod convert;
+pub mod cryptomatte;
 mod frequent;
 pub mod record;
 pub mod signing;

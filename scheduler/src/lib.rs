@@ -10,6 +10,7 @@ mod config;
 mod driver;
 mod frames;
 mod handout;
+mod header;
 pub mod journal;
 mod metrics;
 mod outbox;

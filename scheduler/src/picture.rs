@@ -1,12 +1,15 @@
 //! A frame's channels, and their files: OpenEXR (32-bit float, lossless) and PNG (8-bit sRGB).
 //! The same channels give the same bytes. What they show it does not know.
 
+use crate::header;
 use anyhow::Context;
+use exr::meta::attribute::{AttributeValue, Text};
 use exr::prelude::{
     AnyChannel, AnyChannels, Encoding, FlatSamples, Image, Layer, LayerAttributes, WritableImage,
 };
 use farm::tile::Tile;
 use proto::aov::{self, Aov, Word};
+use proto::cryptomatte;
 use std::io::Cursor;
 
 /// One number of each pixel, row by row.
@@ -23,6 +26,7 @@ pub struct Picture {
     width: usize,
     height: usize,
     channels: Vec<Channel>,
+    aovs: u32,
 }
 
 impl Picture {
@@ -34,7 +38,7 @@ impl Picture {
         let channels = light.into_iter().chain(besides).map(|aov::Channel { name, word }| {
             Channel { name, word, values: vec![0.0; width * height] }
         });
-        Self { width, height, channels: channels.collect() }
+        Self { width, height, channels: channels.collect(), aovs }
     }
 
     /// Places a tile as it was delivered, of pixels with so many samples.
@@ -52,18 +56,33 @@ impl Picture {
         }
     }
 
+    /// What the file says of its Cryptomattes.
+    fn attributes(&self) -> LayerAttributes {
+        let mut attributes = LayerAttributes::default();
+        for layer in aov::asked(self.aovs).filter_map(Aov::cryptomatte) {
+            let texts = cryptomatte::attributes(layer).map(|(name, text)| {
+                let value = AttributeValue::Text(Text::from(text.as_str()));
+                (Text::from(name.as_str()), value)
+            });
+            attributes.other.extend(texts);
+        }
+        attributes
+    }
+
     /// An OpenEXR file, 32-bit float, ZIP.
     pub fn into_exr(self) -> anyhow::Result<Vec<u8>> {
+        let attributes = self.attributes();
         let channels = self.channels.into_iter().map(|channel| {
             AnyChannel::new(channel.name.as_str(), FlatSamples::F32(channel.values))
         });
         let channels = AnyChannels::sort(channels.collect());
         let encoding = Encoding::SMALL_LOSSLESS;
         let size = (self.width, self.height);
-        let layer = Layer::new(size, LayerAttributes::default(), encoding, channels);
+        let layer = Layer::new(size, attributes, encoding, channels);
         let mut bytes = Cursor::new(Vec::new());
         let image = Image::from_layer(layer);
         image.write().non_parallel().to_buffered(&mut bytes).context("OpenEXR")?;
+        header::sort(&mut bytes.get_mut()[..]).context("OpenEXR's header")?;
         Ok(bytes.into_inner())
     }
 
@@ -110,7 +129,8 @@ impl Channel {
 fn meaning(word: Word, bytes: [u8; 4], samples: u32) -> f32 {
     match word {
         Word::Sum => f32::from_le_bytes(bytes) / samples as f32,
-        Word::Least => f32::from_le_bytes(bytes),
+        Word::Least | Word::Id => f32::from_le_bytes(bytes),
+        Word::Count => u32::from_le_bytes(bytes) as f32 / samples as f32,
     }
 }
 
@@ -188,17 +208,47 @@ mod tests {
         assert_eq!((at("Z"), at("G")), ([0.0, 8.0, 0.0], [0.25; 3]));
     }
 
+    #[test]
+    fn ids_keep_their_bits_and_the_header_says_what_they_are() {
+        let mut picture = Picture::new(8, 8, Aov::ObjectId.bit());
+        let mut bytes = sums(1.0, 64);
+        let (one, other) = (cryptomatte::id("Cube"), cryptomatte::id("Lamp"));
+        for word in [one, 3, other, 1, 0, 0, 0, 0, 0, 0, 0, 0] {
+            bytes.extend(word.to_le_bytes().repeat(64));
+        }
+        picture.place(&tile(0, 0, 8, 8), &bytes, 4);
+        let file = picture.clone().into_exr().unwrap();
+        // The order of a file's attributes is not that of a map in memory.
+        for _ in 0..8 {
+            assert_eq!(picture.clone().into_exr().unwrap(), file);
+        }
+        let read = channels_of(&file);
+        let at = |letter: &str| read[&format!("CryptoObject00.{letter}")][5];
+        assert_eq!([at("r").to_bits(), at("b").to_bits()], [one, other]);
+        assert_eq!([at("g"), at("a")], [0.75, 0.25]);
+        assert_eq!(read.keys().filter(|name| name.starts_with("CryptoObject")).count(), 12);
+        let said = read_file(&file).attributes.other;
+        for (name, text) in cryptomatte::attributes("CryptoObject") {
+            let found = &said[&Text::from(name.as_str())];
+            assert_eq!(*found, AttributeValue::Text(Text::from(text.as_str())), "{name}");
+        }
+    }
+
     fn picture_bits() -> u32 {
         Aov::Normal.bit() | Aov::Depth.bit()
     }
 
-    /// A file's channels by name.
-    fn channels_of(file: &[u8]) -> std::collections::BTreeMap<String, Vec<f32>> {
+    /// A file's only layer.
+    fn read_file(file: &[u8]) -> Layer<AnyChannels<FlatSamples>> {
         use exr::prelude::{ReadChannels, ReadLayers};
         let read = exr::prelude::read().no_deep_data().largest_resolution_level();
         let read = read.all_channels().first_valid_layer().all_attributes();
-        let image = read.from_buffered(std::io::Cursor::new(file)).unwrap();
-        let channels = image.layer_data.channel_data.list.into_iter();
+        read.from_buffered(Cursor::new(file)).unwrap().layer_data
+    }
+
+    /// Its channels by name.
+    fn channels_of(file: &[u8]) -> std::collections::BTreeMap<String, Vec<f32>> {
+        let channels = read_file(file).channel_data.list.into_iter();
         let values = |channel: AnyChannel<FlatSamples>| {
             (channel.name.to_string(), channel.sample_data.values_as_f32().collect())
         };

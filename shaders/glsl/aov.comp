@@ -15,10 +15,11 @@
 layout(local_size_x = 8, local_size_y = 8) in;
 
 const uint GROUP = 4u;
-// Words of a pixel: sums of albedo and normal, the least depth.
-const uint PIXEL_WORDS = 7u;
+// Words of a pixel: sums of albedo and normal, the least depth, then object and material of each
+// sample.
+const uint PIXEL_WORDS = 15u;
 // Words of one leaf's output: 64 pixels, then the rays traced.
-const uint LEAF_WORDS = 449u;
+const uint LEAF_WORDS = 961u;
 // The depth of a pixel that sees nothing, metres.
 const float NOWHERE = 1.0e10;
 
@@ -28,6 +29,9 @@ struct Seen {
     vec3 albedo;
     vec3 normal;
     float depth;
+    // Ids; 0 is none.
+    uint object;
+    uint material;
 };
 
 // Along the camera's axis. A point of the image lies in the plane through the camera across that
@@ -39,7 +43,7 @@ float depth_of(Ray ray, float distance) {
 }
 
 Seen seen_by(uvec2 pixel, uint sample_index) {
-    Seen seen = Seen(vec3(0.0), vec3(0.0), NOWHERE);
+    Seen seen = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u);
     uvec3 key = sample_key(parameters.seed, parameters.frame, pixel, sample_index);
     Ray ray = camera_ray(key, pixel);
     uint passed = 0u;
@@ -52,6 +56,8 @@ Seen seen_by(uvec2 pixel, uint sample_index) {
             seen.albedo = surface.base;
             seen.normal = surface.shading;
             seen.depth = depth_of(ray, hit.distance);
+            seen.object = FETCH_4(surfaces, hit.primitive * 7u + 6u).w;
+            seen.material = FETCH_4(materials, vertices.material * 5u + 4u).z;
             return seen;
         }
         ray.start = hit.distance;
@@ -78,16 +84,19 @@ void main() {
     uvec2 pixel = uvec2(parameters.tile_x + block_x * 8u, parameters.tile_y + block_y * 8u)
         + gl_LocalInvocationID.xy;
     bool inside = pixel.x < parameters.frame_width && pixel.y < parameters.frame_height;
-    Seen sum = Seen(vec3(0.0), vec3(0.0), NOWHERE);
-    for (uint at = 0u; inside && at < GROUP; at++) {
-        Seen seen = seen_by(pixel, group * GROUP + at);
+    uint at = gl_WorkGroupID.x * LEAF_WORDS;
+    uint slot = at + gl_LocalInvocationIndex * PIXEL_WORDS;
+    Seen sum = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u);
+    for (uint turn = 0u; turn < GROUP; turn++) {
+        Seen seen = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u);
+        if (inside) seen = seen_by(pixel, group * GROUP + turn);
         sum.albedo = sum.albedo + seen.albedo;
         sum.normal = sum.normal + seen.normal;
         sum.depth = min(sum.depth, seen.depth);
+        sums[slot + 7u + turn] = seen.object;
+        sums[slot + 11u + turn] = seen.material;
     }
     atomicAdd(rays_traced, inside ? GROUP : 0u);
-    uint at = gl_WorkGroupID.x * LEAF_WORDS;
-    uint slot = at + gl_LocalInvocationIndex * PIXEL_WORDS;
     put3(slot, sum.albedo);
     put3(slot + 3u, sum.normal);
     sums[slot + 6u] = floatBitsToUint(tidy(sum.depth));

@@ -75,7 +75,8 @@ pub struct Surface {
     pub handed: f32,
     pub material: u32,
     pub extra: u32,
-    pub pad: u32,
+    /// Id of the object it belongs to, never 0.
+    pub object: u32,
 }
 
 /// What few triangles have: slot 1 of the sets of texture places, and vertex colours, linear RGBA
@@ -113,7 +114,9 @@ pub struct Material {
     pub emissive_texture: u32,
     /// Index of its [`Layers`], or [`NONE`].
     pub layers: u32,
-    pub pad: [u32; 2],
+    /// Id of its name, never 0.
+    pub id: u32,
+    pub pad: u32,
 }
 
 /// Flags of [`Layers::flags`]. Thin: light through the surface is not bent and enters nothing.
@@ -337,8 +340,8 @@ pub const FEATURE_CLAMP: u32 = 1 << 14;
 /// traced.
 pub const LEAF_WORDS: u32 = 193;
 /// Words that `aov.comp` writes for each pixel of a leaf, as bits of f32: sums of 3 of albedo and 3
-/// of the normal, the least depth.
-pub const AOV_PIXEL_WORDS: u32 = 7;
+/// of the normal, the least depth; then 4 ids of objects and 4 of materials, by sample.
+pub const AOV_PIXEL_WORDS: u32 = 15;
 /// Words that it writes for a leaf: 64 pixels, then the rays traced.
 pub const AOV_LEAF_WORDS: u32 = 64 * AOV_PIXEL_WORDS + 1;
 /// Flags in [`Triangle::pad`] on the device.

@@ -30,14 +30,23 @@ fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
     }
     farm.wait_for_workers(2);
     let bare = farm.submit(&artist, &[]);
-    let layered = farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo"]);
+    let layered = farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo,material-id"]);
     let bare = channels(&farm.finish(&artist, bare)[0]);
     let layered = channels(&farm.finish(&artist, layered)[0]);
-    let names: Vec<&str> = layered.keys().map(String::as_str).collect();
+    let (ids, names): (Vec<&str>, Vec<&str>) =
+        layered.keys().map(String::as_str).partition(|name| name.starts_with("Crypto"));
     assert_eq!(
         names,
         ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z", "albedo.B", "albedo.G", "albedo.R"]
     );
+    assert_eq!(ids[..4], ["a", "b", "g", "r"].map(|letter| format!("CryptoMaterial00.{letter}")));
+    assert_eq!(ids.len(), 12);
+    let share = |at: usize| -> f32 {
+        let ranks = ids.iter().filter(|name| name.ends_with(".g") || name.ends_with(".a"));
+        ranks.map(|name| f32::from_bits(layered[*name][at])).sum()
+    };
+    assert!((0..96 * 64).all(|at| share(at) <= 1.0));
+    assert!((0..96 * 64).any(|at| share(at) == 1.0));
     assert!(bare.keys().eq(["B", "G", "R"]));
     assert!(bare.iter().all(|(name, values)| layered[name] == *values), "the picture differs");
     let seen: Vec<bool> = (0..96 * 64).map(|at| layered["Z"][at] != 1e10_f32.to_bits()).collect();

@@ -5,8 +5,12 @@ use super::places;
 use crate::engine::TileSpec;
 use proto::aov::{self, Aov};
 use shaders::{AOV_LEAF_WORDS, AOV_PIXEL_WORDS};
+use std::collections::BTreeMap;
 
 const PIXEL_WORDS: usize = AOV_PIXEL_WORDS as usize;
+const BLOCK_PIXELS: usize = (shaders::BLOCK * shaders::BLOCK) as usize;
+/// The id of a sample that sees nothing.
+const NOTHING: u32 = 0;
 
 /// Where a pixel's words of this kind lie among all that the shader writes, and how many they are.
 fn written(aov: Aov) -> (usize, usize) {
@@ -14,6 +18,8 @@ fn written(aov: Aov) -> (usize, usize) {
         Aov::Albedo => (0, 3),
         Aov::Normal => (3, 3),
         Aov::Depth => (6, 1),
+        Aov::ObjectId => (7, 4),
+        Aov::MaterialId => (11, 4),
     }
 }
 
@@ -30,43 +36,56 @@ pub fn chosen(aovs: u32, leaf: &[u32]) -> (Vec<u32>, u32) {
 
 /// The channels of a tile besides its light.
 pub struct Planes {
-    /// By AOV asked for: one word after the other, each of all pixels.
-    planes: Vec<(Aov, Vec<u32>)>,
+    planes: Vec<Plane>,
+}
+
+/// The words of one AOV: one after the other, each of all pixels.
+struct Plane {
+    aov: Aov,
+    words: Vec<u32>,
+    /// How many samples saw which id, for each pixel of the block whose leaves are arriving.
+    tallies: Vec<BTreeMap<u32, u32>>,
 }
 
 impl Planes {
     /// Nothing seen yet.
     pub fn new(spec: &TileSpec) -> Self {
         let pixels = spec.width as usize * spec.height as usize;
-        let empty = |aov: Aov| match aov {
-            Aov::Albedo | Aov::Normal => 0.0_f32.to_bits(),
-            // No depth is more, so the first sample takes its place.
-            Aov::Depth => f32::MAX.to_bits(),
+        let plane = |aov: Aov| {
+            let empty = match aov {
+                Aov::Albedo | Aov::Normal => 0.0_f32.to_bits(),
+                // No depth is more, so the first sample takes its place.
+                Aov::Depth => f32::MAX.to_bits(),
+                Aov::ObjectId | Aov::MaterialId => 0,
+            };
+            let words = vec![empty; pixels * aov.words() as usize];
+            Plane { aov, words, tallies: vec![BTreeMap::new(); BLOCK_PIXELS] }
         };
-        let planes = aov::asked(spec.aovs)
-            .map(|aov| (aov, vec![empty(aov); pixels * aov.words() as usize]))
-            .collect();
-        Self { planes }
+        Self { planes: aov::asked(spec.aovs).map(plane).collect() }
     }
 
-    /// Adds what a leaf's payload has besides light. Leaves of a block arrive in order, so that
-    /// sums have theirs.
+    /// Adds what a leaf's payload has besides light. Leaves arrive in order: sums have theirs, and
+    /// the ids of a block are ranked when its last group was counted.
     pub fn add(&mut self, spec: &TileSpec, leaf: u32, mut payload: &[u8]) {
         let pixels = spec.width as usize * spec.height as usize;
-        for (aov, planes) in &mut self.planes {
-            let (_, count) = written(*aov);
-            let (own, rest) = payload.split_at(64 * count * 4);
+        let (block, group) = (leaf / spec.groups(), leaf % spec.groups());
+        let last = group + 1 == spec.groups();
+        for plane in &mut self.planes {
+            let (_, count) = written(plane.aov);
+            let (own, rest) = payload.split_at(BLOCK_PIXELS * count * 4);
             payload = rest;
             let own = own.as_chunks::<4>().0.chunks_exact(count);
-            for (place, words) in places(spec, leaf / spec.groups()).zip(own) {
+            for ((at, place), words) in places(spec, block).enumerate().zip(own) {
                 let Some(place) = place else { continue };
-                for (plane, word) in planes.chunks_exact_mut(pixels).zip(words) {
-                    let (held, more) = (f32::from_bits(plane[place]), f32::from_le_bytes(*word));
-                    plane[place] = match aov {
-                        Aov::Albedo | Aov::Normal => held + more,
-                        Aov::Depth => held.min(more),
+                match plane.aov {
+                    Aov::Albedo | Aov::Normal => plane.merge(place, pixels, words, |a, b| a + b),
+                    Aov::Depth => plane.merge(place, pixels, words, f32::min),
+                    Aov::ObjectId | Aov::MaterialId => {
+                        plane.count(at, words);
+                        if last {
+                            plane.rank(at, place, pixels);
+                        }
                     }
-                    .to_bits();
                 }
             }
         }
@@ -74,6 +93,40 @@ impl Planes {
 
     /// All words, as a tile has them after its light.
     pub fn into_words(self) -> impl Iterator<Item = u32> {
-        self.planes.into_iter().flat_map(|(_, words)| words)
+        self.planes.into_iter().flat_map(|plane| plane.words)
+    }
+}
+
+impl Plane {
+    /// Merges a pixel's words, taken as f32, into those of earlier groups.
+    fn merge(
+        &mut self,
+        place: usize,
+        pixels: usize,
+        words: &[[u8; 4]],
+        merged: impl Fn(f32, f32) -> f32,
+    ) {
+        for (channel, word) in self.words.chunks_exact_mut(pixels).zip(words) {
+            let held = f32::from_bits(channel[place]);
+            channel[place] = merged(held, f32::from_le_bytes(*word)).to_bits();
+        }
+    }
+
+    /// Counts the ids that a pixel's samples saw.
+    fn count(&mut self, at: usize, ids: &[[u8; 4]]) {
+        for id in ids.iter().map(|id| u32::from_le_bytes(*id)).filter(|id| *id != NOTHING) {
+            *self.tallies[at].entry(id).or_default() += 1;
+        }
+    }
+
+    /// Writes a pixel's ids, those that most samples saw first, among equals the lower; what has no
+    /// rank left is lost. Another block may begin.
+    fn rank(&mut self, at: usize, place: usize, pixels: usize) {
+        let mut ids: Vec<(u32, u32)> = std::mem::take(&mut self.tallies[at]).into_iter().collect();
+        ids.sort_by_key(|(id, count)| (std::cmp::Reverse(*count), *id));
+        let words = ids.iter().flat_map(|(id, count)| [*id, *count]);
+        for (channel, word) in self.words.chunks_exact_mut(pixels).zip(words) {
+            channel[place] = word;
+        }
     }
 }

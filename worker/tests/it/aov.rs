@@ -11,6 +11,11 @@ use worker::render::draw;
 use worker::render::scene::Environment;
 use worker::render::stage::{Pipelines, Stage};
 
+/// Ids of the materials and objects of the corner.
+const RED: u32 = 0x3f00_0001;
+const GREEN: u32 = 0x3f00_0002;
+const WALL: u32 = 0x3f00_0003;
+const ROOF: u32 = 0x3f00_0004;
 const ALL: u32 = (1 << Aov::ALL.len()) - 1;
 
 /// A frame's words by channel, put together from tiles of `side` pixels.
@@ -88,9 +93,12 @@ fn the_picture_is_the_same_with_aovs_and_each_the_same_alone() {
 /// of the image, and a green roof at 45° that fills the rest of the lower half.
 fn corner() -> Sketch {
     let mut sketch = Sketch::new(sky(2, 1, |_, _| [1.0; 3]), camera([0.0, 0.0, 1.0], 0.5));
-    let red = sketch.add_material(material([0.75, 0.25, 0.125], 0.0, 0.5));
-    let green = sketch.add_material(material([0.0, 0.5, 0.25], 1.0, 0.5));
+    let red = Material { id: RED, ..material([0.75, 0.25, 0.125], 0.0, 0.5) };
+    let green = Material { id: GREEN, ..material([0.0, 0.5, 0.25], 1.0, 0.5) };
+    let [red, green] = [red, green].map(|material| sketch.add_material(material));
+    sketch.object = WALL;
     sketch.quad([-9.0, -9.0, -2.0], [9.0, 0.0, 0.0], [0.0, 18.0, 0.0], red);
+    sketch.object = ROOF;
     // From (y, z) = (0, -2) down and towards the camera: z = -2 - y.
     sketch.quad([0.0, -2.0, 0.0], [9.0, 0.0, 0.0], [0.0, 2.0, -2.0], green);
     sketch
@@ -154,6 +162,36 @@ fn layers_see_through_the_same_lens_as_the_picture() {
     }
     let shades: BTreeSet<u32> = found["R"].iter().copied().collect();
     assert!(shades.len() > 12, "the lens blurs: {shades:?}");
+}
+
+#[test]
+fn ids_cover_a_pixel_by_its_samples() {
+    let Some(device) = first() else { return };
+    let mut studio = Studio::new(&device, &corner().finish());
+    // 33 pixels, so that the wall ends in the middle of one; four groups of samples.
+    let frame = TileSpec { aovs: ALL, ..whole(33, 32, 16, 1) };
+    let found = channels(&mut studio, &frame, 64);
+    let ranks = |layer: &str, x: usize, y: usize| {
+        let at = |channel: String| found[&channel][y * 33 + x];
+        let ranks = (0..6).map(|rank| {
+            let name = |letters: [&str; 2]| format!("{layer}{:02}.{}", rank / 2, letters[rank % 2]);
+            (at(name(["r", "b"])), at(name(["g", "a"])))
+        });
+        ranks.filter(|rank| *rank != (0, 0)).collect::<Vec<_>>()
+    };
+    assert_eq!(ranks("CryptoObject", 4, 4), [(WALL, 16)]);
+    assert_eq!(ranks("CryptoMaterial", 4, 4), [(RED, 16)]);
+    assert_eq!(ranks("CryptoObject", 30, 28), [(ROOF, 16)]);
+    assert_eq!(ranks("CryptoMaterial", 30, 28), [(GREEN, 16)]);
+    assert_eq!(ranks("CryptoObject", 30, 3), []);
+    for y in 18..32 {
+        let edge = ranks("CryptoObject", 16, y);
+        let [(one, most), (other, least)] = edge[..] else { panic!("{edge:?}") };
+        assert_eq!((one.min(other), one.max(other)), (WALL, ROOF));
+        assert!(most + least == 16 && most >= least, "{edge:?}");
+    }
+    let mut against_sky = (0..14).map(|y| ranks("CryptoObject", 16, y));
+    assert!(against_sky.all(|edge| matches!(edge[..], [(WALL, 1..16)])));
 }
 
 #[test]

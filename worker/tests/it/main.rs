@@ -18,6 +18,7 @@ mod scene_draft;
 mod scene_environment;
 mod scene_geometry;
 mod scene_motion;
+mod scene_names;
 mod scene_refusals;
 mod scene_settings;
 mod scene_surfaces;

@@ -20,6 +20,8 @@ pub struct Sketch {
     pub lights: Vec<Light>,
     pub environment: Environment,
     pub camera: Camera,
+    /// The id of the object that is being added.
+    pub object: u32,
 }
 
 /// A plain double-sided material.
@@ -38,7 +40,8 @@ pub fn material(base: [f32; 3], metallic: f32, roughness: f32) -> Material {
         normal_texture: NONE,
         emissive_texture: NONE,
         layers: NONE,
-        pad: [0; 2],
+        id: 0,
+        pad: 0,
     }
 }
 
@@ -87,6 +90,7 @@ impl Sketch {
             lights: Vec::new(),
             environment,
             camera,
+            object: 1,
         }
     }
 
@@ -152,7 +156,7 @@ impl Sketch {
             handed: 1.0,
             material,
             extra: NONE,
-            pad: 0,
+            object: self.object,
         });
     }
 

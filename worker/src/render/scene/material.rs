@@ -3,6 +3,7 @@
 use super::fault::{SceneError, malformed};
 use super::gltf::{self, Document, TextureRef, item};
 use super::layers;
+use super::names;
 use super::notes::Notes;
 use super::texture::Images;
 use super::texture_use::{Placement, Slots};
@@ -91,6 +92,7 @@ pub fn convert(
             let mode = entry.alpha_mode.as_deref().unwrap_or_default().escape_debug();
             malformed(format!("material {index} has the unknown alpha mode `{mode}`"))
         })?;
+        material.id = names::id(&entry.name, "material", index);
         let found =
             layers::convert(entry, |texture, srgb| images.texture_use(entry, texture, srgb));
         if let Some(found) = found {
@@ -103,7 +105,9 @@ pub fn convert(
             notes.say(format!("material {index}: negative emissive strength counts as 0"));
         }
     }
-    materials.extend(one(&gltf::Material::default(), images));
+    let id = names::id("", "material", materials.len());
+    let default = one(&gltf::Material::default(), images);
+    materials.extend(default.map(|default| Material { id, ..default }));
     Ok((materials, layers))
 }
 
@@ -150,7 +154,8 @@ fn one(entry: &gltf::Material, images: &Images) -> Option<Material> {
         normal_texture: texture(entry.normal_texture.as_ref(), false),
         emissive_texture: texture(entry.emissive_texture.as_ref(), true),
         layers: NONE,
-        pad: [0; 2],
+        id: 0,
+        pad: 0,
     })
 }
 

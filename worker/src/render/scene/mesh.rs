@@ -8,11 +8,12 @@ use super::gltf::{self, Primitive, item};
 use super::instances::{self, INSTANCES_MAX};
 use super::material;
 use super::matrix::Affine;
+use super::names;
 use super::node::{Nodes, Placed};
 use super::notes::Notes;
 use super::pose::Pose;
 use super::texture_use::Placement;
-use super::triangle::{self, Geometry, Lost};
+use super::triangle::{self, Geometry, Lost, Owner};
 use super::variant;
 use shaders::Surface;
 use std::cell::OnceCell;
@@ -102,6 +103,8 @@ impl Gathered<'_> {
         weights: &[f64],
     ) -> Result<(), SceneError> {
         let owner = format!("node {}", place.node);
+        let id = names::id(&node.name, "node", place.node as usize);
+        let named = Owner { node: place.node, id };
         let places =
             instances::places(&self.deformer.reader, node, &place.world, &mut self.instances_left)?;
         let joints = match node.skin {
@@ -122,13 +125,8 @@ impl Gathered<'_> {
                 if !posed.skinned {
                     posed.put(*world);
                 }
-                triangle::place_shape(
-                    shape,
-                    &posed,
-                    place.node,
-                    &mut self.geometry,
-                    &mut self.lost,
-                )?;
+                let (geometry, lost) = (&mut self.geometry, &mut self.lost);
+                triangle::place_shape(shape, &posed, named, geometry, lost)?;
             }
         }
         Ok(())

@@ -25,6 +25,7 @@ pub mod material;
 pub mod matrix;
 pub mod mesh;
 pub mod meshopt;
+pub mod names;
 pub mod node;
 pub mod notes;
 pub mod picture;

@@ -68,11 +68,18 @@ impl Lost {
     }
 }
 
-/// Adds a shape whose vertices, as they are given, go through `world`; `node` is named in errors.
+/// The node that a shape is placed for: its number, for errors, and the id of its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub node: u32,
+    pub id: u32,
+}
+
+/// Adds a shape whose vertices, as they are given, go through `world`.
 pub fn place_shape(
     shape: &Shape<'_>,
     posed: &Posed<'_>,
-    node: u32,
+    owner: Owner,
     geometry: &mut Geometry,
     lost: &mut Lost,
 ) -> Result<(), SceneError> {
@@ -87,7 +94,8 @@ pub fn place_shape(
         });
         if point.iter().flatten().any(|c| f64::from(c.abs()).total_cmp(&COORDINATE_MAX).is_gt()) {
             return Err(malformed(format!(
-                "node {node} puts a vertex farther than {COORDINATE_MAX:e} metres away"
+                "node {} puts a vertex farther than {COORDINATE_MAX:e} metres away",
+                owner.node
             )));
         }
         let edge = |to: usize| [0, 1, 2].map(|axis| settle(point[to][axis] - point[0][axis]));
@@ -112,7 +120,7 @@ pub fn place_shape(
         let edges = [matrix::double3(edge1), matrix::double3(edge2)];
         let extra = extra(shape, corners, &mut geometry.extras);
         let surface = surface(shape, posed, (corners, tangents), flat, edges, lost);
-        geometry.surfaces.push(Surface { extra, ..surface });
+        geometry.surfaces.push(Surface { extra, object: owner.id, ..surface });
     }
     Ok(())
 }
@@ -153,7 +161,7 @@ fn surface(
         handed: tangents[0][3],
         material: shape.material,
         extra: NONE,
-        pad: 0,
+        object: 0,
     }
 }
 
