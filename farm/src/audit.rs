@@ -1,6 +1,7 @@
 //! Audits: which results get a second opinion, and what opinions mean. Knows no money.
 
 use crate::digest::Digest;
+use crate::farm::Secret;
 use crate::id::{AccountId, LeaseId, WorkerId};
 use crate::leaf::{Commitment, Indices, Leaf};
 use crate::limit;
@@ -34,12 +35,37 @@ pub struct Opinion {
     pub value: Digest,
 }
 
+/// What is drawn for a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    pub question: Question,
+    pub lot: Lot,
+}
+
+/// The lot of the first auditor, drawn along with the question: one keyed hash serves for both.
+/// It counts in its own epoch only, while nobody outside can know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lot {
+    pub epoch: u32,
+    pub draw: u64,
+}
+
+impl Lot {
+    /// The draw, if this is still its epoch.
+    pub fn draw_in(&self, epoch: u32) -> Option<u64> {
+        (self.epoch == epoch).then_some(self.draw)
+    }
+}
+
 /// A reported tile on its way to a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub output: Digest,
     pub commitment: Commitment,
+    /// Leaves of its tile.
+    pub leaves: u32,
     pub question: Question,
+    pub lot: Lot,
     /// The claim's own answer to the question; for leaves known once they are opened.
     pub answer: Option<Digest>,
     /// Work units of the question, for the auditors' pay.
@@ -53,13 +79,23 @@ pub struct Claim {
     pub silent: Vec<AccountId>,
 }
 
+impl Claim {
+    /// Whether nobody was asked about it yet.
+    pub fn is_unheard(&self) -> bool {
+        self.opinions.is_empty() && self.asked.is_empty() && self.silent.is_empty()
+    }
+}
+
 layout_enum!(Question { 0 = Whole, 1 = Leaves(leaves) });
+layout_struct!(Lot { epoch, draw });
 layout_struct!(Opinion { worker, owner, value });
 layout_struct!(Commitment { root, units });
 layout_struct!(Claim {
     output,
     commitment,
+    leaves,
     question,
+    lot,
     answer,
     units_asked,
     opinions,
@@ -70,21 +106,29 @@ layout_struct!(Claim {
 
 /// Draws the question for a report: full replicas for newcomers and now and then for everyone,
 /// else leaves, fewer the longer the worker has been clean. `clean` counts its clean tiles.
-pub fn draw(secret: &[u8; 32], lease: LeaseId, root: &Digest, clean: u64, leaves: u32) -> Question {
+pub(crate) fn draw(
+    secret: &Secret,
+    lease: LeaseId,
+    root: &Digest,
+    clean: u64,
+    leaves: u32,
+) -> Drawn {
     let mut subject = [0; 40];
     subject[..8].copy_from_slice(&lease.to_u64().to_le_bytes());
     subject[8..].copy_from_slice(&root.0);
-    let mut draws = Draws::new(secret, &subject);
+    let mut draws = Draws::new(&secret.secret, &subject);
     let parts = match clean {
         0 => 1_000_000,
         _ => (limit::REPLICAS_FIRST * 1_000_000 / clean).clamp(limit::REPLICA_PARTS_MIN, 1_000_000),
     };
-    if draws.happens(parts as u32) {
-        return Question::Whole;
+    let whole = draws.happens(parts as u32);
+    let lot = Lot { epoch: secret.epoch, draw: draws.next() };
+    if whole {
+        return Drawn { question: Question::Whole, lot };
     }
     let wanted = limit::LEAVES_DRAWN_MAX * 64 / (64 + clean);
     let wanted = wanted.clamp(limit::LEAVES_DRAWN_MIN, limit::LEAVES_DRAWN_MAX);
-    Question::Leaves(draws.distinct(wanted as u32, leaves))
+    Drawn { question: Question::Leaves(draws.distinct(wanted as u32, leaves)), lot }
 }
 
 /// The answer to [`Question::Whole`].
@@ -99,9 +143,11 @@ pub fn value_of_tile(output: &Digest, commitment: &Commitment) -> Digest {
 /// The answer to [`Question::Leaves`]: a digest over the leaves in the question's order, which are
 /// no more than can be drawn.
 pub fn value_of_leaves<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Digest {
-    let leaves: ArrayVec<_, { limit::LEAVES_DRAWN_MAX as usize }> =
-        leaves.map(Leaf::to_bytes).collect();
-    Digest::of(leaves.as_flattened())
+    let mut bytes = ArrayVec::<u8, { Leaf::BYTES * limit::LEAVES_DRAWN_MAX as usize }>::new();
+    for leaf in leaves {
+        bytes.try_extend_from_slice(&leaf.to_bytes()).expect("no more than can be drawn");
+    }
+    Digest::of(&bytes)
 }
 
 /// What opinions mean.
@@ -160,7 +206,9 @@ mod tests {
     #[test]
     fn newcomers_are_replicated_and_the_trusted_are_sampled() {
         let question = |clean, n: u32| {
-            draw(&[7; 32], LeaseId { slot: n, epoch: 1 }, &Digest([3; 32]), clean, 256)
+            let secret = Secret { epoch: 1, secret: [7; 32] };
+            let lease = LeaseId { slot: n, epoch: 1 };
+            draw(&secret, lease, &Digest([3; 32]), clean, 256).question
         };
         assert!((0..200).all(|n| question(9, n) == Question::Whole));
         let whole = (0..20_000).filter(|n| question(1_000_000, *n) == Question::Whole).count();

@@ -24,12 +24,12 @@ pub enum Command {
         amount: Amount,
         request: RequestId,
     },
-    Submit(Submit),
+    Submit(Box<Submit>),
     Cancel {
         job: JobId,
     },
     /// A worker's key proved itself: enrol it, or welcome it back.
-    Connect(Connect),
+    Connect(Box<Connect>),
     /// Its stream ended; its leases live on until they expire.
     Disconnect {
         worker: WorkerId,

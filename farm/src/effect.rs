@@ -52,6 +52,11 @@ pub trait Effects {
 
     /// Takes the public log's entry of this number.
     fn log(&mut self, number: u64, entry: Entry);
+
+    /// Whether the commands were accepted before, so that proofs among them need no second look.
+    fn replayed(&self) -> bool {
+        false
+    }
 }
 
 impl Effects for Vec<Effect> {
@@ -72,4 +77,8 @@ impl Effects for Done {
     fn push(&mut self, _effect: Effect) {}
 
     fn log(&mut self, _number: u64, _entry: Entry) {}
+
+    fn replayed(&self) -> bool {
+        true
+    }
 }

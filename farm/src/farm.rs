@@ -46,7 +46,7 @@ pub(crate) struct Account {
 }
 
 /// The secret that audits are drawn from, and its epoch.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Secret {
     pub epoch: u32,
     pub secret: [u8; 32],
@@ -157,9 +157,9 @@ impl Farm {
             Command::TopUp { account, amount, request } => {
                 self.top_up(account, amount, request, effects)
             }
-            Command::Submit(submit) => self.submit(submit, effects),
+            Command::Submit(submit) => self.submit(*submit, effects),
             Command::Cancel { job } => self.cancel(job, effects),
-            Command::Connect(connect) => self.connect(connect, effects),
+            Command::Connect(connect) => self.connect(*connect, effects),
             Command::Disconnect { worker } => self.disconnect(worker, effects),
             Command::Report { worker, lease, outcome } => {
                 self.report(worker, lease, outcome, effects)

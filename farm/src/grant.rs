@@ -179,7 +179,9 @@ impl Farm {
 
     /// Gives the worker audits, then tiles, up to its room.
     pub(crate) fn fill(&mut self, id: WorkerId, effects: &mut impl Effects) {
-        self.roster.idle.remove(&id);
+        if !self.roster.idle.is_empty() {
+            self.roster.idle.remove(&id);
+        }
         while self.roster[id].has_room_for_audit() {
             let Some(claim) = self.roster[id].audits.pop_front() else { break };
             self.grant_audit(id, claim, effects);

@@ -105,8 +105,10 @@ pub struct Job {
     pub priority: u8,
     pub private: bool,
     pub audit_own: bool,
-    /// Tiles in all, and the most that one can cost: both follow from the spec and the price.
+    /// Tiles in all and of one frame, and the most that one can cost: they follow from the spec
+    /// and the price, and every command asks for them.
     pub tiles: u64,
+    pub tiles_per_frame: u64,
     pub tile_cost_max: Amount,
     pub state: JobState,
     pub failure: String,
@@ -208,6 +210,7 @@ layout_struct!(Job {
     private,
     audit_own,
     tiles,
+    tiles_per_frame,
     tile_cost_max,
     state,
     failure,
@@ -235,6 +238,7 @@ impl Job {
         Self {
             account: submit.account,
             tiles: submit.spec.tiles(),
+            tiles_per_frame: submit.spec.tiles_per_frame(),
             tile_cost_max: submit.spec.tile_cost_max(submit.price),
             spec: submit.spec,
             cap: submit.cap,
@@ -265,6 +269,10 @@ impl Job {
 
     pub fn is_open(&self) -> bool {
         self.state == JobState::Open
+    }
+    /// A tile's frame, by place in the job, and the tile's place in that frame.
+    pub fn place(&self, tile: u64) -> (u32, u64) {
+        ((tile / self.tiles_per_frame) as u32, tile % self.tiles_per_frame)
     }
     /// Has tiles to lease.
     pub fn has_work(&self) -> bool {

@@ -18,14 +18,36 @@ pub struct Price(pub u64);
 impl Price {
     /// What so many work units cost, rounded up, so that no work is free; at most [`AMOUNT_MAX`].
     pub fn of(self, units: u64) -> Amount {
-        let cost = u128::from(self.0) * u128::from(units);
-        let cost = cost.div_ceil(1_000_000);
-        Amount(u64::try_from(cost).unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX))
+        // Division of 128 bits is slow, and hardly any cost needs it.
+        let cost = match self.0.checked_mul(units) {
+            Some(cost) => Some(cost.div_ceil(CREDIT)),
+            None => {
+                let cost = u128::from(self.0) * u128::from(units);
+                u64::try_from(cost.div_ceil(u128::from(CREDIT))).ok()
+            }
+        };
+        Amount(cost.unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX))
     }
 }
 
 impl fmt::Display for Amount {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}.{:06}", self.0 / CREDIT, self.0 % CREDIT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_rounded_up_and_never_wrap() {
+        assert_eq!(Price(1).of(0), Amount(0));
+        assert_eq!(Price(1).of(1), Amount(1));
+        assert_eq!(Price(3).of(1_000_000), Amount(3));
+        assert_eq!(Price(3).of(1_000_001), Amount(4));
+        // The product is 2^68 or more; the cost is small, then as much as there can be.
+        assert_eq!(Price(1 << 34).of(1 << 34), Amount((1_u128 << 68).div_ceil(1_000_000) as u64));
+        assert_eq!(Price(u64::MAX).of(u64::MAX), Amount(AMOUNT_MAX));
     }
 }

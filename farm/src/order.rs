@@ -114,8 +114,8 @@ impl Farm {
         let Some(state) = job.frames.get(&nth).filter(|_| job.spec.frame(nth) == frame) else {
             return Err(Reject::FrameUnknown);
         };
-        let whole = state.delivered == job.spec.tiles_per_frame();
-        if !whole || state.made_of() != made_of {
+        let whole = state.delivered == job.tiles_per_frame;
+        if !whole || !effects.replayed() && state.made_of() != made_of {
             return Err(Reject::FrameOutdated);
         }
         job.images.insert(nth, image);
@@ -128,7 +128,7 @@ impl Farm {
     /// Forgets a stored frame's outputs once none of its tiles can come back.
     pub(crate) fn forget_settled(&mut self, id: JobId, nth: u32) {
         let job = &mut self.jobs[id.0 as usize];
-        let whole = job.spec.tiles_per_frame();
+        let whole = job.tiles_per_frame;
         let settled = job.frames.get(&nth).is_some_and(|frame| frame.settled == whole);
         if let Some(image) = job.images.get_mut(&nth).filter(|_| settled) {
             image.proven = true;
@@ -237,7 +237,7 @@ impl Farm {
     pub fn outstanding(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (at, job) in self.jobs.iter().enumerate().filter(|(_, job)| job.is_open()) {
-            let (id, whole) = (JobId(at as u32), job.spec.tiles_per_frame());
+            let (id, whole) = (JobId(at as u32), job.tiles_per_frame);
             let unstored = job.frames.iter().filter(|(nth, _)| !job.images.contains_key(nth));
             for (nth, frame) in unstored {
                 let first = u64::from(*nth) * whole;

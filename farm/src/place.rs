@@ -129,6 +129,12 @@ impl Queue {
 
 impl Lane {
     fn pick(&self, fits: &impl Fn(JobId) -> Option<bool>) -> Option<JobId> {
+        // Nearly always the first job will do, and no walk has to begin.
+        let (rank, account) = self.order.first()?;
+        let first = self.jobs.get(&(rank.0.0, *account)).and_then(BTreeSet::first);
+        if let Some(job) = first.filter(|job| fits(**job) == Some(true)) {
+            return Some(*job);
+        }
         let mut cold: Option<(Rank, JobId)> = None;
         let candidates = self.order.iter().flat_map(|(rank, account)| {
             let jobs = self.jobs.get(&(rank.0.0, *account));

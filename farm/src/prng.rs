@@ -5,6 +5,11 @@ use arrayvec::ArrayVec;
 /// Draws made of one block of the stream.
 const DRAWS_PER_BLOCK: usize = 8;
 
+/// The draw as a number below `bound`, which is not 0 (bias below 2^-32 for any 32-bit bound).
+pub fn scaled(draw: u64, bound: u32) -> u32 {
+    ((u128::from(draw) * u128::from(bound)) >> 64) as u32
+}
+
 /// A stream of draws from a secret about one thing.
 pub struct Draws {
     stream: blake3::OutputReader,
@@ -19,7 +24,8 @@ impl Draws {
         Self { stream, block: [0; 8 * DRAWS_PER_BLOCK], used: DRAWS_PER_BLOCK }
     }
 
-    fn next(&mut self) -> u64 {
+    /// A number as it is drawn, to be [`scaled`] once its bound is known.
+    pub fn next(&mut self) -> u64 {
         if self.used == DRAWS_PER_BLOCK {
             self.stream.fill(&mut self.block);
             self.used = 0;
@@ -29,9 +35,9 @@ impl Draws {
         u64::from_le_bytes(draws[self.used - 1])
     }
 
-    /// A number below `bound`, which is not 0 (bias below 2^-32 for any 32-bit bound).
+    /// A number below `bound`, which is not 0; see [`scaled`].
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u32
+        scaled(self.next(), bound)
     }
 
     /// Whether an event of `parts` in a million happens.

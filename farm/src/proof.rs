@@ -1,9 +1,10 @@
 //! Proof: follows the public log entry by entry, with nothing but the entries, and says which is
 //! the first that does not follow from those before it. Trusts no farm.
 
-use crate::audit::{self, Opinion, Question, Verdict};
+use crate::audit::{self, Opinion, Verdict};
 use crate::digest::Digest;
 use crate::entry::{Book, Entry, Fact, Reason};
+use crate::farm::Secret;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::leaf::Indices;
 use crate::ledger::Ledger;
@@ -565,13 +566,11 @@ impl Books {
     fn revealed(&mut self, epoch: u32, secret: &[u8; 32]) -> Follows {
         let same = self.secret == Some((epoch, Digest::of(secret)));
         demand(same, "the secret is not the one committed to")?;
+        let secret = Secret { epoch, secret: *secret };
         for drawn in std::mem::take(&mut self.drawn) {
             let Drawn { lease, root, clean, count, .. } = drawn;
-            let leaves = match audit::draw(secret, lease, &root, clean, count) {
-                Question::Whole => Indices::new(),
-                Question::Leaves(leaves) => leaves,
-            };
-            if leaves != drawn.leaves {
+            let question = audit::draw(&secret, lease, &root, clean, count).question;
+            if question.leaves() != drawn.leaves {
                 self.blame = Some(drawn.entry);
                 return Err("the audit was not drawn from the epoch's secret");
             }

@@ -1,6 +1,6 @@
 //! Reports: a worker says what became of a lease, and opens what it committed to.
 
-use crate::audit::{self, Claim, Question};
+use crate::audit::{self, Claim, Drawn, Question};
 use crate::command::Outcome;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Reply};
@@ -31,11 +31,13 @@ impl Farm {
             (Role::Claimed(_), _) => return Err(Reject::ReportRepeated),
             (Role::Computing, Outcome::Done { output, commitment }) => {
                 let spec = &self.jobs[job.0 as usize].spec;
-                let possible = 1..=spec.units_max(&spec.tile(tile));
+                let tile = spec.tile(tile);
+                let possible = 1..=spec.units_max(&tile);
                 if !possible.contains(&commitment.units) {
                     return Err(Reject::ReportMismatch);
                 }
-                self.claim(id, output, commitment, effects)
+                let leaves = spec.leaves(&tile);
+                self.claim(id, output, commitment, leaves, effects)
             }
             (Role::Computing, Outcome::Failed { why, .. }) => {
                 self.leases.end(id);
@@ -78,20 +80,20 @@ impl Farm {
         }
     }
 
-    /// A tile is reported: the worker is bound, the picture gets it, and unless it is the job
-    /// owner's own worker the audit is drawn. Says whether the lease is settled by that.
+    /// A tile of so many leaves is reported: the worker is bound, the picture gets it, and unless
+    /// it is the job owner's own worker the audit is drawn. Says whether the lease is settled by that.
     fn claim(
         &mut self,
         id: LeaseId,
         output: Digest,
         commitment: Commitment,
+        leaves: u32,
         effects: &mut impl Effects,
     ) -> bool {
         let Some(lease) = self.leases.get(id) else { return true };
         let (worker, job_id, tile) = (lease.worker, lease.job, lease.tile);
         let job = &mut self.jobs[job_id.0 as usize];
         let own = self.roster[worker].owner == job.account && !job.audit_own;
-        let leaves = job.spec.leaves(&job.spec.tile(tile));
         job.computing -= 1;
         job.claims += 1;
         job.claims_cost.0 += job.price.of(commitment.units).0;
@@ -106,7 +108,7 @@ impl Farm {
             self.accept(id, worker, job_id, tile, units, effects);
             return true;
         }
-        let question = self.draw(id, worker, &commitment, leaves, effects);
+        let Drawn { question, lot } = self.draw(id, worker, &commitment, leaves, effects);
         let answer = match &question {
             Question::Whole => Some(audit::value_of_tile(&output, &commitment)),
             Question::Leaves(_) => None,
@@ -114,7 +116,9 @@ impl Farm {
         let claim = Claim {
             output,
             commitment,
+            leaves,
             question: question.clone(),
+            lot,
             answer,
             units_asked: units,
             opinions: SmallVec::new(),
@@ -146,13 +150,13 @@ impl Farm {
         commitment: &Commitment,
         count: u32,
         effects: &mut impl Effects,
-    ) -> Question {
+    ) -> Drawn {
         let clean = self.roster[worker].clean;
-        let question = audit::draw(&self.secret.secret, id, &commitment.root, clean, count);
-        let leaves = question.leaves();
+        let drawn = audit::draw(&self.secret, id, &commitment.root, clean, count);
+        let leaves = drawn.question.leaves();
         let epoch = self.secret.epoch;
         self.log(Fact::AuditDrawn { lease: id, epoch, clean, count, leaves }, effects);
-        question
+        drawn
     }
 
     /// Puts an output into its frame, and has the frame stored when it is whole.
@@ -161,12 +165,11 @@ impl Farm {
         if !job.is_open() {
             return;
         }
-        let whole = job.spec.tiles_per_frame();
-        let (nth, place) = ((tile / whole) as u32, tile % whole);
+        let (nth, place) = job.place(tile);
         let frame = job.frames.entry(nth).or_default();
         frame.deliver(place, output);
         effects.push(Effect::Deliver { job: id, tile, output });
-        if frame.delivered == whole {
+        if frame.delivered == job.tiles_per_frame && !effects.replayed() {
             let made_of = frame.made_of();
             effects.push(Effect::Store { job: id, frame: job.spec.frame(nth), made_of });
         }
@@ -184,16 +187,15 @@ impl Farm {
     ) -> Result<Reply, Reject> {
         self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
         let lease = self.leases.own(worker, id)?;
-        let spec = &self.jobs[lease.job.0 as usize].spec;
-        let count = spec.leaves(&spec.tile(lease.tile));
         let Role::Claimed(claim) = &lease.role else { return Err(Reject::NotChallenged) };
         let (None, Question::Leaves(asked)) = (&claim.answer, &claim.question) else {
             return Err(Reject::NotChallenged);
         };
         let opens = |(index, opening): (&u32, &Opening)| {
-            leaf::verify(&claim.commitment, count, *index, opening)
+            leaf::verify(&claim.commitment, claim.leaves, *index, opening)
         };
-        if openings.len() != asked.len() || !asked.iter().zip(openings).all(opens) {
+        let proven = effects.replayed() || asked.iter().zip(openings).all(opens);
+        if openings.len() != asked.len() || !proven {
             return Err(Reject::OpeningFalse);
         }
         let leaves = || openings.iter().map(|opening| &opening.leaf);

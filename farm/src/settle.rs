@@ -48,11 +48,10 @@ impl Farm {
     /// The tile can no longer come back.
     fn settle_tile(&mut self, id: JobId, tile: u64) {
         let job = &mut self.jobs[id.0 as usize];
-        let whole = job.spec.tiles_per_frame();
-        let nth = (tile / whole) as u32;
+        let (nth, _) = job.place(tile);
         if let Some(frame) = job.frames.get_mut(&nth) {
             frame.settled += 1;
-            if frame.settled == whole {
+            if frame.settled == job.tiles_per_frame {
                 self.forget_settled(id, nth);
             }
         }
@@ -91,8 +90,8 @@ impl Farm {
             found.refuted += 1;
             found.units -= units;
             found.spent.0 -= amount.0;
-            let whole = found.spec.tiles_per_frame();
-            if let Some(frame) = found.frames.get_mut(&((tile / whole) as u32)) {
+            let (nth, _) = found.place(tile);
+            if let Some(frame) = found.frames.get_mut(&nth) {
                 frame.proven -= 1;
             }
             self.withdraw(job, tile, effects);

@@ -10,7 +10,7 @@ use crate::id::{JobId, LeaseId, WorkerId};
 use crate::job::Again;
 use crate::lease::Role;
 use crate::limit;
-use crate::prng::Draws;
+use crate::prng::{self, Draws};
 use crate::view::JobState;
 
 /// Claims without an auditor looked at again in one command.
@@ -31,9 +31,16 @@ impl Farm {
         }
     }
 
+    fn forget_waiting(&mut self, id: LeaseId) {
+        // A set that was ever filled is searched even when it is empty.
+        if !self.waiting.is_empty() {
+            self.waiting.remove(&id);
+        }
+    }
+
     /// Draws the auditors that a claim still wants, as far as there are any; else it waits.
     pub(crate) fn seek(&mut self, id: LeaseId, effects: &mut impl Effects) {
-        self.waiting.remove(&id);
+        self.forget_waiting(id);
         while self.claim_of(id).is_some_and(|claim| claim.wanted > 0) {
             let Some(auditor) = self.draw_auditor(id) else {
                 self.waiting.insert(id);
@@ -55,13 +62,18 @@ impl Farm {
         let scene = &self.jobs[lease.job.0 as usize].spec.scene;
         let working = &self.roster.working;
         let count = u32::try_from(working.len()).ok().filter(|count| *count > 0)?;
+        let may = |worker: &WorkerId| self.may_audit(*worker, lease.worker, lease.job, claim);
+        let warm = |worker: &WorkerId| self.roster[*worker].warm.contains(scene);
+        let first = claim.lot.draw_in(self.secret.epoch).filter(|_| claim.is_unheard());
+        let first = first.map(|draw| working[prng::scaled(draw, count) as usize]);
+        if let Some(worker) = first.filter(|worker| warm(worker) && may(worker)) {
+            return Some(worker);
+        }
         let mut subject = [0; 41];
         subject[..8].copy_from_slice(&id.to_u64().to_le_bytes());
         subject[8..40].copy_from_slice(&claim.commitment.root.0);
         subject[40] = (claim.opinions.len() + claim.asked.len() + claim.silent.len()) as u8;
         let mut draws = Draws::new(&self.secret.secret, &subject);
-        let may = |worker: &WorkerId| self.may_audit(*worker, lease.worker, lease.job, claim);
-        let warm = |worker: &WorkerId| self.roster[*worker].warm.contains(scene);
         let mut lot = |fits: &dyn Fn(&WorkerId) -> bool| {
             let mut draws = (0..limit::AUDITOR_DRAWS).map(|_| draws.below(count) as usize);
             draws.find_map(|at| Some(working[at]).filter(|worker| fits(worker)))
@@ -166,7 +178,7 @@ impl Farm {
     /// The truth is known: the claim is accepted or refuted, who spoke it is paid, who did not is
     /// out.
     fn decide(&mut self, id: LeaseId, truth: Digest, effects: &mut impl Effects) {
-        self.waiting.remove(&id);
+        self.forget_waiting(id);
         let Some(lease) = self.leases.end(id) else { return };
         let Role::Claimed(claim) = lease.role else { return };
         let (worker, job, tile) = (lease.worker, lease.job, lease.tile);
@@ -217,8 +229,8 @@ impl Farm {
         job.units += units;
         job.spent.0 += cost.0;
         job.failures.remove(&tile);
-        let whole = job.spec.tiles_per_frame();
-        if let Some(frame) = job.frames.get_mut(&((tile / whole) as u32)) {
+        let (nth, _) = job.place(tile);
+        if let Some(frame) = job.frames.get_mut(&nth) {
             frame.proven += 1;
         }
         effects.push(Effect::JobChanged { job: job_id });
@@ -230,7 +242,7 @@ impl Farm {
 
     /// Ends a claim without a verdict; its tile is computed afresh and its auditors are let go.
     pub(crate) fn drop_claim(&mut self, id: LeaseId, effects: &mut impl Effects) {
-        self.waiting.remove(&id);
+        self.forget_waiting(id);
         let Some(lease) = self.leases.end(id) else { return };
         let Role::Claimed(claim) = lease.role else { return };
         for auditor in &claim.asked {
@@ -254,10 +266,9 @@ impl Farm {
     /// Takes a tile's output out of its frame and puts the tile back.
     pub(crate) fn withdraw(&mut self, id: JobId, tile: u64, effects: &mut impl Effects) {
         let job = &mut self.jobs[id.0 as usize];
-        let whole = job.spec.tiles_per_frame();
-        let nth = (tile / whole) as u32;
+        let (nth, place) = job.place(tile);
         if let Some(frame) = job.frames.get_mut(&nth) {
-            frame.withdraw(tile % whole);
+            frame.withdraw(place);
         }
         if job.is_open() {
             job.images.remove(&nth);

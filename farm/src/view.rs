@@ -131,7 +131,7 @@ impl Farm {
             workers.sort_unstable();
             workers.dedup();
         }
-        let whole = job.spec.tiles_per_frame();
+        let whole = job.tiles_per_frame;
         let frames = job.images.iter().map(|(nth, image)| FrameView {
             frame: job.spec.frame(*nth),
             exr: image.exr,

@@ -8,6 +8,7 @@ use farm::command::Outcome;
 use farm::digest::Digest;
 use farm::id::{LeaseId, WorkerId};
 use farm::leaf::{Commitment, Leaf, Opening};
+use farm::limit;
 use farm::time::Time;
 
 /// Protobuf wire types.
@@ -29,6 +30,7 @@ impl<'a> Message<'a> {
         found
     }
 
+    #[inline]
     fn read_varint(&mut self) -> Option<u64> {
         let (&first, rest) = self.0.split_first()?;
         if first < 0x80 {
@@ -61,17 +63,18 @@ impl<'a> Message<'a> {
         Some(u64::from_le_bytes(*value))
     }
 
-    fn digest(&mut self, field: u8) -> Option<Digest> {
+    fn digest(&mut self, field: u8) -> Option<&'a [u8; 32]> {
         if !self.is(field, BYTES) {
             return None;
         }
         let (32, rest) = self.0.split_first()? else { return None };
         let (digest, rest) = rest.split_first_chunk()?;
         self.0 = rest;
-        Some(Digest(*digest))
+        Some(digest)
     }
 
     /// The message in a field whose key was taken, read to its last byte.
+    #[inline]
     fn inner<T>(&mut self, read: impl FnOnce(&mut Message<'a>) -> Option<T>) -> Option<T> {
         let length = usize::try_from(self.read_varint()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -87,7 +90,11 @@ impl<'a> Message<'a> {
         field: u8,
         read: impl Fn(&mut Message<'a>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        let mut items = Vec::new();
+        if !self.is(field, BYTES) {
+            return Some(Vec::new());
+        }
+        let mut items = Vec::with_capacity(limit::LEAVES_DRAWN_MIN as usize);
+        items.push(self.inner(&read)?);
         while self.is(field, BYTES) {
             items.push(self.inner(&read)?);
         }
@@ -125,11 +132,13 @@ fn report(message: &mut Message) -> Option<Command> {
 fn done(message: &mut Message) -> Option<Outcome> {
     let (output, root) = (message.digest(1)?, message.digest(2)?);
     let units = message.integer(3)?;
-    Some(Outcome::Done { output, commitment: Commitment { root, units } })
+    let commitment = Commitment { root: Digest(*root), units };
+    Some(Outcome::Done { output: Digest(*output), commitment })
 }
 
 fn leaf(message: &mut Message) -> Option<Leaf> {
-    Some(Leaf { hash: message.digest(1)?, units: message.integer(2)? })
+    let (hash, units) = (message.digest(1)?, message.integer(2)?);
+    Some(Leaf { hash: Digest(*hash), units })
 }
 
 fn open(message: &mut Message) -> Option<Command> {

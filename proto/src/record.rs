@@ -89,9 +89,9 @@ fn from_wire(command: record::Command) -> Result<Command, Malformed> {
             amount: Amount(top_up.amount),
             request: request(&top_up.request)?,
         },
-        W::Submit(submit) => Command::Submit(submit_from_wire(submit)?),
+        W::Submit(submit) => Command::Submit(Box::new(submit_from_wire(submit)?)),
         W::Cancel(cancel) => Command::Cancel { job: JobId(cancel.job) },
-        W::Connect(connect) => Command::Connect(connect_from_wire(connect)?),
+        W::Connect(connect) => Command::Connect(Box::new(connect_from_wire(connect)?)),
         W::Disconnect(gone) => Command::Disconnect { worker: WorkerId(gone.worker) },
         W::Report(report) => Command::Report {
             worker: WorkerId(report.worker),

@@ -160,7 +160,7 @@ impl Load {
             load.apply(Command::TopUp { account, amount, request: 0 })?;
         }
         for n in 1..=WORKERS {
-            load.apply(Command::Connect(Connect {
+            load.apply(Command::Connect(Box::new(Connect {
                 key: [n; 32],
                 owner: AccountId(u32::from(n)),
                 engines: vec![Digest([7; 32])],
@@ -168,7 +168,7 @@ impl Load {
                 slots: SLOTS,
                 units_per_second: 1_000_000_000,
                 leases: Vec::new(),
-            }))?;
+            })))?;
         }
         Ok(load)
     }
@@ -188,7 +188,7 @@ impl Load {
 
     fn order(&self) -> Command {
         let digest = Digest([7; 32]);
-        Command::Submit(Submit {
+        Command::Submit(Box::new(Submit {
             account: AccountId(0),
             request: u128::from(self.written),
             spec: Spec {
@@ -212,7 +212,7 @@ impl Load {
             priority: 0,
             private: false,
             audit_own: false,
-        })
+        }))
     }
 
     fn apply(&mut self, command: Command) -> anyhow::Result<()> {

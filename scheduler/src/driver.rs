@@ -344,7 +344,7 @@ impl Driver {
         outbox: Arc<Outbox>,
         answer: oneshot::Sender<Connected>,
     ) {
-        let result = match self.apply(Command::Connect(connect)) {
+        let result = match self.apply(Command::Connect(Box::new(connect))) {
             Ok(Reply::Connected { worker, live }) => {
                 let welcome = proto::v1::Welcome {
                     worker_id: u64::from(worker.0),

@@ -37,6 +37,10 @@ impl Effects for Missing<'_> {
             self.failed = self.tiles.append(&entry.to_bytes()).err();
         }
     }
+
+    fn replayed(&self) -> bool {
+        true
+    }
 }
 
 /// Recovers what the state directory holds, or founds a farm there.

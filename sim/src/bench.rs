@@ -70,7 +70,7 @@ impl Load {
         load.apply(Command::TopUp { account, amount, request: 0 })?;
         load.apply(Command::TopUp { account: None, amount, request: 0 })?;
         for n in 1..=workers {
-            load.apply(Command::Connect(Connect {
+            load.apply(Command::Connect(Box::new(Connect {
                 key: [n; 32],
                 owner: AccountId(u32::from(n)),
                 engines: (0..engines).map(|engine| Digest([engine; 32])).collect(),
@@ -78,7 +78,7 @@ impl Load {
                 slots,
                 units_per_second: 0,
                 leases: Vec::new(),
-            }))?;
+            })))?;
         }
         Ok(load)
     }
@@ -122,7 +122,7 @@ impl Load {
             private: false,
             audit_own: false,
         };
-        match self.apply(Command::Submit(submit))? {
+        match self.apply(Command::Submit(Box::new(submit)))? {
             Reply::Job(job) => Ok(job),
             other => anyhow::bail!("submit answered {other:?}"),
         }

@@ -155,7 +155,7 @@ impl World {
         self.specs.push(spec.clone());
         let (private, audit_own) = (false, false);
         let submit = Submit { account, request, spec, cap, price, priority, private, audit_own };
-        self.command(Command::Submit(submit))?;
+        self.command(Command::Submit(Box::new(submit)))?;
         if self.chance.percent(10) {
             let at = self.now + self.chance.below(20 * SECOND);
             self.later(at, Event::Cancel(job));
@@ -347,7 +347,7 @@ impl World {
         let known = self.farm.workers(None, None, usize::MAX);
         let next = known.iter().find(|worker| worker.key == connect.key).map(|w| w.worker);
         self.actors[at].id = Some(next.unwrap_or(WorkerId(known.len() as u32)));
-        match self.command(Command::Connect(connect)) {
+        match self.command(Command::Connect(Box::new(connect))) {
             Ok(Reply::Connected { live, .. }) => {
                 let gone = self.actors[at].agent.welcome(&live, POLICY.lease_ms, Time(self.now));
                 for lease in gone {

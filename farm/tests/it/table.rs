@@ -207,7 +207,7 @@ impl Table {
             seed: 0,
             aovs: 0,
         };
-        Command::Submit(Submit {
+        Command::Submit(Box::new(Submit {
             account: AccountId(number(words[1])),
             request: self.request(words),
             spec,
@@ -216,14 +216,14 @@ impl Table {
             priority: or("priority", 0) as u8,
             private: words.contains(&"private"),
             audit_own: words.contains(&"audit-own"),
-        })
+        }))
     }
 
     fn connect(&mut self, words: &[&str]) -> Command {
         let or = |key, default| value(words, key).map_or(default, number);
         let named = value(words, "has").into_iter().flat_map(|names| names.split('+'));
         let leases = named.map(|name| self.leases[&format!("{} {name}", words[1])]).collect();
-        Command::Connect(Connect {
+        Command::Connect(Box::new(Connect {
             key: [or("key", number(words[1])) as u8; 32],
             owner: AccountId(or("owner", number(words[1]))),
             engines: vec![ENGINE],
@@ -231,7 +231,7 @@ impl Table {
             slots: or("slots", 1),
             units_per_second: 0,
             leases,
-        })
+        }))
     }
 
     fn report(&mut self, words: &[&str]) -> Command {

@@ -99,7 +99,7 @@ impl v1::jobs_server::Jobs for Api {
             private: wire.private,
             audit_own: wire.audit_own,
         };
-        let Reply::Job(job) = self.apply(Command::Submit(submit)).await? else {
+        let Reply::Job(job) = self.apply(Command::Submit(Box::new(submit))).await? else {
             unreachable!("an order is answered with its job");
         };
         let view = self.own_job(caller, u64::from(job.0)).await?;

@@ -10,10 +10,12 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-/// Segments read ahead.
-const SEGMENTS_AHEAD: usize = 1;
+/// Bytes of a segment read at once, and how many such pieces are read ahead: what waits to be
+/// applied should still be in the processor's cache.
+const PIECE_BYTES: u64 = 2 << 20;
+const PIECES_AHEAD: usize = 2;
 
 /// A recovered farm, and where its journal goes on.
 #[derive(Debug)]
@@ -48,11 +50,12 @@ pub fn replay_from(
         published.is_none_or(|known| farm.entries() <= known) && starts_in(&segments, at)
     });
     let (mut farm, from) = fitting.unwrap_or_else(|| (Farm::new(header.policy), start));
-    let (sender, receiver) = sync_channel(SEGMENTS_AHEAD);
-    let reader = Reader { header, segments, sender };
+    let (sender, receiver) = sync_channel(PIECES_AHEAD);
+    let (emptied, spare) = channel();
+    let reader = Reader { header, segments, sender, spare };
     let (read, applied) = std::thread::scope(|scope| {
         let reading = scope.spawn(move || reader.read(from));
-        let applied = apply(&mut farm, from.sequence, receiver, effects);
+        let applied = apply(&mut farm, from.sequence, (receiver, emptied), effects);
         (reading.join(), applied)
     });
     applied?;
@@ -80,7 +83,7 @@ fn read_header(path: &Path) -> Result<Header, JournalError> {
     })
 }
 
-/// Sound frames of one segment, not yet decoded.
+/// Sound frames of a part of one segment, not yet decoded.
 struct Piece {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -97,7 +100,7 @@ struct Frame {
 fn apply(
     farm: &mut Farm,
     mut sequence: u64,
-    pieces: Receiver<Piece>,
+    (pieces, emptied): (Receiver<Piece>, Sender<Vec<u8>>),
     effects: &mut impl Effects,
 ) -> Result<(), JournalError> {
     for Piece { path, bytes, frames } in pieces {
@@ -118,6 +121,8 @@ fn apply(
                 return Err(damaged(format!("{seen} records where {count} are due")));
             }
         }
+        // The reader may have ended.
+        let _ = emptied.send(bytes);
     }
     Ok(())
 }
@@ -127,6 +132,8 @@ struct Reader {
     header: Header,
     segments: Vec<(u64, PathBuf, u64)>,
     sender: SyncSender<Piece>,
+    /// Buffers of pieces that are applied.
+    spare: Receiver<Vec<u8>>,
 }
 
 impl Reader {
@@ -146,14 +153,7 @@ impl Reader {
                 }
                 position = Position { segment: first, offset: segment::HEADER_BYTES, ..position };
             }
-            let bytes = read_from(&path, position.offset).map_err(at(&path))?;
-            let mut piece = Piece { path, bytes, frames: Vec::new() };
-            let ended = self.find_frames(&mut piece, &mut position, nth == last);
-            // What is sound is applied before what is not is reported. If the applier has given
-            // up, its error is the one that counts.
-            let going = self.sender.send(piece).is_ok();
-            ended?;
-            if !going {
+            if !self.read_segment(&path, &mut position, nth == last)? {
                 break;
             }
         }
@@ -173,20 +173,45 @@ impl Reader {
         })
     }
 
-    /// Finds the frames from `position` on and moves it to their end.
-    fn find_frames(
+    /// Sends the sound frames from `position` on and moves it to their end; false if they are not
+    /// wanted any more, because the applier has an error to tell.
+    fn read_segment(
         &self,
-        piece: &mut Piece,
+        path: &Path,
         position: &mut Position,
         is_last: bool,
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
+        let mut rest = Rest::open(path, position.offset).map_err(at(path))?;
+        let mut bytes = Vec::new();
+        let mut wanted = PIECE_BYTES;
+        loop {
+            rest.read(wanted, &mut bytes).map_err(at(path))?;
+            let mut piece = Piece { path: path.into(), bytes, frames: Vec::new() };
+            let (used, found) = self.find_frames(&mut piece, position);
+            // Only with all that follows can be said what something other than a frame means.
+            wanted = if used > 0 { PIECE_BYTES } else { rest.left };
+            bytes = self.spare.try_recv().unwrap_or_default();
+            bytes.clear();
+            bytes.extend_from_slice(&piece.bytes[used..]);
+            // What is sound is applied before what is not is reported.
+            let going = piece.frames.is_empty() || self.sender.send(piece).is_ok();
+            if rest.left == 0 {
+                expect_end(found, path, position.offset, is_last)?;
+            }
+            if rest.left == 0 || !going {
+                return Ok(going);
+            }
+        }
+    }
+
+    /// Finds the frames of a piece that starts at `position`, which it moves to their end. Gives
+    /// their bytes, and what follows them.
+    fn find_frames(&self, piece: &mut Piece, position: &mut Position) -> (usize, Found) {
         let mut start = 0;
         loop {
-            let (path, offset) = (&piece.path, position.offset);
-            let damaged =
-                |what: String| Err(JournalError::Damaged { path: path.clone(), offset, what });
             let rest = piece.bytes.get(start..).unwrap_or_default();
-            match frame::read(&self.header.farm, rest, offset, position.sequence) {
+            let (offset, sequence) = (position.offset, position.sequence);
+            match frame::read(&self.header.farm, rest, offset, sequence) {
                 Found::Frame { count, payload, bytes } => {
                     let payload = start + payload.start..start + payload.end;
                     piece.frames.push(Frame { offset, payload, count });
@@ -194,28 +219,50 @@ impl Reader {
                     position.offset += bytes as u64;
                     start += bytes;
                 }
-                Found::End => return Ok(()),
-                Found::Torn if is_last => {
-                    tracing::warn!(
-                        "{}: a write was cut short at byte {offset}; nobody was told of it, it is \
-                         dropped",
-                        path.display()
-                    );
-                    return Ok(());
-                }
-                Found::Torn => return damaged("cut short, but segments follow".into()),
-                Found::Damaged(what) => return damaged(what),
+                other => return (start, other),
             }
         }
     }
 }
 
-/// The bytes of a file from an offset on.
-fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let rest = file.metadata()?.len().saturating_sub(offset);
-    let mut bytes = Vec::with_capacity(usize::try_from(rest).map_err(std::io::Error::other)?);
-    file.seek(SeekFrom::Start(offset))?;
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// What may stand behind the last frame of a segment.
+fn expect_end(found: Found, path: &Path, offset: u64, is_last: bool) -> Result<(), JournalError> {
+    let damaged = |what: String| Err(JournalError::Damaged { path: path.into(), offset, what });
+    match found {
+        Found::End | Found::Frame { .. } => Ok(()),
+        Found::Torn if is_last => {
+            tracing::warn!(
+                "{}: a write was cut short at byte {offset}; nobody was told of it, it is dropped",
+                path.display()
+            );
+            Ok(())
+        }
+        Found::Torn => damaged("cut short, but segments follow".into()),
+        Found::Damaged(what) => damaged(what),
+    }
+}
+
+/// What of a segment is still to be read.
+struct Rest {
+    file: File,
+    left: u64,
+}
+
+impl Rest {
+    fn open(path: &Path, offset: u64) -> std::io::Result<Self> {
+        let mut file = File::open(path)?;
+        let left = file.metadata()?.len().saturating_sub(offset);
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Self { file, left })
+    }
+
+    /// Appends the next bytes, so many if there are.
+    fn read(&mut self, wanted: u64, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+        let wanted = wanted.min(self.left);
+        bytes.reserve_exact(usize::try_from(wanted).map_err(std::io::Error::other)?);
+        let read = (&mut self.file).take(wanted).read_to_end(bytes)? as u64;
+        // A file that shrinks meanwhile has ended.
+        self.left = if read < wanted { 0 } else { self.left - read };
+        Ok(())
+    }
 }

@@ -107,7 +107,7 @@ impl Story {
     }
 
     fn connect(&mut self, n: u8, leases: Vec<LeaseId>) {
-        self.apply(Command::Connect(Connect {
+        self.apply(Command::Connect(Box::new(Connect {
             key: [n; 32],
             owner: AccountId(u32::from(n)),
             engines: vec![Digest([7; 32])],
@@ -115,12 +115,12 @@ impl Story {
             slots: 2,
             units_per_second: 1000,
             leases,
-        }));
+        })));
     }
 
     fn order(&self) -> Command {
         let digest = Digest([7; 32]);
-        Command::Submit(Submit {
+        Command::Submit(Box::new(Submit {
             account: AccountId(0),
             request: u128::from(self.farm.now().0),
             spec: Spec {
@@ -144,7 +144,7 @@ impl Story {
             priority: 0,
             private: false,
             audit_own: false,
-        })
+        }))
     }
 
     /// Mostly what is owed, and now and then something else that happens.
