@@ -81,7 +81,7 @@ impl Farm {
     }
 
     /// A tile of so many leaves is reported: the worker is bound, the picture gets it, and unless
-    /// it is the job owner's own worker the audit is drawn. Says whether the lease is settled by that.
+    /// it is the job owner's own worker the audit is drawn. Says whether that settles the lease.
     fn claim(
         &mut self,
         id: LeaseId,
