@@ -9,6 +9,7 @@
 pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("exact.comp", &[], "exact.spv"),
     ("bsdf.comp", &["LAYERED"], "bsdf.spv"),
+    ("aim.comp", &[], "aim.spv"),
     ("path.comp", &[], "path.spv"),
     ("path.comp", &["LAYERED"], "layered.spv"),
     ("path.comp", &["TEXELS"], "path_texels.spv"),
@@ -19,6 +20,9 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
 
 /// Exact arithmetic over a buffer of inputs, for tests.
 pub const EXACT: &[u8] = include_bytes!("../spirv/exact.spv");
+
+/// What is aimed at from one place, for tests.
+pub const AIM: &[u8] = include_bytes!("../spirv/aim.spv");
 
 /// One material with layers by itself, for tests.
 pub const BSDF: &[u8] = include_bytes!("../spirv/bsdf.spv");

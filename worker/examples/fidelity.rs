@@ -26,6 +26,16 @@ struct Picture {
     coverage: Vec<f64>,
 }
 
+/// What we drew, after the filmic curve and before its numbers are encoded for a screen, which
+/// renderers do differently.
+struct Drawn {
+    width: u32,
+    height: u32,
+    /// Not multiplied by coverage, 0 to 1.
+    colors: Vec<[f64; 3]>,
+    coverage: Vec<f64>,
+}
+
 struct Renderer {
     device: Device,
     pipelines: Pipelines,
@@ -67,8 +77,8 @@ fn judge(
 ) -> anyhow::Result<String> {
     let ours = renderer.picture(data, scenario, width)?;
     let name = scenario["name"].as_str().unwrap_or("scenario");
-    ours.save(&out.join(name).with_extension("png"))?;
     let best = scenario["recommended_golden"].as_str().context("no golden")?;
+    ours.encoded_as(best).save(&out.join(name).with_extension("png"))?;
     let goldens = scenario["goldens"].as_object().context("no goldens")?;
     let mut pictures = Vec::new();
     for (golden, path) in goldens {
@@ -83,12 +93,14 @@ fn judge(
         .collect();
     others.sort_by(f64::total_cmp);
     let all: Vec<String> = (pictures.iter())
-        .map(|(golden, picture)| format!("{golden} {:.1}", ours.decibels_to(picture)))
+        .map(|(golden, picture)| {
+            format!("{golden} {:.1}", ours.encoded_as(golden).decibels_to(picture))
+        })
         .collect();
     let limit = scenario["recommended_max_dB"].as_f64().map_or("none".into(), |x| format!("{x}"));
     Ok(format!(
         "{best} | {:.2} | {limit} | {:.2} | {}",
-        ours.decibels_to(truth),
+        ours.encoded_as(best).decibels_to(truth),
         others[others.len() / 2],
         all.join(", ")
     ))
@@ -96,7 +108,7 @@ fn judge(
 
 impl Renderer {
     /// The scenario as its goldens are shown: tone-mapped, its background left out unless it asks.
-    fn picture(&mut self, data: &Path, scenario: &Value, width: u32) -> anyhow::Result<Picture> {
+    fn picture(&mut self, data: &Path, scenario: &Value, width: u32) -> anyhow::Result<Drawn> {
         let golden = numbers::<2>(&scenario["golden_size"])?;
         let height = (f64::from(width) * golden[1] / golden[0]).round() as u32;
         let path = |key: &str| scenario[key].as_str().map(|path| data.join(path));
@@ -124,9 +136,9 @@ impl Renderer {
         let colors = (0..whole.len()).map(|at| {
             let alpha = coverage[at];
             let own = |c: usize| (whole[at][c] - behind[at][c]).max(0.0) / alpha.max(1e-6);
-            filmic([own(0), own(1), own(2)]).map(|c| 255.0 + (c - 255.0) * alpha)
+            filmic([own(0), own(1), own(2)])
         });
-        Ok(Picture { width, height, colors: colors.collect(), coverage: coverage.clone() })
+        Ok(Drawn { width, height, colors: colors.collect(), coverage: coverage.clone() })
     }
 
     /// Mean radiance of each pixel.
@@ -191,7 +203,7 @@ fn orbit(scenario: &Value, aspect: f64) -> anyhow::Result<shaders::Camera> {
     })
 }
 
-/// The filmic curve of ACES as three.js has it (Stephen Hill's fit), then gamma 2.2; 0 to 255.
+/// The filmic curve of ACES as three.js has it (Stephen Hill's fit); 0 to 1.
 fn filmic(color: [f64; 3]) -> [f64; 3] {
     let times =
         |m: [[f64; 3]; 3], v: [f64; 3]| m.map(|row| row[0] * v[0] + row[1] * v[1] + row[2] * v[2]);
@@ -204,7 +216,28 @@ fn filmic(color: [f64; 3]) -> [f64; 3] {
     ];
     let fitted = times(into, color.map(|c| c / 0.6))
         .map(|v| (v * (v + 0.0245786) - 0.000090537) / (v * (0.983729 * v + 0.4329510) + 0.238081));
-    times(out, fitted).map(|c| 255.0 * c.clamp(0.0, 1.0).powf(1.0 / 2.2))
+    times(out, fitted).map(|c| c.clamp(0.0, 1.0))
+}
+
+impl Drawn {
+    /// Over white, its numbers as this renderer's pictures have them: Blender's have gamma 2.2, the
+    /// others IEC 61966-2-1.
+    fn encoded_as(&self, renderer: &str) -> Picture {
+        let encode = |c: f64| match renderer {
+            "blender-cycles" => c.powf(1.0 / 2.2),
+            _ if c <= 0.0031308 => c * 12.92,
+            _ => 1.055 * c.powf(1.0 / 2.4) - 0.055,
+        };
+        let over = |(color, alpha): (&[f64; 3], &f64)| {
+            color.map(|c| 255.0 + (255.0 * encode(c) - 255.0) * alpha)
+        };
+        Picture {
+            width: self.width,
+            height: self.height,
+            colors: self.colors.iter().zip(&self.coverage).map(over).collect(),
+            coverage: self.coverage.clone(),
+        }
+    }
 }
 
 impl Picture {

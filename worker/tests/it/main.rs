@@ -1,6 +1,7 @@
 //! Integration tests of the worker.
 #![allow(clippy::unwrap_used)]
 
+mod aims;
 mod aov;
 mod camera;
 mod devices;
