@@ -34,6 +34,8 @@ pub enum Command {
     Scheduler(Scheduler),
     /// A worker on this machine's devices
     Worker(Worker),
+    /// What frames of a scene would cost, and how long they would take
+    Quote(Quote),
     /// Order frames of a scene
     Submit(Submit),
     /// Follow a job until it ends
@@ -172,8 +174,9 @@ pub enum EngineName {
     Null,
 }
 
+/// What is to be drawn, and how.
 #[derive(Debug, Args)]
-pub struct Submit {
+pub struct Shot {
     /// A .gltf or .glb file
     pub scene: PathBuf,
     /// Frames: 7, 1-48, or every second one 1-48x2
@@ -194,9 +197,6 @@ pub struct Submit {
     pub aovs: Vec<Aov>,
     #[command(flatten)]
     pub draw: SceneSettings,
-    /// The most this job may cost, in credits; held at once, the rest returns
-    #[arg(long, value_parser = credits, value_name = "CREDITS", allow_negative_numbers = true)]
-    pub max_spend: u64,
     /// Side of a tile in pixels: a multiple of 8
     #[arg(long, default_value_t = 64, value_name = "PIXELS")]
     pub tile_size: u32,
@@ -207,12 +207,31 @@ pub struct Submit {
     pub seed: u32,
     #[arg(long, default_value_t = 24)]
     pub fps: u32,
-    /// 0..=9, higher first
-    #[arg(long, default_value_t = 0)]
-    pub priority: u32,
     /// Only on workers of this account
     #[arg(long)]
     pub private: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Quote {
+    #[command(flatten)]
+    pub shot: Shot,
+    /// The local device to try a few pixels on, by index or part of its name [default: the first
+    /// GPU]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Submit {
+    #[command(flatten)]
+    pub shot: Shot,
+    /// The most this job may cost, in credits; held at once, the rest returns
+    #[arg(long, value_parser = credits, value_name = "CREDITS", allow_negative_numbers = true)]
+    pub max_spend: u64,
+    /// 0..=9, higher first
+    #[arg(long, default_value_t = 0)]
+    pub priority: u32,
     /// Audit this account's own workers too
     #[arg(long)]
     pub audit_own: bool,

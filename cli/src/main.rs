@@ -10,6 +10,7 @@ mod jobs;
 mod local;
 mod money;
 mod output;
+mod quote;
 mod submit;
 mod verify;
 
@@ -70,6 +71,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Up(what) => local::up(access, form, what).await,
         Command::Scheduler(what) => local::scheduler(form, what).await,
         Command::Worker(what) => local::worker(access, what).await,
+        Command::Quote(what) => quote::run(access, form, what).await,
         Command::Submit(what) => submit::run(access, form, what).await,
         Command::Watch { job } => jobs::watch(access, form, job).await,
         Command::Jobs { most } => jobs::list(access, form, most).await,

@@ -1,7 +1,7 @@
 //! `girih submit`: loads the scene as a worker would, uploads what the farm lacks, holds the money,
 //! and, if asked, stays until the frames are here. A bad scene is refused before any of that.
 
-use crate::args::{LightUnitName, SceneSettings, Submit};
+use crate::args::{LightUnitName, SceneSettings, Shot, Submit};
 use crate::config::Access;
 use crate::exit::{BadInput, BadUsage, Exit};
 use crate::output::{Form, Progress, credits};
@@ -25,7 +25,7 @@ const DIGESTS_MAX: usize = 10_000;
 const ATTEMPTS_MAX: u32 = 5;
 
 /// Bytes to be uploaded: in memory or in a file.
-enum Bytes {
+pub enum Bytes {
     Memory(bytes::Bytes),
     File(PathBuf, u64),
 }
@@ -39,11 +39,10 @@ impl Bytes {
     }
 }
 
-/// A scene that can be drawn, and everything that makes it up.
-struct Order {
-    spec: Spec,
-    assets: BTreeMap<Digest, Bytes>,
-    notes: Vec<String>,
+/// What is ordered: frames of a scene, and everything that makes it up.
+pub struct Order {
+    pub spec: Spec,
+    pub assets: BTreeMap<Digest, Bytes>,
 }
 
 /// `girih submit`.
@@ -53,12 +52,15 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         Some(id) => money::request_id_of(id)?,
         None => uuid::Uuid::new_v4().to_string(),
     };
-    let (spec, scene, env) = (spec(&what)?, what.scene.clone(), what.env.clone());
-    let settings = settings(what.draw);
-    let order =
-        tokio::task::spawn_blocking(move || prepare(spec, &scene, settings, env.as_deref()));
-    let order = order.await??;
-    order.notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
+    let (private, spec) = (what.shot.private, spec(&what.shot)?);
+    let prepared = tokio::task::spawn_blocking(move || {
+        let bundle = open(&what.shot)?;
+        let env = what.shot.env.as_deref();
+        let notes = check(&spec, &bundle, env)?;
+        anyhow::Ok((gather(spec, &bundle, env)?, notes))
+    });
+    let (order, notes) = prepared.await??;
+    notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
     let keyed = address.connect().await?;
     upload(&keyed, form, &order.assets).await?;
     let ask = v1::CreateJobRequest {
@@ -66,7 +68,7 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         spec: Some(proto::convert::wire_spec(&order.spec)),
         max_spend: what.max_spend,
         priority: what.priority,
-        private: what.private,
+        private,
         audit_own: what.audit_own,
     };
     let job = JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner();
@@ -78,7 +80,7 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
     ));
     if !what.wait {
         let watch = || format!("{}\nfollow it with: girih watch {0}", job.job_id);
-        form.say(watch, || with_notes(&job, &order.notes, &[]))?;
+        form.say(watch, || with_notes(&job, &notes, &[]))?;
         return Ok(Exit::Ok);
     }
     let job = jobs::follow(&keyed, form, job.job_id).await?;
@@ -87,7 +89,7 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         let files = files.iter().map(|path| path.display().to_string());
         files.chain([jobs::summary(&job)]).collect::<Vec<_>>().join("\n")
     };
-    form.say(lines, || with_notes(&job, &order.notes, &files))?;
+    form.say(lines, || with_notes(&job, &notes, &files))?;
     Ok(jobs::exit(&job))
 }
 
@@ -99,7 +101,7 @@ fn with_notes(job: &v1::Job, notes: &[String], files: &[PathBuf]) -> serde_json:
 }
 
 /// The order's sizes, without its digests; refused here if the farm would refuse them.
-fn spec(what: &Submit) -> Result<Spec, BadUsage> {
+pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
     let spec = Spec {
         engine: Digest(shaders_digest()),
         scene: Digest::default(),
@@ -126,42 +128,50 @@ fn shaders_digest() -> [u8; 32] {
     worker::render_digest().0
 }
 
-fn settings(asked: SceneSettings) -> Settings {
+fn settings(asked: &SceneSettings) -> Settings {
     let unit = |name| match name {
         LightUnitName::Watts => LightUnit::Watts,
         LightUnitName::Lumens => LightUnit::Lumens,
     };
     Settings {
         light_unit: asked.light_unit.map(unit),
-        variant: asked.variant,
-        clip: asked.clip,
-        camera: asked.camera,
-        scene: asked.scene_name,
+        variant: asked.variant.clone(),
+        clip: asked.clip.clone(),
+        camera: asked.camera.clone(),
+        scene: asked.scene_name.clone(),
         f_stop: asked.f_stop,
         focus: asked.focus,
         clamp: asked.clamp,
     }
 }
 
-/// Pre-flight: the worker's own loader, on the first and the last frame.
-fn prepare(
-    mut spec: Spec,
-    scene: &Path,
-    settings: Settings,
-    env: Option<&Path>,
-) -> anyhow::Result<Order> {
-    let unusable = |error: scene::SceneError| BadInput(error.to_string());
-    let bundle = Bundle::open(scene).and_then(|bundle| bundle.with(settings)).map_err(unusable)?;
+fn unusable(error: scene::SceneError) -> BadInput {
+    BadInput(error.to_string())
+}
+
+/// The scene file and what it names, with the settings asked for.
+pub fn open(what: &Shot) -> Result<Bundle, BadInput> {
+    let bundle = Bundle::open(&what.scene);
+    bundle.and_then(|bundle| bundle.with(settings(&what.draw))).map_err(unusable)
+}
+
+/// Pre-flight: the worker's own loader, on the first and the last frame. Gives its notes.
+fn check(spec: &Spec, bundle: &Bundle, env: Option<&Path>) -> Result<Vec<String>, BadInput> {
     let view = |frame| View { frame, fps: spec.fps, width: spec.width, height: spec.height };
-    let mut notes = scene::load(&bundle, env, view(spec.frame_first)).map_err(unusable)?.notes;
+    let mut notes = scene::load(bundle, env, view(spec.frame_first)).map_err(unusable)?.notes;
     let last = spec.frame(spec.frames() - 1);
     if last != spec.frame_first {
-        for note in scene::load(&bundle, env, view(last)).map_err(unusable)?.notes {
+        for note in scene::load(bundle, env, view(last)).map_err(unusable)?.notes {
             if !notes.contains(&note) {
                 notes.push(note);
             }
         }
     }
+    Ok(notes)
+}
+
+/// Everything that the frames are made of, by digest; the spec names them then.
+pub fn gather(mut spec: Spec, bundle: &Bundle, env: Option<&Path>) -> anyhow::Result<Order> {
     let (manifest, entries) = bundle.manifest().map_err(unusable)?;
     let mut assets = BTreeMap::new();
     spec.scene = Digest::of(&manifest);
@@ -176,7 +186,7 @@ fn prepare(
         spec.environment = Some(digest);
         assets.insert(digest, Bytes::Memory(bytes.into()));
     }
-    Ok(Order { spec, assets, notes })
+    Ok(Order { spec, assets })
 }
 
 /// Uploads what the farm lacks, going on where an earlier upload broke off.

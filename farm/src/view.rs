@@ -72,6 +72,14 @@ pub struct WorkerView {
     pub payable: Amount,
 }
 
+/// Who would work on a job now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CapacityView {
+    pub workers: u32,
+    pub slots: u32,
+    pub units_per_second: u64,
+}
+
 /// An account's money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct BalanceView {
@@ -209,6 +217,21 @@ impl Farm {
     }
 
     /// Workers of the owner (`None`: all), after `after`.
+    /// The workers that may be given tiles of this engine; of one owner, or of all.
+    pub fn capacity(&self, engine: &Digest, owner: Option<AccountId>) -> CapacityView {
+        let workers = self.roster.working.iter().map(|id| &self.roster[*id]);
+        let able = workers.filter(|worker| {
+            worker.works()
+                && worker.engines.contains(engine)
+                && owner.is_none_or(|owner| worker.owner == owner)
+        });
+        able.fold(CapacityView::default(), |sum, worker| CapacityView {
+            workers: sum.workers + 1,
+            slots: sum.slots.saturating_add(worker.slots),
+            units_per_second: sum.units_per_second.saturating_add(worker.units_per_second),
+        })
+    }
+
     pub fn workers(
         &self,
         owner: Option<AccountId>,

@@ -8,6 +8,7 @@ pub mod link;
 pub mod machine;
 mod measure;
 pub mod null;
+pub mod probe;
 pub mod render;
 pub mod results;
 pub mod slot;

@@ -6,7 +6,7 @@ use crate::null::NullEngine;
 use crate::render::PathTracer;
 use crate::render::cheat::{Cheat, Cheater};
 use crate::slot::Maker;
-use crate::vulkan::{self, Device, DeviceInfo, DeviceKind};
+use crate::vulkan::{self, Device, DeviceInfo, DeviceKind, VulkanError};
 use crate::{WorkerConfig, WorkerError, measure};
 use farm::digest::Digest;
 use farm::limit::NAME_BYTES_MAX;
@@ -84,6 +84,22 @@ impl Machine {
         self.plans.push(Plan { maker, polite: info.kind == DeviceKind::Cpu });
         Ok(())
     }
+}
+
+/// The engine on the first device chosen and its measured speed, for a look at frames before they
+/// are ordered.
+pub fn first(devices: &[String], dir: &Path) -> Result<(PathTracer, u64), WorkerError> {
+    let found = vulkan::devices().map_err(|error| WorkerError::NoDevice(error.to_string()))?;
+    let Some(info) = choose(&found, devices)?.into_iter().next() else {
+        return Err(WorkerError::NoDevice(VulkanError::NoDevice.to_string()));
+    };
+    let pipelines = pipelines_of(dir);
+    std::fs::create_dir_all(&pipelines)
+        .map_err(|source| WorkerError::Disk { dir: pipelines.clone(), source })?;
+    let unusable = |error: EngineError| WorkerError::NoDevice(error.to_string());
+    let mut engine = honest(info.index, &pipelines).map_err(unusable)?;
+    let speed = measure::units_per_second(&info.name, &mut engine, dir).map_err(unusable)?;
+    Ok((engine, speed))
 }
 
 fn null() -> Machine {

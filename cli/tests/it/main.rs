@@ -9,3 +9,4 @@ mod errors;
 mod farm;
 mod frames;
 mod local;
+mod quote;

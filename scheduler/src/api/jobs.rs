@@ -166,6 +166,23 @@ impl v1::jobs_server::Jobs for Api {
         Ok(Response::new(Box::pin(jobs)))
     }
 
+    async fn get_market(
+        &self,
+        request: Request<v1::GetMarketRequest>,
+    ) -> Result<Response<v1::Market>, Status> {
+        let caller = self.caller(&request)?;
+        let asked = request.get_ref();
+        let engine = convert::digest("engine", &asked.engine).map_err(status::malformed)?;
+        let owner = asked.private.then_some(caller.account);
+        let able = self.read(move |farm| farm.capacity(&engine, owner)).await?;
+        Ok(Response::new(v1::Market {
+            price: self.config.price_per_million_units,
+            workers: able.workers,
+            slots: able.slots,
+            units_per_second: able.units_per_second,
+        }))
+    }
+
     async fn explain_tile(
         &self,
         request: Request<v1::ExplainTileRequest>,
