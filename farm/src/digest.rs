@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// BLAKE3 digest; shown and read as 64 hexadecimal digits.
+/// BLAKE3 digest; shown and read as 64 hexadecimal digits. Aligned, so that copies of what holds it
+/// are made of whole words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(align(8))]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
