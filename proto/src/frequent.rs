@@ -73,67 +73,78 @@ impl<'a> Message<'a> {
         Some(digest)
     }
 
-    /// The message in a field whose key was taken, read to its last byte.
+    /// The message in a field whose key was taken.
     #[inline]
-    fn inner<T>(&mut self, read: impl FnOnce(&mut Message<'a>) -> Option<T>) -> Option<T> {
+    fn inner(&mut self) -> Option<Message<'a>> {
         let length = usize::try_from(self.read_varint()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        let mut message = Message(bytes);
-        let value = read(&mut message)?;
-        message.0.is_empty().then_some(value)
+        Some(Message(bytes))
     }
 
-    /// The messages of a repeated field.
+    /// The messages of a repeated field, each read to its last byte.
+    #[inline]
     fn each<T>(
         &mut self,
         field: u8,
         read: impl Fn(&mut Message<'a>) -> Option<T>,
     ) -> Option<Vec<T>> {
-        if !self.is(field, BYTES) {
-            return Some(Vec::new());
-        }
-        let mut items = Vec::with_capacity(limit::LEAVES_DRAWN_MIN as usize);
-        items.push(self.inner(&read)?);
+        let mut items = Vec::new();
         while self.is(field, BYTES) {
-            items.push(self.inner(&read)?);
+            if items.is_empty() {
+                items.reserve_exact(limit::LEAVES_DRAWN_MIN as usize);
+            }
+            let mut message = self.inner()?;
+            items.push(read(&mut message)?);
+            if !message.0.is_empty() {
+                return None;
+            }
         }
         Some(items)
     }
 }
 
-/// Reads a report or an opening; `None` if it is another record or anything about it is unusual.
-pub fn decode(record: &[u8]) -> Option<(Time, Command)> {
+/// Reads a report or an opening and does something with it; `None` if it is another record or
+/// anything about it is unusual. What is done is compiled into the places where commands are made,
+/// so that none is moved about on its way.
+#[inline(always)]
+pub fn read<R>(record: &[u8], mut then: impl FnMut(Time, Command) -> R) -> Option<R> {
     let mut record = Message(record);
     let at = Time(record.fixed(1)?);
-    let command = if record.is(8, BYTES) {
-        record.inner(report)?
-    } else if record.is(9, BYTES) {
-        record.inner(open)?
-    } else {
+    let is_report = record.is(8, BYTES);
+    if !is_report && !record.is(9, BYTES) {
         return None;
-    };
-    record.0.is_empty().then_some((at, command))
-}
-
-fn report(message: &mut Message) -> Option<Command> {
+    }
+    let mut message = record.inner()?;
     let worker = WorkerId(u32::try_from(message.integer(1)?).ok()?);
     let lease = LeaseId::from_u64(message.fixed(2)?);
-    let outcome = if message.is(3, BYTES) {
-        message.inner(done)?
-    } else if message.is(4, BYTES) {
-        Outcome::Leaves(message.inner(|leaves| leaves.each(1, leaf))?)
-    } else {
+    if !is_report {
+        let openings = message.each(3, opening)?;
+        let whole = message.0.is_empty() && record.0.is_empty();
+        return whole.then(|| then(at, Command::Open { worker, lease, openings }));
+    }
+    let is_done = message.is(3, BYTES);
+    if !is_done && !message.is(4, BYTES) {
         return None;
-    };
-    Some(Command::Report { worker, lease, outcome })
-}
-
-fn done(message: &mut Message) -> Option<Outcome> {
-    let (output, root) = (message.digest(1)?, message.digest(2)?);
-    let units = message.integer(3)?;
-    let commitment = Commitment { root: Digest(*root), units };
-    Some(Outcome::Done { output: Digest(*output), commitment })
+    }
+    let mut outcome = message.inner()?;
+    if !message.0.is_empty() || !record.0.is_empty() {
+        return None;
+    }
+    if is_done {
+        let (output, root) = (outcome.digest(1)?, outcome.digest(2)?);
+        let units = outcome.integer(3)?;
+        return outcome.0.is_empty().then(|| {
+            let commitment = Commitment { root: Digest(*root), units };
+            let outcome = Outcome::Done { output: Digest(*output), commitment };
+            then(at, Command::Report { worker, lease, outcome })
+        });
+    }
+    let leaves = outcome.each(1, leaf)?;
+    outcome.0.is_empty().then(|| {
+        let outcome = Outcome::Leaves(leaves);
+        then(at, Command::Report { worker, lease, outcome })
+    })
 }
 
 fn leaf(message: &mut Message) -> Option<Leaf> {
@@ -141,14 +152,14 @@ fn leaf(message: &mut Message) -> Option<Leaf> {
     Some(Leaf { hash: Digest(*hash), units })
 }
 
-fn open(message: &mut Message) -> Option<Command> {
-    let worker = WorkerId(u32::try_from(message.integer(1)?).ok()?);
-    let lease = LeaseId::from_u64(message.fixed(2)?);
-    let openings = message.each(3, |opening| {
-        if !opening.is(1, BYTES) {
-            return None;
-        }
-        Some(Opening { leaf: opening.inner(leaf)?, path: opening.each(2, leaf)? })
-    })?;
-    Some(Command::Open { worker, lease, openings })
+fn opening(message: &mut Message) -> Option<Opening> {
+    if !message.is(1, BYTES) {
+        return None;
+    }
+    let mut first = message.inner()?;
+    let leaf = leaf(&mut first)?;
+    if !first.0.is_empty() {
+        return None;
+    }
+    Some(Opening { leaf, path: message.each(2, self::leaf)? })
 }

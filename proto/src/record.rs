@@ -21,9 +21,15 @@ pub fn encode(at: Time, command: &Command, out: &mut Vec<u8>) {
 
 /// Reads a record.
 pub fn decode(bytes: &[u8]) -> Result<(Time, Command), Malformed> {
-    match frequent::decode(bytes) {
-        Some(read) => Ok(read),
-        None => decode_any(bytes),
+    read(bytes, |at, command| (at, command))
+}
+
+/// Reads a record and does something with it.
+#[inline(always)]
+pub fn read<R>(bytes: &[u8], mut then: impl FnMut(Time, Command) -> R) -> Result<R, Malformed> {
+    match frequent::read(bytes, &mut then) {
+        Some(done) => Ok(done),
+        None => decode_any(bytes).map(|(at, command)| then(at, command)),
     }
 }
 
@@ -320,7 +326,7 @@ mod tests {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << (at % 8);
                 for odd in [cut, &flipped] {
-                    if let Some(read) = frequent::decode(odd) {
+                    if let Some(read) = frequent::read(odd, |at, command| (at, command)) {
                         assert_eq!(decode_any(odd), Ok(read), "{command:?}, byte {at}");
                     }
                 }

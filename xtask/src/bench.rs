@@ -1,6 +1,7 @@
 //! Measurements, built in release.
 
 use crate::run::{cargo, root, run};
+use crate::setup::swiftshader;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -15,6 +16,13 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
         "dispatch" => {
             command.args(["run", "--release", "--package", "cli", "--example", "dispatch", "--"])
         }
+        "exactness" => {
+            if let Some(driver) = swiftshader() {
+                command.env("VK_ADD_DRIVER_FILES", driver);
+            }
+            let example = ["--package", "worker", "--example", "exactness", "--"];
+            command.args(["run", "--release"]).args(example)
+        }
         "fidelity" => {
             let example = ["--package", "worker", "--example", "fidelity", "--"];
             command.args(["run", "--release"]).args(example)
@@ -28,7 +36,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => {
-            let known = "core, dispatch, fidelity, recovery and render";
+            let known = "core, dispatch, exactness, fidelity, recovery and render";
             anyhow::bail!("no measurement `{other}`: there are {known}")
         }
     };

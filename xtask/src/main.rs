@@ -38,7 +38,7 @@ enum Command {
     },
     /// Measurements, in release
     Bench {
-        /// core, dispatch, fidelity, recovery or render
+        /// core, dispatch, exactness, fidelity, recovery or render
         name: String,
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
