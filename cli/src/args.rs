@@ -274,6 +274,13 @@ pub struct SceneSettings {
     /// [default: no limit]
     #[arg(long, value_name = "RADIANCE")]
     pub clamp: Option<f32>,
+    /// Motion blur: how long the shutter is open, in frames, half before the frame's moment and half
+    /// after it; 0.5 is a film camera's [default: nothing moves meanwhile]
+    #[arg(long, value_name = "FRAMES")]
+    pub shutter: Option<f32>,
+    /// Straight pieces that motion is made of while the shutter is open [default: 2]
+    #[arg(long, value_name = "COUNT", requires = "shutter")]
+    pub motion_steps: Option<u32>,
 }
 
 /// Units of light.

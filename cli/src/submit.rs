@@ -142,6 +142,8 @@ fn settings(asked: &SceneSettings) -> Settings {
         f_stop: asked.f_stop,
         focus: asked.focus,
         clamp: asked.clamp,
+        shutter: asked.shutter,
+        motion_steps: asked.motion_steps,
     }
 }
 

@@ -36,7 +36,7 @@ void main() {
     if (rows == 0u) {
         uint at = DRAWS + index * 2u;
         vec3 place = uintBitsToFloat(uvec3(leaves[0], leaves[1], leaves[2]));
-        aim = aimed_light(uvec2(leaves[at], leaves[at + 1u]), tame3(place));
+        aim = aimed_light(uvec2(leaves[at], leaves[at + 1u]), tame3(place), 0.0);
     } else {
         Glow glow = glow_towards(grid_direction(index, rows));
         aim = Aim(glow.direction, FAR, glow.radiance, glow.pdf, true);

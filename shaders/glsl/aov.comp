@@ -37,7 +37,7 @@ struct Seen {
 // Along the camera's axis. A point of the image lies in the plane through the camera across that
 // axis, wherever its ray begins.
 float depth_of(Ray ray, float distance) {
-    float along = tame(dot3(unit(constant3(4u)), ray.direction));
+    float along = tame(dot3(unit(camera3(CAMERA_FORWARD, ray.time)), ray.direction));
     float depth = tame(distance) * along;
     return min(max(tame(depth), 0.0), NOWHERE);
 }
@@ -51,7 +51,7 @@ Seen seen_by(uvec2 pixel, uint sample_index) {
         Hit hit = trace(ray, false, true);
         if (hit.primitive == NONE) return seen;
         Vertices vertices;
-        Surface surface = surface_at(hit, ray.origin, ray.direction, vertices);
+        Surface surface = surface_at(hit, ray, vertices);
         if (!is_passed(surface, key, 0u, passed)) {
             seen.albedo = surface.base;
             seen.normal = surface.shading;

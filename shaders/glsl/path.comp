@@ -117,7 +117,7 @@ void escape(inout Path path) {
 void glow(inout Path path, Surface surface, float distance) {
     float weight = 1.0;
     if (HAS_EMITTERS) {
-        float density = tame(uintBitsToFloat(FETCH_1(densities, surface.primitive)));
+        float density = emitter_density(surface.primitive, surface.spread);
         float cosine = tame(dot3(surface.geometric, path.ray.direction));
         weight = own_weight(path, density_seen(density, tame(distance), cosine));
     }
@@ -128,7 +128,8 @@ void glow(inout Path path, Surface surface, float distance) {
 void go_on(inout Path path) {
     path.shadow = false;
     if (path.goes_on) {
-        path.ray = ray_from(path.next_origin, path.next_direction, FAR, path.ray.leaves);
+        path.ray = ray_from(
+            path.next_origin, path.next_direction, FAR, path.ray.leaves, path.ray.time);
 #ifdef LAYERED
         path.media = path.next_media;
 #endif
@@ -166,7 +167,8 @@ bool draw_light(inout Path path, Surface surface, Aim aim, vec3 local, Scatterin
     }
 #endif
     if (max_component(path.pending) <= 0.0) return false;
-    path.ray = ray_from(origin, aim.direction, aim.distance, surface.primitive);
+    path.ray =
+        ray_from(origin, aim.direction, aim.distance, surface.primitive, path.ray.time);
     path.shadow = true;
     path.passed = 0u;
     return true;
@@ -216,7 +218,7 @@ void pass(inout Path path, Hit hit) {
 // copy it for every call.
 void scatter(inout Path path, Surface surface, Frame frame, Bsdf bsdf) {
     uint row = BOUNCE_FIRST + path.bounce * BOUNCE_ROW;
-    Aim aim = aimed_light(draw_pair(path.key, row + LIGHT), surface.place);
+    Aim aim = aimed_light(draw_pair(path.key, row + LIGHT), surface.place, path.ray.time);
     vec3 aside = to_local(frame, aim.direction);
     vec3 ahead = scattered(bsdf, fractions(draw_pair(path.key, row + LOBE)));
     Scattering lit;
@@ -279,7 +281,7 @@ bool meets_boundary(inout Path path, Surface surface, Layers own, Hit hit, out f
 
 void shade(inout Path path, Hit hit) {
     Vertices vertices;
-    Surface surface = surface_at(hit, path.ray.origin, path.ray.direction, vertices);
+    Surface surface = surface_at(hit, path.ray, vertices);
     if (HAS_MEDIA && !path.shadow) absorb(path, hit.distance);
     if (passes(path, surface)) {
         pass(path, hit);
@@ -307,7 +309,7 @@ void shade(inout Path path, Hit hit) {
 #else
 void shade(inout Path path, Hit hit) {
     Vertices vertices;
-    Surface surface = surface_at(hit, path.ray.origin, path.ray.direction, vertices);
+    Surface surface = surface_at(hit, path.ray, vertices);
     if (passes(path, surface)) {
         pass(path, hit);
         return;

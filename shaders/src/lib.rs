@@ -60,6 +60,34 @@ pub struct Triangle {
     pub edge1: [f32; 3],
     pub material: u32,
     pub edge2: [f32; 3],
+    /// `TRIANGLE_*`; above them its place among the triangles that move, plus 1.
+    pub flags: u32,
+}
+
+/// Flags in [`Triangle::flags`], set on the way to the device.
+pub const TRIANGLE_SINGLE_SIDED: u32 = 1;
+pub const TRIANGLE_NOT_OPAQUE: u32 = 2;
+/// Above the flags of [`Triangle::flags`].
+pub const TRIANGLE_MOTION_SHIFT: u32 = 2;
+
+impl Triangle {
+    /// Its place among the triangles that move.
+    pub fn motion(&self) -> Option<usize> {
+        (self.flags >> TRIANGLE_MOTION_SHIFT).checked_sub(1).map(|at| at as usize)
+    }
+}
+
+/// A triangle that moves, at one of the moments (keys) between which everything goes straight. The
+/// record of [`Triangle`] itself is that of the first key.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct MotionKey {
+    pub corner: [f32; 3],
+    pub edge1: [f32; 3],
+    pub edge2: [f32; 3],
+    /// As in [`Surface`].
+    pub normal: [[f32; 3]; 3],
+    pub tangent: [[f32; 3]; 3],
     pub pad: u32,
 }
 
@@ -247,6 +275,9 @@ pub struct Emitter {
     pub threshold: u32,
     pub edge2: [f32; 3],
     pub alias: u32,
+    /// The flags of its triangle.
+    pub flags: u32,
+    pub pad: [u32; 3],
 }
 
 /// One texel of the environment: radiance, constant over the texel, and its row of the alias table
@@ -315,6 +346,8 @@ pub struct PathParameters {
     pub padding: f32,
     /// The most radiance that one path may bring indirectly.
     pub clamp: f32,
+    /// Straight pieces of all motion while the shutter is open.
+    pub motion_steps: u32,
 }
 
 /// What a scene asks of the path tracer: bits of its specialisation constant 0. Code for what is
@@ -335,6 +368,7 @@ pub const FEATURE_ANISOTROPY: u32 = 1 << 11;
 pub const FEATURE_UNLIT: u32 = 1 << 12;
 pub const FEATURE_LENS: u32 = 1 << 13;
 pub const FEATURE_CLAMP: u32 = 1 << 14;
+pub const FEATURE_MOTION: u32 = 1 << 15;
 
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.
@@ -344,6 +378,3 @@ pub const LEAF_WORDS: u32 = 193;
 pub const AOV_PIXEL_WORDS: u32 = 15;
 /// Words that it writes for a leaf: 64 pixels, then the rays traced.
 pub const AOV_LEAF_WORDS: u32 = 64 * AOV_PIXEL_WORDS + 1;
-/// Flags in [`Triangle::pad`] on the device.
-pub const TRIANGLE_SINGLE_SIDED: u32 = 1;
-pub const TRIANGLE_NOT_OPAQUE: u32 = 2;

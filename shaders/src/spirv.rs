@@ -51,7 +51,7 @@ pub fn aov(texels: bool) -> &'static [u8] {
 }
 
 /// Raised when what the CPU prepares for the path tracer changes its bits.
-pub const PREPARATION_VERSION: u32 = 9;
+pub const PREPARATION_VERSION: u32 = 10;
 
 /// Digest of the render engine (BLAKE3): its SPIR-V and the version of the preparation.
 pub fn render_digest() -> [u8; 32] {

@@ -116,7 +116,7 @@ impl Renderer {
         let view = View { frame: 0, fps: 24, width, height };
         let mut scene = load(&bundle, path("env").as_deref(), view)?;
         scene.notes.iter().for_each(|note| eprintln!("note: {note}"));
-        scene.camera = orbit(scenario, f64::from(width) / f64::from(height))?;
+        scene.cameras = vec![orbit(scenario, f64::from(width) / f64::from(height))?];
         let whole = self.render(&scene, width, height, DEPTH)?;
         let skybox = scenario["render_skybox"].as_bool().unwrap_or(false);
         let (behind, free) = if skybox {

@@ -223,7 +223,7 @@ fn write_scene(
         })
     });
     let materials: Vec<_> = materials.collect();
-    let camera = &scene.camera;
+    let camera = &scene.cameras[0];
     let described = serde_json::json!({
         "size": size, "samples": samples, "depth": depth, "sky": sky,
         "camera": { "position": camera.position, "forward": camera.forward, "up": camera.up },

@@ -10,6 +10,8 @@
 #ifndef BVH_GLSL
 #define BVH_GLSL
 
+#include "motion.glsl"
+
 const float FAR = 1.0995116e12;
 // 1 + 2^-20: what the slab test allows for the rounding of a hit's distance.
 const float SLACK = 1.00000095367431640625;
@@ -26,6 +28,8 @@ struct Ray {
     uint start_primitive;
     // The primitive the ray leaves; it is flat, so the ray cannot meet it again.
     uint leaves;
+    // When it meets what moves.
+    float time;
 };
 
 struct Hit {
@@ -34,23 +38,6 @@ struct Hit {
     // Place in the triangle buffer.
     uint triangle;
 };
-
-// Direction as the intersection wants it: components multiples of 2^-30.
-vec3 aimed(vec3 direction) {
-    vec3 raised = direction + vec3(0.01171875);
-    vec3 rounded = raised - vec3(0.01171875);
-    return rounded;
-}
-
-float gridded(float x) {
-    if (abs(x) >= 1.9073486328125e-6) return min(max(x, -16777216.0), 16777216.0);
-    float raised = x + 2.86102294921875e-6;
-    float rounded = raised - 2.86102294921875e-6;
-    return rounded;
-}
-
-// Position as the intersection wants it: coordinates multiples of 2^-42.
-vec3 placed(vec3 p) { return vec3(gridded(p.x), gridded(p.y), gridded(p.z)); }
 
 // Reciprocal direction; an axis the ray does not move along gets a large finite number.
 vec3 slopes(vec3 direction) {
@@ -80,14 +67,14 @@ struct Crossing {
     bool back;
 };
 
-bool crosses(vec3 corner, vec3 edge1, vec3 edge2, vec3 origin, vec3 direction, out Crossing c) {
-    vec3 p = cross3(direction, edge2);
-    float det = dot3(edge1, p);
-    vec3 s = origin - corner;
-    vec3 q = cross3(s, edge1);
+bool crosses(Facet facet, vec3 origin, vec3 direction, out Crossing c) {
+    vec3 p = cross3(direction, facet.edge2);
+    float det = dot3(facet.edge1, p);
+    vec3 s = origin - facet.corner;
+    vec3 q = cross3(s, facet.edge1);
     float u = dot3(s, p);
     float v = dot3(direction, q);
-    float t = dot3(edge2, q);
+    float t = dot3(facet.edge2, q);
     bool back = det < 0.0;
     c = Crossing(back ? -u : u, back ? -v : v, back ? -t : t, abs(det), back);
     float sum = c.u + c.v;
@@ -104,12 +91,12 @@ float crossing_distance(Crossing c) {
     return min(c.distance, det * FAR) * y;
 }
 
-bool meets_own_box(vec3 corner, vec3 edge1, vec3 edge2, vec3 origin, vec3 slope, float t) {
-    vec3 second = corner + edge1;
-    vec3 third = corner + edge2;
+bool meets_own_box(Facet facet, vec3 origin, vec3 slope, float t) {
+    vec3 second = facet.corner + facet.edge1;
+    vec3 third = facet.corner + facet.edge2;
     float pad = uintBitsToFloat(parameters.padding);
-    vec3 low = min(corner, min(second, third)) - vec3(pad);
-    vec3 high = max(corner, max(second, third)) + vec3(pad);
+    vec3 low = min(facet.corner, min(second, third)) - vec3(pad);
+    vec3 high = max(facet.corner, max(second, third)) + vec3(pad);
     float slackened = t * SLACK;
     float enter;
     return enters(low, high, origin, slope, slackened, enter);
@@ -215,11 +202,10 @@ Hit trace(Ray ray, bool any, bool cull) {
             uvec4 first = FETCH_4(triangles, at * 3u);
             uvec4 second = FETCH_4(triangles, at * 3u + 1u);
             uvec4 third = FETCH_4(triangles, at * 3u + 2u);
-            vec3 corner = floats(first);
-            vec3 edge1 = floats(second);
-            vec3 edge2 = floats(third);
+            Facet facet = Facet(floats(first), floats(second), floats(third));
+            facet = moved(facet, third.w, ray.time);
             Crossing c;
-            bool met = crosses(corner, edge1, edge2, ray.origin, ray.direction, c);
+            bool met = crosses(facet, ray.origin, ray.direction, c);
             met = met && first.w != ray.leaves
                 && !(cull && c.back && (third.w & SINGLE_SIDED) != 0u);
             if (met) {
@@ -227,8 +213,7 @@ Hit trace(Ray ray, bool any, bool cull) {
                 bool later = t > ray.start || (t == ray.start && first.w > ray.start_primitive);
                 bool nearer =
                     t < hit.distance || (t == hit.distance && first.w < hit.primitive);
-                if (later && nearer
-                    && meets_own_box(corner, edge1, edge2, ray.origin, slope, t)) {
+                if (later && nearer && meets_own_box(facet, ray.origin, slope, t)) {
                     hit = Hit(t, first.w, at);
                     if (any && (third.w & NOT_OPAQUE) == 0u) return hit;
                 }

@@ -36,15 +36,17 @@ WORDS_4(4, textures);
 WORDS_1(5, texels);
 WORDS_4(6, lights);
 WORDS_4(7, environment);
-// Camera in words 0 to 23, then the sRGB table and those of directional albedo.
+// The sRGB table, then those of directional albedo.
 WORDS_1(8, constants);
 WORDS_4(9, extras);
 WORDS_4(10, emitters);
 // By primitive: the density per square metre with which an emitter is drawn, as bits of a float.
 WORDS_1(11, densities);
 WORDS_1(12, layers);
-WORDS_1(13, leaves);
-layout(std430, set = 0, binding = 14) restrict writeonly buffer Sums { uint sums[]; };
+// The cameras of all keys, then each moving triangle at all keys; see motion.glsl.
+WORDS_4(13, motions);
+WORDS_1(14, leaves);
+layout(std430, set = 0, binding = 15) restrict writeonly buffer Sums { uint sums[]; };
 
 // What the scene asks for: bits of `FEATURE_*` in shaders/src/lib.rs.
 layout(constant_id = 0) const uint FEATURES = 0xffffffffu;
@@ -63,12 +65,13 @@ const bool HAS_ANISOTROPY = (FEATURES & 2048u) != 0u;
 const bool HAS_UNLIT = (FEATURES & 4096u) != 0u;
 const bool HAS_LENS = (FEATURES & 8192u) != 0u;
 const bool HAS_CLAMP = (FEATURES & 16384u) != 0u;
+const bool HAS_MOTION = (FEATURES & 32768u) != 0u;
 const bool HAS_FAR_SIDE = HAS_TRANSMISSION || HAS_BEHIND;
 
-const uint SRGB_TABLE = 24u;
+const uint SRGB_TABLE = 0u;
 // Two tables of 512 words, then one; see albedo.glsl.
-const uint FACET_TABLE = 280u;
-const uint SHEEN_TABLE = 1304u;
+const uint FACET_TABLE = 256u;
+const uint SHEEN_TABLE = 1280u;
 
 layout(push_constant) uniform Parameters {
     uint tile_x;
@@ -89,6 +92,7 @@ layout(push_constant) uniform Parameters {
     uint padding;
     // The most radiance that one path may bring indirectly, as bits of a float.
     uint clamp_;
+    uint motion_steps;
 } parameters;
 
 vec3 floats(uvec4 words) { return uintBitsToFloat(words.xyz); }

@@ -14,14 +14,20 @@ struct Beam {
 const uint LIGHT_DIRECTIONAL = 0u;
 const uint LIGHT_SPOT = 2u;
 
-Beam beam_of(uint index, vec3 place) {
-    uvec4 first = FETCH_4(lights, index * 4u);
-    uvec4 second = FETCH_4(lights, index * 4u + 1u);
-    uvec4 third = FETCH_4(lights, index * 4u + 2u);
-    vec3 axis = tame3(floats(second));
-    vec3 color = max(tame3(floats(third)), vec3(0.0));
+// A light as seen from a place at a time; the lights of a key follow those of the key before.
+Beam beam_of(uint index, vec3 place, float time) {
+    Leg leg = leg_at(time);
+    uint row = (leg.from * parameters.light_count + index) * 4u;
+    uint next = (leg.to * parameters.light_count + index) * 4u;
+    uvec4 first = FETCH_4(lights, row);
+    uvec4 second = FETCH_4(lights, row + 1u);
+    uvec4 third = FETCH_4(lights, row + 2u);
+    vec3 axis = tame_between(second.xyz, FETCH_4(lights, next + 1u).xyz, leg.share);
+    if (HAS_MOTION) axis = unit(axis);
+    vec3 color = tame_between(third.xyz, FETCH_4(lights, next + 2u).xyz, leg.share);
+    color = max(color, vec3(0.0));
     if (first.w == LIGHT_DIRECTIONAL) return Beam(unit(-axis), FAR, color);
-    vec3 towards = tame3(floats(first)) - place;
+    vec3 towards = tame_between(first.xyz, FETCH_4(lights, next).xyz, leg.share) - place;
     towards = tame3(towards);
     float square = tame(dot3(towards, towards));
     if (square == 0.0) return Beam(vec3(0.0, 1.0, 0.0), 0.0, vec3(0.0));
@@ -69,20 +75,30 @@ float density_seen(float density, float distance, float cosine) {
     return tame(div(tame(density * square), abs(cosine)));
 }
 
-Aim aim_at_emitter(uvec2 draws, vec3 place) {
+// Density per square metre of the points drawn on a triangle whose area has changed by a factor.
+float emitter_density(uint primitive, float spread) {
+    float density = tame(uintBitsToFloat(FETCH_1(densities, primitive)));
+    return HAS_MOTION ? tame(div(density, spread)) : density;
+}
+
+Aim aim_at_emitter(uvec2 draws, vec3 place, float time) {
     uint index = below(draws.x, parameters.emitter_count);
-    if (above(draws.x, FETCH_4(emitters, index * 3u + 1u).w)) {
-        index = FETCH_4(emitters, index * 3u + 2u).w;
+    if (above(draws.x, FETCH_4(emitters, index * 4u + 1u).w)) {
+        index = FETCH_4(emitters, index * 4u + 2u).w;
     }
     vec2 point = fractions(draws);
-    uvec4 head = FETCH_4(emitters, index * 3u);
-    vec3 edge1 = floats(FETCH_4(emitters, index * 3u + 1u));
-    vec3 edge2 = floats(FETCH_4(emitters, index * 3u + 2u));
+    uvec4 head = FETCH_4(emitters, index * 4u);
+    Facet still = Facet(
+        floats(head),
+        floats(FETCH_4(emitters, index * 4u + 1u)),
+        floats(FETCH_4(emitters, index * 4u + 2u)));
+    uint flags = FETCH_4(emitters, index * 4u + 3u).x;
+    Facet facet = moved(still, flags, time);
     float across = tame(root(point.x));
     float along = tame(point.y * across);
     float rest = across - along;
     vec3 weights = tame3(vec3(1.0 - across, rest, along));
-    vec3 spot = floats(head) + (edge1 * vec3(weights.y) + edge2 * vec3(weights.z));
+    vec3 spot = facet.corner + (facet.edge1 * vec3(weights.y) + facet.edge2 * vec3(weights.z));
     vec3 towards = spot - place;
     towards = tame3(towards);
     Aim aim = no_aim();
@@ -91,16 +107,16 @@ Aim aim_at_emitter(uvec2 draws, vec3 place) {
     aim.direction = unit(towards);
     float distance = tame(root(square));
     aim.distance = distance * SHORT;
-    float cosine = tame(dot3(unit_of_any(cross3(edge1, edge2)), aim.direction));
-    float density = tame(uintBitsToFloat(FETCH_1(densities, head.w)));
+    float cosine = tame(dot3(unit_of_any(cross3(facet.edge1, facet.edge2)), aim.direction));
+    float density = emitter_density(head.w, moves(flags) ? area_ratio(facet, still) : 1.0);
     aim.density = density_seen(density, distance, cosine);
     aim.radiance = glow_of_triangle(head.w, weights, cosine > 0.0);
     aim.shared_ = true;
     return aim;
 }
 
-Aim aim_at_light(uint pick, vec3 place) {
-    Beam beam = beam_of(below(pick, parameters.light_count), place);
+Aim aim_at_light(uint pick, vec3 place, float time) {
+    Beam beam = beam_of(below(pick, parameters.light_count), place, time);
     float density = rcp(float(parameters.light_count));
     return Aim(beam.direction, beam.distance, beam.color, density, false);
 }
@@ -117,8 +133,8 @@ uint kinds() {
 
 float kind_odds() { return kinds() < 2u ? 1.0 : (kinds() == 2u ? 0.5 : 0.333333343267440796); }
 
-// Draws a light, and a place on it.
-Aim aimed_light(uvec2 draws, vec3 place) {
+// Draws a light, and a place on it, as it is at a time.
+Aim aimed_light(uvec2 draws, vec3 place, float time) {
     uint kind = below(draws.x, kinds());
     Aim aim = no_aim();
     if (HAS_ENVIRONMENT) {
@@ -126,11 +142,11 @@ Aim aimed_light(uvec2 draws, vec3 place) {
         kind--;
     }
     if (HAS_EMITTERS) {
-        if (kind == 0u) aim = aim_at_emitter(draws, place);
+        if (kind == 0u) aim = aim_at_emitter(draws, place, time);
         kind--;
     }
     if (HAS_LIGHTS) {
-        if (kind == 0u) aim = aim_at_light(draws.x, place);
+        if (kind == 0u) aim = aim_at_light(draws.x, place, time);
     }
     aim.density = tame(aim.density * kind_odds());
     return aim;

@@ -94,12 +94,13 @@ float within(float x, float from, float to) {
     return min(max(tame(div(x - from, to - from)), 0.0), BELOW_ONE);
 }
 
-// Pairs of dimensions of a sample, for `draw_pair`: in the pixel, on the lens, then for each bounce
-// the lobe and its direction, and the light and the place on it. One number chooses and places, so
+// Pairs of dimensions of a sample, for `draw_pair`: in the pixel, on the lens, the time, then for each
+// bounce the lobe and its direction, and the light and the place on it. One number chooses and places, so
 // that what is even over the square is even over the union of lights.
 const uint PIXEL = 0u;
 const uint LENS = 1u;
-const uint BOUNCE_FIRST = 2u;
+const uint TIME = 2u;
+const uint BOUNCE_FIRST = 3u;
 const uint BOUNCE_ROW = 2u;
 const uint LOBE = 0u;
 const uint LIGHT = 1u;

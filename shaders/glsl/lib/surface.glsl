@@ -23,18 +23,22 @@ struct Surface {
     uint layer;
     // Whether the ray came from behind.
     bool back;
+    // Its area over that which it has when the shutter opens.
+    float spread;
 };
 
-// The unit vector along any finite v, whatever its length.
-vec3 unit_of_any(vec3 v) {
-    float longest = max(abs(v.x), max(abs(v.y), abs(v.z)));
-    int shift = 127 - int(floatBitsToUint(longest) >> 23);
-    vec3 even = vec3(
-        scale(tidy(v.x), shift), scale(tidy(v.y), shift), scale(tidy(v.z), shift));
-    return unit(tame3(even));
+float max_component(vec3 v) { return max(v.x, max(v.y, v.z)); }
+
+// The power of two that brings the longest of components near 1.
+int shift_near_one(vec3 v) { return 127 - int(floatBitsToUint(max_component(abs(v))) >> 23); }
+
+vec3 shifted(vec3 v, int shift) {
+    return tame3(
+        vec3(scale(tidy(v.x), shift), scale(tidy(v.y), shift), scale(tidy(v.z), shift)));
 }
 
-float max_component(vec3 v) { return max(v.x, max(v.y, v.z)); }
+// The unit vector along any finite v, whatever its length.
+vec3 unit_of_any(vec3 v) { return unit(shifted(v, shift_near_one(v))); }
 
 // What the surface record says at the hit.
 struct Vertices {
@@ -99,6 +103,40 @@ Vertices vertices_of(uint primitive, vec3 weights) {
     return vertices;
 }
 
+// What of a moving triangle's vertices changes on its way.
+void move_vertices(uint flags, float time, vec3 weights, inout Vertices vertices) {
+    if (!moves(flags)) return;
+    Leg leg = leg_at(time);
+    for (uint end = 0u; end < 2u; end++) {
+        uint row = key_row(flags, end == 0u ? leg.from : leg.to);
+        vec3 c = uintBitsToFloat(FETCH_4(motions, row + 2u).yzw);
+        vec4 d = uintBitsToFloat(FETCH_4(motions, row + 3u));
+        vec4 e = uintBitsToFloat(FETCH_4(motions, row + 4u));
+        vec4 f = uintBitsToFloat(FETCH_4(motions, row + 5u));
+        vec3 g = uintBitsToFloat(FETCH_4(motions, row + 6u).xyz);
+        vec3 normal = mixed3(c, d.xyz, vec3(d.w, e.xy), weights);
+        vec3 tangent = mixed3(vec3(e.zw, f.x), f.yzw, g, weights);
+        if (end == 0u) {
+            vertices.normal = normal;
+            vertices.tangent = tangent;
+        } else {
+            vertices.normal = tame3(between(vertices.normal, normal, leg.share));
+            vertices.tangent = tame3(between(vertices.tangent, tangent, leg.share));
+        }
+    }
+}
+
+// The area of one triangle over that of another.
+float area_ratio(Facet of, Facet over) {
+    vec3 a = cross3(of.edge1, of.edge2);
+    vec3 b = cross3(over.edge1, over.edge2);
+    int shift = shift_near_one(max(abs(a), abs(b)));
+    a = shifted(a, shift);
+    b = shifted(b, shift);
+    float square = tame(div(tame(dot3(a, a)), tame(dot3(b, b))));
+    return tame(root(square));
+}
+
 // What a triangle sends from a point of it towards one side: its glow times its coverage.
 vec3 glow_of_triangle(uint primitive, vec3 weights, bool back) {
     Vertices vertices = vertices_of(primitive, weights);
@@ -158,23 +196,30 @@ vec3 facing(vec3 shading, vec3 geometric, vec3 viewer) {
 }
 
 // The surface that `ray` met at `hit`.
-Surface surface_at(Hit hit, vec3 origin, vec3 direction, out Vertices vertices) {
+Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
     Surface surface;
-    vec3 corner = floats(FETCH_4(triangles, hit.triangle * 3u));
-    vec3 edge1 = floats(FETCH_4(triangles, hit.triangle * 3u + 1u));
-    vec3 edge2 = floats(FETCH_4(triangles, hit.triangle * 3u + 2u));
+    vec3 direction = ray.direction;
+    uvec4 third = FETCH_4(triangles, hit.triangle * 3u + 2u);
+    Facet still = Facet(
+        floats(FETCH_4(triangles, hit.triangle * 3u)),
+        floats(FETCH_4(triangles, hit.triangle * 3u + 1u)),
+        floats(third));
+    Facet facet = moved(still, third.w, ray.time);
     uint primitive = hit.primitive;
     surface.primitive = primitive;
+    surface.spread = 1.0;
+    if (HAS_EMITTERS && moves(third.w)) surface.spread = area_ratio(facet, still);
     Crossing c;
-    crosses(corner, edge1, edge2, origin, direction, c);
+    crosses(facet, ray.origin, direction, c);
     float u = tame(div(c.u, c.det));
     float v = tame(div(c.v, c.det));
     float rest = (1.0 - u) - v;
     vec3 weights = vec3(tame(max(rest, 0.0)), u, v);
 
-    vec3 geometric = unit_of_any(cross3(edge1, edge2));
+    vec3 geometric = unit_of_any(cross3(facet.edge1, facet.edge2));
     geometric = c.back ? -geometric : geometric;
     vertices = vertices_of(primitive, weights);
+    move_vertices(third.w, ray.time, weights, vertices);
     vec3 normal = unit(vertices.normal);
     if (dot3(normal, normal) < 0.5) normal = c.back ? -geometric : geometric;
 
@@ -230,10 +275,10 @@ Surface surface_at(Hit hit, vec3 origin, vec3 direction, out Vertices vertices) 
     normal = c.back ? -normal : normal;
     surface.geometric = geometric;
     surface.shading = facing(normal, geometric, -direction);
-    vec3 across = edge1 * vec3(u);
-    vec3 along = edge2 * vec3(v);
-    vec3 place = corner + (across + along);
-    vec3 widest = max(abs(corner), max(abs(edge1), abs(edge2)));
+    vec3 across = facet.edge1 * vec3(u);
+    vec3 along = facet.edge2 * vec3(v);
+    vec3 place = facet.corner + (across + along);
+    vec3 widest = max(abs(facet.corner), max(abs(facet.edge1), abs(facet.edge2)));
     float off = max_component(widest) * 1.9073486328125e-6;
     vec3 push = tame3(geometric) * vec3(tame(off));
     vec3 above = place + push;

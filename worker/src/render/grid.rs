@@ -3,9 +3,11 @@
 //! padded box. Knows no Vulkan. The reasons are in
 //! `shaders/glsl/lib/bvh.glsl`.
 
+use super::scene::Moving;
 use super::wide;
+use bytemuck::Zeroable;
 use shaders::{ALPHA_OPAQUE, TRIANGLE_NOT_OPAQUE, TRIANGLE_SINGLE_SIDED};
-use shaders::{Material, Node, Triangle, WIDE_LEAF_MAX, WideNode};
+use shaders::{Material, MotionKey, Node, Triangle, WIDE_LEAF_MAX, WideNode};
 
 /// Most triangles in one frame.
 pub const TRIANGLES_MAX: usize = 1 << 23;
@@ -29,6 +31,7 @@ pub enum GridError {
 pub struct Grid {
     pub nodes: Vec<WideNode>,
     pub triangles: Vec<Triangle>,
+    pub moving: Moving,
     pub padding: f32,
 }
 
@@ -78,34 +81,61 @@ pub fn lay(
     nodes: &[Node],
     triangles: &[Triangle],
     materials: &[Material],
+    moving: &Moving,
 ) -> Result<Grid, GridError> {
     if triangles.len() > TRIANGLES_MAX {
         return Err(GridError::TooManyTriangles(triangles.len()));
     }
     let triangles: Vec<_> = triangles.iter().map(|triangle| on_grid(triangle, materials)).collect();
-    let furthest = (triangles.iter())
-        .flat_map(|triangle| (0..3).map(|axis| corners(triangle, axis)))
+    let keys = moving.keys.iter().map(key_on_grid).collect();
+    let moving = Moving { keys, ..*moving };
+    let furthest = (triangles.iter().copied().chain(moving.keys.iter().map(at_key)))
+        .flat_map(|triangle| [0, 1, 2].map(|axis| corners(&triangle, axis)))
         .flatten()
         .fold(0.0_f32, |furthest, x| furthest.max(x.abs()));
     // A power of two, 2^-20 to 2^-19 of the scene's extent, and on the grid itself.
     let padding = f32::from_bits(furthest.to_bits() & 0x7f80_0000) / 524_288.0;
     let padding = padding.max(2.0_f32.powi(-30));
     let mut nodes = nodes.to_vec();
-    refit(&mut nodes, &triangles, padding)?;
+    refit(&mut nodes, &triangles, |triangle| along_way(triangle, &moving, padding))?;
     let (nodes, triangles) = wide::widen(&nodes, &triangles);
-    Ok(Grid { nodes, triangles, padding })
+    Ok(Grid { nodes, triangles, moving, padding })
+}
+
+fn key_on_grid(key: &MotionKey) -> MotionKey {
+    MotionKey {
+        corner: key.corner.map(gridded),
+        edge1: key.edge1.map(gridded),
+        edge2: key.edge2.map(gridded),
+        ..*key
+    }
+}
+
+/// Where a triangle is at a key.
+fn at_key(key: &MotionKey) -> Triangle {
+    let MotionKey { corner, edge1, edge2, .. } = *key;
+    Triangle { corner, edge1, edge2, ..Triangle::zeroed() }
+}
+
+/// The box that holds every padded box of a triangle on its way. Between keys it strays from a
+/// straight line by rounding only, for which there is as much padding again.
+fn along_way(triangle: &Triangle, moving: &Moving, padding: f32) -> Bounds {
+    let way = moving.way(triangle).iter().map(|key| bounds(&at_key(key), padding * 2.0));
+    way.fold(bounds(triangle, padding), Bounds::join)
 }
 
 fn on_grid(triangle: &Triangle, materials: &[Material]) -> Triangle {
     let material = materials.get(triangle.material as usize);
+    let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
     let single_sided = material.is_some_and(|material| material.double_sided == 0);
     let not_opaque = material.is_some_and(|material| material.alpha_mode != ALPHA_OPAQUE);
     Triangle {
         corner: triangle.corner.map(gridded),
         edge1: triangle.edge1.map(gridded),
         edge2: triangle.edge2.map(gridded),
-        pad: if single_sided { TRIANGLE_SINGLE_SIDED } else { 0 }
-            | if not_opaque { TRIANGLE_NOT_OPAQUE } else { 0 },
+        flags: triangle.flags
+            | flag(single_sided, TRIANGLE_SINGLE_SIDED)
+            | flag(not_opaque, TRIANGLE_NOT_OPAQUE),
         ..*triangle
     }
 }
@@ -125,7 +155,11 @@ pub fn bounds(triangle: &Triangle, padding: f32) -> Bounds {
 }
 
 /// Gives every node boxes that contain the padded boxes of its triangles, children first.
-fn refit(nodes: &mut [Node], triangles: &[Triangle], padding: f32) -> Result<(), GridError> {
+fn refit(
+    nodes: &mut [Node],
+    triangles: &[Triangle],
+    bounds: impl Fn(&Triangle) -> Bounds,
+) -> Result<(), GridError> {
     let mut whole = vec![Bounds::NOWHERE; nodes.len()];
     for at in (0..nodes.len()).rev() {
         let node = nodes[at];
@@ -134,7 +168,7 @@ fn refit(nodes: &mut [Node], triangles: &[Triangle], padding: f32) -> Result<(),
             1..=WIDE_LEAF_MAX => {
                 let end = first.checked_add(count)?;
                 let run = triangles.get(first as usize..end as usize)?;
-                let each = run.iter().map(|triangle| bounds(triangle, padding));
+                let each = run.iter().map(&bounds);
                 Some(each.fold(Bounds::NOWHERE, Bounds::join))
             }
             _ => None,

@@ -5,19 +5,19 @@ use super::scene::{Scene, layers};
 use super::{albedo, aov, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
-use shaders::{AOV_LEAF_WORDS, Emitter, LEAF_WORDS, PathParameters};
+use shaders::{AOV_LEAF_WORDS, Camera, Emitter, LEAF_WORDS, MotionKey, PathParameters};
 use shaders::{FEATURE_CLAMP, FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LENS};
-use shaders::{FEATURE_LIGHTS, FEATURE_SHEEN};
+use shaders::{FEATURE_LIGHTS, FEATURE_MOTION, FEATURE_SHEEN};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 /// What the path tracer reads, by binding; what it writes follows.
-const READS: [Texel; 14] = {
+const READS: [Texel; 15] = {
     use Texel::{FourWords, Word};
     [
         FourWords, FourWords, FourWords, FourWords, FourWords, Word, FourWords, FourWords, Word,
-        FourWords, FourWords, Word, Word, Word,
+        FourWords, FourWords, Word, Word, FourWords, Word,
     ]
 };
 /// Most leaves in one dispatch.
@@ -100,9 +100,10 @@ pub struct Stage {
 impl Stage {
     /// Copies a scene to the device.
     pub fn new(device: &Device, scene: &Scene) -> Result<Self, StageError> {
-        let laid = grid::lay(&scene.nodes, &scene.triangles, &scene.materials)?;
+        let laid = grid::lay(&scene.nodes, &scene.triangles, &scene.materials, &scene.moving)?;
         let features = features(scene);
-        let constants = constants(&scene.camera, features);
+        let constants = constants(features);
+        let motions = motions(&scene.cameras, &laid.moving.keys);
         let environment = &scene.environment;
         let filled = |what, bytes: &[u8]| Buffer::filled(device, what, bytes);
         let mut buffers = vec![
@@ -119,15 +120,17 @@ impl Stage {
             filled("the emitters", bytemuck::cast_slice(&emitters(&scene.emission.emitters)))?,
             filled("the emitters' densities", bytemuck::cast_slice(&scene.emission.densities))?,
             filled("the layers of materials", bytemuck::cast_slice(&scene.layers))?,
+            filled("what moves", bytemuck::cast_slice(&motions))?,
         ];
         let sizes = PathParameters {
             triangle_count: laid.triangles.len() as u32,
-            light_count: scene.lights.len() as u32,
+            light_count: (scene.lights.len() / scene.cameras.len().max(1)) as u32,
             emitter_count: scene.emission.emitters.len() as u32,
             environment_width: environment.width,
             environment_height: environment.height,
             padding: laid.padding,
             clamp: scene.clamp.unwrap_or_default(),
+            motion_steps: scene.motion_steps() as u32,
             ..PathParameters::default()
         };
         let mut leaves = Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?;
@@ -276,7 +279,8 @@ fn features(scene: &Scene) -> u32 {
     feature(!scene.environment.is_black(), FEATURE_ENVIRONMENT)
         | feature(!scene.lights.is_empty(), FEATURE_LIGHTS)
         | feature(!scene.emission.emitters.is_empty(), FEATURE_EMITTERS)
-        | feature(scene.camera.lens_radius > 0.0, FEATURE_LENS)
+        | feature(scene.cameras.iter().any(|camera| camera.lens_radius > 0.0), FEATURE_LENS)
+        | feature(scene.motion_steps() > 0, FEATURE_MOTION)
         | feature(scene.clamp.is_some(), FEATURE_CLAMP)
         | layers::features(&scene.layers)
 }
@@ -292,9 +296,15 @@ fn emitters(given: &[Emitter]) -> Vec<Emitter> {
     given.iter().map(on_grid).collect()
 }
 
-/// Camera, the table that decodes sRGB bytes (IEC 61966-2-1), and the tables of directional albedo,
-/// as `layout.glsl` has them.
-fn constants(camera: &shaders::Camera, features: u32) -> Vec<u32> {
+/// The cameras, then each moving triangle, at all keys, as `motion.glsl` has them.
+fn motions(cameras: &[Camera], keys: &[MotionKey]) -> Vec<u32> {
+    let cameras: &[u32] = bytemuck::cast_slice(cameras);
+    [cameras, bytemuck::cast_slice(keys)].concat()
+}
+
+/// The table that decodes sRGB bytes (IEC 61966-2-1), and the tables of directional albedo, as
+/// `layout.glsl` has them.
+fn constants(features: u32) -> Vec<u32> {
     let decode = |byte: u32| {
         let encoded = byte as f32 / 255.0;
         if encoded <= 0.04045 {
@@ -303,8 +313,7 @@ fn constants(camera: &shaders::Camera, features: u32) -> Vec<u32> {
             exact::power((encoded + 0.055) / 1.055, 2.4)
         }
     };
-    let mut words: Vec<u32> = bytemuck::cast_slice(bytemuck::bytes_of(camera)).to_vec();
-    words.extend((0..=255).map(|byte| decode(byte).to_bits()));
+    let mut words: Vec<u32> = (0..=255).map(|byte| decode(byte).to_bits()).collect();
     words.extend(albedo::facets().map(f32::to_bits));
     if features & FEATURE_SHEEN != 0 {
         words.extend(albedo::sheens().map(f32::to_bits));

@@ -194,7 +194,7 @@ fn squeeze(made: &mut WideNode, slot: usize, bounds: &Bounds) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{grid, scene::bvh};
+    use super::super::{grid, scene::Moving, scene::bvh};
     use super::*;
     use proptest::prelude::*;
 
@@ -252,10 +252,11 @@ mod tests {
                 edge1: edges.map(|edge| edge * size),
                 material: 0,
                 edge2: corner.map(|edge| edge * size),
-                pad: 0,
+                flags: 0,
             }).collect();
-            let (nodes, ordered) = bvh::build(&all);
-            let laid = grid::lay(&nodes, &ordered, &[]).unwrap();
+            let still = Moving::default();
+            let (nodes, ordered) = bvh::build(&all, &still);
+            let laid = grid::lay(&nodes, &ordered, &[], &still).unwrap();
             let met = walk(&laid.nodes, &laid.triangles, laid.padding);
             prop_assert!(met.into_iter().eq(0..all.len() as u32));
         }

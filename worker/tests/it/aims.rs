@@ -39,8 +39,8 @@ fn given(place: [f32; 3], rows: usize) -> Vec<u32> {
 
 /// Aims from `place` by fixed random bits; with `rows` the grid of the environment instead.
 fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: usize) -> Vec<Aim> {
-    let mut constants = vec![0_u32; 24];
-    constants.extend((0..256).map(|byte: u32| (byte as f32 / 255.0).powf(2.2).to_bits()));
+    let decode = |byte: u32| (byte as f32 / 255.0).powf(2.2).to_bits();
+    let constants: Vec<u32> = (0..256).map(decode).collect();
     let filled = |bytes: &[u8]| {
         let bytes = if bytes.is_empty() { &[0; 16][..] } else { bytes };
         Buffer::filled(device, "part of a scene", bytes).expect("a buffer")
@@ -63,6 +63,7 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
         scene.emission.emitters,
         scene.emission.densities,
         none,
+        none,
         given(place, rows),
     ];
     let count = if rows == 0 { DRAWS } else { 2 * rows * rows };
@@ -70,7 +71,7 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
     let words = shaders::spirv::words(shaders::spirv::AIM);
     let bytes = size_of::<PathParameters>() as u32;
     let parameters = PathParameters {
-        light_count: scene.lights.len() as u32,
+        light_count: (scene.lights.len() / scene.cameras.len()) as u32,
         emitter_count: scene.emission.emitters.len() as u32,
         environment_width: scene.environment.width,
         environment_height: scene.environment.height,
@@ -78,7 +79,7 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
     };
     Pass {
         name: "aims",
-        pipeline: &Pipeline::new(device, &words, [15, 0], bytes, &[features]).expect("compiles"),
+        pipeline: &Pipeline::new(device, &words, [16, 0], bytes, &[features]).expect("compiles"),
         reads: &reads.iter().collect::<Vec<_>>(),
         writes: &[&out],
         parameters: bytemuck::bytes_of(&parameters),

@@ -31,13 +31,13 @@ fn room() -> Scene {
 }
 
 /// Mean green radiance of each pixel.
-fn image(device: &Device, scene: &Scene, spec: &TileSpec) -> Vec<f64> {
+pub fn image(device: &Device, scene: &Scene, spec: &TileSpec) -> Vec<f64> {
     let mut stage = Stage::new(device, scene).expect("the scene fits");
     let mut pipelines = Pipelines::new(device);
     pixels(&mut stage, &mut pipelines, spec)
 }
 
-fn pixels(stage: &mut Stage, pipelines: &mut Pipelines, spec: &TileSpec) -> Vec<f64> {
+pub fn pixels(stage: &mut Stage, pipelines: &mut Pipelines, spec: &TileSpec) -> Vec<f64> {
     let output = worker::render::draw(stage, pipelines, spec, &|| false).expect("drawn");
     let value = |pixel: &[u8]| {
         let sum = f32::from_le_bytes(pixel[4..8].try_into().expect("four bytes"));

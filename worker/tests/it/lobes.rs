@@ -99,7 +99,7 @@ impl Bench {
         let pipeline = self.made.entry(features(&layers)).or_insert_with_key(|features| {
             let words = shaders::spirv::words(shaders::spirv::BSDF);
             let bytes = size_of::<PathParameters>() as u32;
-            Pipeline::new(device, &words, [15, 0], bytes, &[*features])
+            Pipeline::new(device, &words, [16, 0], bytes, &[*features])
                 .expect("the shader compiles")
         });
         let sine = (1.0 - cosine * cosine).sqrt();
@@ -114,8 +114,8 @@ impl Bench {
         let given = filled("the material", bytemuck::cast_slice(&given));
         let record = if layers.is_empty() { &[0; 4][..] } else { bytemuck::cast_slice(&layers) };
         let record = filled("its layers", record);
-        let mut reads = vec![&self.none; 14];
-        (reads[8], reads[12], reads[13]) = (&self.constants, &record, &given);
+        let mut reads = vec![&self.none; 15];
+        (reads[8], reads[12], reads[14]) = (&self.constants, &record, &given);
         let count = if rows == 0 { DRAWS } else { 2 * rows * rows };
         let parameters = PathParameters { seed: 5, ..PathParameters::default() };
         Pass {

@@ -9,6 +9,7 @@ mod engines;
 mod exact;
 mod furnace;
 mod lobes;
+mod motion;
 mod procedural;
 mod reference;
 mod scene_bundle;

@@ -6,7 +6,10 @@ use shaders::{
 };
 use worker::engine::TileSpec;
 use worker::render::scene::notes::Notes;
-use worker::render::scene::{Emission, Environment, Scene, alias, bvh, environment, layers};
+use worker::render::scene::triangle::Geometry;
+use worker::render::scene::{
+    Emission, Environment, Moving, Scene, alias, bvh, environment, layers, motion,
+};
 
 /// A scene while it is put together.
 pub struct Sketch {
@@ -19,7 +22,9 @@ pub struct Sketch {
     pub texels: Vec<u32>,
     pub lights: Vec<Light>,
     pub environment: Environment,
-    pub camera: Camera,
+    /// By key.
+    pub cameras: Vec<Camera>,
+    pub moving: Moving,
     /// The id of the object that is being added.
     pub object: u32,
 }
@@ -89,7 +94,8 @@ impl Sketch {
             texels: Vec::new(),
             lights: Vec::new(),
             environment,
-            camera,
+            cameras: vec![camera],
+            moving: Moving::default(),
             object: 1,
         }
     }
@@ -146,7 +152,7 @@ impl Sketch {
             edge1: edge(1),
             material,
             edge2: edge(2),
-            pad: 0,
+            flags: 0,
         });
         let along = worker::render::exact::unit(edge(1));
         self.surfaces.push(Surface {
@@ -197,9 +203,24 @@ impl Sketch {
         }
     }
 
+    /// The same with other places for the same things at later keys.
+    pub fn then(mut self, later: impl IntoIterator<Item = Sketch>) -> Self {
+        let mut keys = vec![(self.triangles, self.surfaces)];
+        for sketch in later {
+            self.cameras.extend(sketch.cameras);
+            self.lights.extend(sketch.lights);
+            keys.push((sketch.triangles, sketch.surfaces));
+        }
+        let geometry =
+            |(triangles, surfaces)| Geometry { triangles, surfaces, ..Geometry::default() };
+        let joined = motion::join(keys.into_iter().map(geometry).collect());
+        let (first, moving, _) = joined.expect("little moves");
+        Self { triangles: first.triangles, surfaces: first.surfaces, moving, ..self }
+    }
+
     /// The scene with a hierarchy built around it.
     pub fn finish(self) -> Scene {
-        let (nodes, triangles) = bvh::build(&self.triangles);
+        let (nodes, triangles) = bvh::build(&self.triangles, &self.moving);
         self.with_hierarchy(nodes, triangles)
     }
 
@@ -224,7 +245,8 @@ impl Sketch {
             lights: self.lights,
             emission,
             environment: self.environment,
-            camera: self.camera,
+            cameras: self.cameras,
+            moving: self.moving,
             clamp: None,
             notes: Vec::new(),
         }
@@ -280,13 +302,20 @@ fn decorate(sketch: &mut Sketch, texture: u32) {
 }
 
 /// Everything at once: an open box with textured walls, tints, a cutout, a veil that blends,
-/// metal and plastic spheres, a glowing panel, all kinds of lights, a sky.
+/// metal and plastic spheres, a glowing panel, all kinds of lights, a sky; and much of it moves.
 pub fn everything() -> Sketch {
+    everything_at(0.0).then([everything_at(0.5), everything_at(1.0)])
+}
+
+/// What [`everything`] is at a key.
+pub fn everything_at(time: f32) -> Sketch {
+    // Not along a straight line.
+    let bend = time * time;
     let sky = sky(16, 8, |x, y| {
         let sun = if (x, y) == (5, 1) { 40.0 } else { 0.3 };
         [sun, sun * 0.9, 0.2 + y as f32 * 0.05]
     });
-    let mut sketch = Sketch::new(sky, camera([0.1, 0.9, 3.4], 0.45));
+    let mut sketch = Sketch::new(sky, camera([0.1 + 0.1 * time, 0.9, 3.4], 0.45));
     let hash = |x: u32, y: u32| (x * 73 + y * 151).wrapping_mul(2_654_435_761);
     let chequer = sketch.add_texture(8, 1, shaders::WRAP_REPEAT, move |x, y| {
         if (x ^ y) & 1 == 0 { 0xff20_60e0 } else { 0xffd0_d0d0 | hash(x, y) & 0x1f }
@@ -323,13 +352,13 @@ pub fn everything() -> Sketch {
     sketch.quad([-1.5, 0.0, -1.5], [3.0, 0.0, 0.0], [0.0, 2.0, 0.0], tiled);
     sketch.quad([-1.5, 0.0, 1.5], [0.0, 0.0, -3.0], [0.0, 2.0, 0.0], cutout);
     sketch.quad([0.2, 0.1, 1.0], [1.0, 0.0, 0.2], [0.0, 1.2, 0.0], veil);
-    sketch.quad([-0.5, 1.9, -0.5], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], panel);
-    sketch.sphere([-0.6, 0.5, -0.3], 0.5, 10, bumpy);
+    sketch.quad([-0.5, 1.9, -0.5], [1.0 + time, 0.2 * bend, 0.0], [0.0, 0.0, 1.0], panel);
+    sketch.sphere([-0.6 + bend, 0.5 + time, -0.3], 0.5, 10, bumpy);
     sketch.sphere([0.6, 0.4, -0.2], 0.4, 10, plastic);
     decorate(&mut sketch, chequer);
     sketch.lights = vec![
         spot(shaders::LIGHT_POINT, [1.2, 1.6, 0.8], [3.0, 2.0, 2.0]),
-        spot(shaders::LIGHT_SPOT, [-0.8, 2.2, 1.4], [9.0, 9.0, 4.0]),
+        spot(shaders::LIGHT_SPOT, [-0.8 + time, 2.2, 1.4], [9.0, 9.0, 4.0]),
         spot(shaders::LIGHT_DIRECTIONAL, [0.0; 3], [0.4, 0.4, 0.6]),
     ];
     sketch

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use shaders::{Node, Triangle};
+use worker::render::scene::Moving;
 use worker::render::scene::bvh::{self, DEPTH_MAX};
 
 type Vec3 = [f32; 3];
@@ -110,7 +111,7 @@ fn check(nodes: &[Node], triangles: &[Triangle]) -> Vec<u32> {
 }
 
 fn triangle(primitive: u32, corner: Vec3, edge1: Vec3, edge2: Vec3) -> Triangle {
-    Triangle { corner, primitive, edge1, material: 0, edge2, pad: 0 }
+    Triangle { corner, primitive, edge1, material: 0, edge2, flags: 0 }
 }
 
 /// A cloud of triangles, the same for the same seed.
@@ -128,7 +129,7 @@ fn cloud(count: u32, seed: u32) -> Vec<Triangle> {
 fn every_triangle_is_in_one_leaf() {
     for count in [2, 3, 5, 17, 1000, 20_000] {
         let all = cloud(count, count);
-        let (nodes, ordered) = bvh::build(&all);
+        let (nodes, ordered) = bvh::build(&all, &Moving::default());
         let visits = check(&nodes, &ordered);
         if nodes.len() > 1 {
             assert!(visits.iter().all(|&visits| visits == 1), "{count} triangles");
@@ -143,7 +144,7 @@ fn every_triangle_is_in_one_leaf() {
 fn one_place_for_all_and_lines_of_them_stay_shallow() {
     let same: Vec<_> =
         (0..5000).map(|at| triangle(at, [1.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])).collect();
-    let (nodes, ordered) = bvh::build(&same);
+    let (nodes, ordered) = bvh::build(&same, &Moving::default());
     assert!(check(&nodes, &ordered).iter().all(|&visits| visits == 1));
     let growing: Vec<_> = (0..120)
         .map(|at| {
@@ -151,13 +152,13 @@ fn one_place_for_all_and_lines_of_them_stay_shallow() {
             triangle(at as u32, [x, 0.0, 0.0], [x, 0.0, 0.0], [0.0, x, 0.0])
         })
         .collect();
-    let (nodes, ordered) = bvh::build(&growing);
+    let (nodes, ordered) = bvh::build(&growing, &Moving::default());
     check(&nodes, &ordered);
 }
 
 #[test]
 fn nothing_hits_an_empty_tree() {
-    let (nodes, triangles) = bvh::build(&[]);
+    let (nodes, triangles) = bvh::build(&[], &Moving::default());
     assert_eq!(through_tree(&nodes, &triangles, [0.0; 3], [0.1, 0.2, 0.9]), None);
 }
 
@@ -166,7 +167,7 @@ fn one_thread_and_many_build_the_same_tree() {
     let all = cloud(30_000, 7);
     let build = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| bvh::build(&all))
+        pool.install(|| bvh::build(&all, &Moving::default()))
     };
     assert!(build(1) == build(4));
 }
@@ -181,7 +182,7 @@ proptest! {
         rays in proptest::collection::vec((-12.0..12.0f32, -12.0..12.0f32, -1.0..1.0f32), 16),
     ) {
         let all = cloud(count, seed);
-        let (nodes, ordered) = bvh::build(&all);
+        let (nodes, ordered) = bvh::build(&all, &Moving::default());
         for (x, y, tilt) in rays {
             let (origin, direction) = ([x, y, 15.0], [tilt, 0.3 - tilt, -1.0]);
             let expected = all.iter().fold(None, |best, t| nearer(best, t, origin, direction));

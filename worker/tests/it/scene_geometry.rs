@@ -15,11 +15,11 @@ fn a_quad_becomes_two_triangles() {
     assert_eq!(first.corner, [-1.0, -1.0, 0.0]);
     assert_eq!((first.edge1, first.edge2), ([2.0, 0.0, 0.0], [2.0, 2.0, 0.0]));
     assert_eq!(scene.surfaces[0].tangent, [[0.0; 3]; 3]);
-    assert_eq!(scene.camera.position, [0.0, 0.0, 3.0]);
-    assert_eq!(scene.camera.forward, [0.0, 0.0, -1.0]);
+    assert_eq!(scene.cameras[0].position, [0.0, 0.0, 3.0]);
+    assert_eq!(scene.cameras[0].forward, [0.0, 0.0, -1.0]);
     let half = libm::tan(0.4) as f32;
-    assert!(close(scene.camera.up, [0.0, half, 0.0]));
-    assert!(close(scene.camera.right, [half, 0.0, 0.0]));
+    assert!(close(scene.cameras[0].up, [0.0, half, 0.0]));
+    assert!(close(scene.cameras[0].right, [half, 0.0, 0.0]));
 }
 
 #[test]

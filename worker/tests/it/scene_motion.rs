@@ -106,12 +106,12 @@ fn cameras_and_lights_follow_and_clips_play_together() {
     animate(&mut draft, 1, "translation", "LINEAR", &[0.0, 0.0, 3.0, 0.0, 0.0, 4.0]);
     animate(&mut draft, 3, "translation", "LINEAR", &[0.0, 1.0, 0.0, 0.0, 3.0, 0.0]);
     let scene = at_frame(&draft, 15).unwrap();
-    close(scene.camera.position, [0.0, 0.0, 3.5]);
+    close(scene.cameras[0].position, [0.0, 0.0, 3.5]);
     close(scene.lights[0].position, [0.0, 4.0, 0.0]);
     assert!(scene.notes.contains(&"all 2 clips play together".to_owned()), "{:?}", scene.notes);
     animate(&mut draft, 1, "translation", "STEP", &[0.0, 0.0, 9.0]);
     let scene = at_frame(&draft, 15).unwrap();
-    close(scene.camera.position, [0.0, 0.0, 9.0]);
+    close(scene.cameras[0].position, [0.0, 0.0, 9.0]);
     let words = "clips `clip of translation` and `clip of translation` move the same nodes";
     assert!(scene.notes.iter().any(|note| note.starts_with(words)), "{:?}", scene.notes);
 }
@@ -293,7 +293,7 @@ fn pointers_move_materials_cameras_lights_and_nodes() {
     let scene = at_frame(&draft, 15).unwrap();
     let material = scene.materials[0];
     assert_eq!((material.roughness, material.base_color), (0.25, [0.5, 0.25, 0.0, 1.0]));
-    assert!((scene.camera.up[1] - libm::tanf(0.4)).abs() < 1e-6);
+    assert!((scene.cameras[0].up[1] - libm::tanf(0.4)).abs() < 1e-6);
     assert_eq!(scene.lights[0].color, [2.0; 3]);
     close(corner(&scene), [1.0, -1.0, 0.0]);
 }

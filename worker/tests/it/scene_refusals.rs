@@ -158,7 +158,8 @@ fn without_a_camera_a_view_is_chosen_aloud() {
     draft.json["scenes"][0]["nodes"] = json!([0]);
     let scene = draft.load().unwrap();
     assert!(scene.notes.iter().any(|note| note.contains("no camera: a view of everything")));
-    let toward: f32 = (0..3).map(|i| -scene.camera.position[i] * scene.camera.forward[i]).sum();
+    let toward: f32 =
+        (0..3).map(|i| -scene.cameras[0].position[i] * scene.cameras[0].forward[i]).sum();
     assert!(toward > 1.0, "it looks at the quad around the origin");
 }
 

@@ -30,11 +30,13 @@ fn settings_travel_in_the_manifest() {
         f_stop: Some(2.8),
         focus: Some(3.25),
         clamp: Some(10.0),
+        shutter: Some(0.5),
+        motion_steps: Some(4),
     };
     let bundle = Bundle::open(&path).unwrap().with(settings.clone()).unwrap();
     let (manifest, entries) = bundle.manifest().unwrap();
     let text = std::str::from_utf8(&manifest).unwrap();
-    let first: Vec<_> = text.lines().take(9).collect();
+    let first: Vec<_> = text.lines().take(11).collect();
     assert_eq!(
         first,
         [
@@ -47,6 +49,8 @@ fn settings_travel_in_the_manifest() {
             "set f-stop 2.8",
             "set focus 3.25",
             "set clamp 10",
+            "set shutter 0.5",
+            "set motion-steps 4",
         ]
     );
     let read = Bundle::read(&manifest, |_| Ok(entries[0].path.clone())).unwrap();
@@ -59,6 +63,7 @@ fn settings_that_cannot_be_are_named() {
     for (line, words) in [
         ("set light-unit candles", "line 2: `candles` is no setting of `light-unit`"),
         ("set volume 11", "line 2: `11` is no setting of `volume`"),
+        ("set motion-steps 0", "line 2: `0` motion steps: a number from 1 to 32 is meant"),
         ("set f-stop 0", "line 2: `0` is no f-stop: a number from 0.001 to 1000000 is meant"),
         ("set clamp NaN", "line 2: `NaN` is no clamp: a number"),
         ("set clip ", "line 2: the setting of `clip` is empty"),
@@ -93,7 +98,7 @@ fn choices() -> Draft {
 fn variants_cameras_and_scenes_are_chosen_by_name_or_number() {
     let draft = choices();
     let plain = drawn(&draft, Settings::default()).unwrap();
-    assert_eq!((plain.triangles[0].material, plain.camera.position), (0, [0.0, 0.0, 3.0]));
+    assert_eq!((plain.triangles[0].material, plain.cameras[0].position), (0, [0.0, 0.0, 3.0]));
     let note = "2 material variants (`day`, `night`): the default one is drawn";
     assert!(plain.notes.iter().any(|said| said == note), "{:?}", plain.notes);
     for variant in ["night", "1"] {
@@ -102,7 +107,7 @@ fn variants_cameras_and_scenes_are_chosen_by_name_or_number() {
     }
     for camera in ["top", "1"] {
         let settings = Settings { camera: named(camera), ..Settings::default() };
-        assert_eq!(drawn(&draft, settings).unwrap().camera.position, [0.0, 9.0, 0.0]);
+        assert_eq!(drawn(&draft, settings).unwrap().cameras[0].position, [0.0, 9.0, 0.0]);
     }
     let settings = Settings { scene: named("bare"), ..Settings::default() };
     let notes = drawn(&draft, settings).unwrap().notes;
@@ -147,10 +152,10 @@ fn one_clip_plays_if_it_is_chosen() {
     draft.json["animations"] = json!([clip("walk", 5), clip("jump", 6)]);
     let settings = Settings { clip: named("walk"), ..Settings::default() };
     let scene = drawn(&draft, settings).unwrap();
-    assert_eq!(scene.camera.position, [7.0, 0.0, 0.0]);
+    assert_eq!(scene.cameras[0].position, [7.0, 0.0, 0.0]);
     assert!(scene.notes.contains(&"clip `walk` of 2 plays".to_owned()), "{:?}", scene.notes);
     let scene = drawn(&draft, Settings::default()).unwrap();
-    assert_eq!(scene.camera.position, [0.0, 8.0, 0.0]);
+    assert_eq!(scene.cameras[0].position, [0.0, 8.0, 0.0]);
 }
 
 #[test]
@@ -191,7 +196,7 @@ fn what_blender_leaves_out_is_said_aloud() {
 #[test]
 fn a_lens_is_as_wide_as_its_f_number_says() {
     let lens = Settings { f_stop: Some(2.0), focus: Some(3.0), ..Settings::default() };
-    let camera = drawn(&Draft::quad(), lens.clone()).unwrap().camera;
+    let camera = drawn(&Draft::quad(), lens.clone()).unwrap().cameras[0];
     let tangent = camera.right.iter().chain(&camera.up).fold(0.0, |most: f32, x| most.max(x.abs()));
     // 36 mm of sensor; the lens is half its focal length wide.
     assert!((camera.lens_radius - 0.018 / tangent / 4.0).abs() < 1e-6, "{camera:?}");

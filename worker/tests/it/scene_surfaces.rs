@@ -79,8 +79,11 @@ fn an_orthographic_view_does_not_shrink_with_distance() {
     draft.json["cameras"][0] =
         json!({"type": "orthographic", "orthographic": {"xmag": 0.5, "ymag": 1}});
     let scene = draft.load().unwrap();
-    assert_eq!((scene.camera.across, scene.camera.rise), ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]));
-    assert_eq!((scene.camera.right, scene.camera.up), ([0.0; 3], [0.0; 3]));
+    assert_eq!(
+        (scene.cameras[0].across, scene.cameras[0].rise),
+        ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    );
+    assert_eq!((scene.cameras[0].right, scene.cameras[0].up), ([0.0; 3], [0.0; 3]));
     let words = "camera 0 has the aspect 0.500, the frame 1.000: its height is kept";
     assert!(scene.notes.iter().any(|note| note == words), "{:?}", scene.notes);
     for distance in [1.0, 30.0] {

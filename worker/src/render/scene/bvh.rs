@@ -2,8 +2,9 @@
 //! "On fast Construction of SAH-based Bounding Volume Hierarchies", 2007), built in parallel and
 //! the same whatever the number of threads. Knows no rays.
 
+use super::motion::Moving;
 use super::triangle::Bounds;
-use shaders::{Node, Triangle};
+use shaders::{MotionKey, Node, Triangle};
 
 /// Deepest node below the root; a traversal stack of 64 entries is enough.
 pub const DEPTH_MAX: u32 = 60;
@@ -35,12 +36,12 @@ enum Tree {
 /// Nodes (0 is the root) and the triangles in their order. A lone leaf is both
 /// children. Without triangles both children of the root hold one triangle of zero area in a box
 /// whose `min` is above its `max`: no ray hits it.
-pub fn build(triangles: &[Triangle]) -> (Vec<Node>, Vec<Triangle>) {
+pub fn build(triangles: &[Triangle], moving: &Moving) -> (Vec<Node>, Vec<Triangle>) {
     if triangles.is_empty() {
         return (vec![empty_root()], vec![bytemuck::Zeroable::zeroed()]);
     }
-    let mut items: Vec<Item> =
-        triangles.iter().enumerate().map(|(index, t)| item(t, index as u32)).collect();
+    let items = triangles.iter().zip(0..);
+    let mut items: Vec<Item> = items.map(|(t, index)| item(t, moving.way(t), index)).collect();
     let bounds = around(&items);
     let tree = grow(&mut items, &bounds, 0, 0);
     let ordered: Vec<_> = items.iter().map(|item| triangles[item.index as usize]).collect();
@@ -60,13 +61,17 @@ fn empty_root() -> Node {
     pair([&child, &child])
 }
 
-/// The box of a triangle as a shader sees it: corner, corner + edges, and a margin.
-fn item(triangle: &Triangle, index: u32) -> Item {
+/// The box of a triangle as a shader sees it: corner, corner + edges, all along its way, and a
+/// margin.
+fn item(triangle: &Triangle, way: &[MotionKey], index: u32) -> Item {
     let mut bounds = Bounds::default();
-    let c = triangle.corner;
-    bounds.include(c);
-    for edge in [triangle.edge1, triangle.edge2] {
-        bounds.include([c[0] + edge[0], c[1] + edge[1], c[2] + edge[2]]);
+    let own = [(triangle.corner, triangle.edge1, triangle.edge2)];
+    let later = way.iter().map(|key| (key.corner, key.edge1, key.edge2));
+    for (corner, edge1, edge2) in own.into_iter().chain(later) {
+        bounds.include(corner);
+        for edge in [edge1, edge2] {
+            bounds.include([0, 1, 2].map(|axis| corner[axis] + edge[axis]));
+        }
     }
     let middle = [0, 1, 2].map(|axis| bounds.min[axis] / 2.0 + bounds.max[axis] / 2.0);
     for axis in 0..3 {

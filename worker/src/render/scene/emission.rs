@@ -56,6 +56,8 @@ impl Emission {
                 threshold: row.threshold,
                 edge2: triangle.edge2,
                 alias: row.alias,
+                flags: triangle.flags,
+                pad: [0; 3],
             });
         }
         Self { emitters, densities }

@@ -48,20 +48,25 @@ pub struct Vertices {
     pub tangent: Option<Vec<[f32; 4]>>,
 }
 
-/// All triangles of the placed nodes. Every mesh of the file is read, drawn or not, so that damage
-/// is found now. Errors if there are none.
-pub fn gather(
-    reader: &Reader<'_>,
-    nodes: &Nodes,
-    pose: &Pose,
+/// The shapes of each mesh. Every mesh of the file is read, drawn or not, so that damage is found
+/// now.
+pub fn read<'a>(
+    reader: &Reader<'a>,
     variant: Option<u32>,
     notes: &mut Notes,
-) -> Result<Geometry, SceneError> {
+) -> Result<Vec<Vec<Shape<'a>>>, SceneError> {
     let mut reading = Reading { variant, vertices_left: VERTICES_MAX };
-    let mut meshes = Vec::new();
-    for mesh in 0..reader.document.meshes.len() {
-        meshes.push(read_mesh(reader, mesh, &mut reading, notes)?);
-    }
+    let meshes = 0..reader.document.meshes.len();
+    meshes.map(|mesh| read_mesh(reader, mesh, &mut reading, notes)).collect()
+}
+
+/// All triangles of the placed nodes, those without area among them.
+pub fn gather(
+    reader: &Reader<'_>,
+    meshes: &[Vec<Shape<'_>>],
+    nodes: &Nodes,
+    pose: &Pose,
+) -> Result<(Geometry, Lost), SceneError> {
     let mut scene = Gathered {
         geometry: Geometry::default(),
         lost: Lost::default(),
@@ -72,15 +77,10 @@ pub fn gather(
     for place in &nodes.placed {
         let node = item(&reader.document.nodes, place.node, "node", "the scene")?;
         let Some(mesh) = node.mesh else { continue };
-        let shapes = item(&meshes, mesh, "mesh", format_args!("node {}", place.node))?;
+        let shapes = item(meshes, mesh, "mesh", format_args!("node {}", place.node))?;
         scene.add(shapes, place, node, &nodes.worlds, weights(reader, pose, place.node, mesh))?;
     }
-    let Gathered { geometry, lost, .. } = scene;
-    lost.say(notes);
-    if geometry.triangles.is_empty() {
-        return Err(malformed("its scene has no triangles to draw"));
-    }
-    Ok(geometry)
+    Ok((scene.geometry, scene.lost))
 }
 
 /// What is there already, and what there may still be.

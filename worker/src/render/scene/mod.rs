@@ -25,6 +25,8 @@ pub mod material;
 pub mod matrix;
 pub mod mesh;
 pub mod meshopt;
+pub mod moment;
+pub mod motion;
 pub mod names;
 pub mod node;
 pub mod notes;
@@ -46,9 +48,9 @@ pub use bundle::Bundle;
 pub use emission::Emission;
 pub use environment::Environment;
 pub use fault::SceneError;
+pub use motion::Moving;
 pub use settings::{LightUnit, Settings};
 
-use animation::Clips;
 use notes::Notes;
 
 /// What is drawn: the frame's time is `frame / fps` seconds; size in pixels.
@@ -78,14 +80,24 @@ pub struct Scene {
     pub textures: Vec<shaders::Texture>,
     /// Texels of all textures, RGBA8 with R in the low byte.
     pub texels: Vec<u32>,
+    /// Those of every key (see [`motion`]) after those of the one before.
     pub lights: Vec<shaders::Light>,
     pub emission: Emission,
     pub environment: Environment,
-    pub camera: shaders::Camera,
+    /// By key; there is one at least.
+    pub cameras: Vec<shaders::Camera>,
+    pub moving: Moving,
     /// The most radiance that one path may bring indirectly.
     pub clamp: Option<f32>,
     /// What the artist should be told: things left out, assumed or changed.
     pub notes: Vec<String>,
+}
+
+impl Scene {
+    /// Straight pieces of all motion while the shutter is open; 0: nothing moves.
+    pub fn motion_steps(&self) -> usize {
+        self.cameras.len().saturating_sub(1)
+    }
 }
 
 /// Loads the scene of a bundle for one view, lit by an environment file (.hdr or .exr) if given.
@@ -110,23 +122,17 @@ fn assemble(
     let document = gltf::Document::parse(json)?;
     document.note_unsupported(&mut notes);
     let buffers = buffer::Buffers::read(&document, chunk, bundle)?;
-    let time = f64::from(view.frame) / f64::from(view.fps);
-    let reader = accessor::Reader { document: &document, buffers: &buffers };
     let settings = bundle.settings();
-    let clips = Clips::named(settings.clip.as_deref(), &document.animations)?;
-    let document = pointer::play(&reader, json, clips, time, &mut notes)?.unwrap_or(document);
-    let reader = accessor::Reader { document: &document, buffers: &buffers };
-    let mut pose = pose::Pose::default();
-    animation::play(&reader, clips, time, &mut pose, &mut notes)?;
-    let nodes = node::place(&document, &pose, settings.scene.as_deref(), &mut notes)?;
-    let placed = &nodes.placed;
-    let variant = variant::chosen(&document, settings.variant.as_deref(), &mut notes)?;
-    let geometry = mesh::gather(&reader, &nodes, &pose, variant, &mut notes)?;
-    let images = texture::load(&document, &buffers, bundle, &mut notes)?;
-    let (materials, layers) = material::convert(&document, &images, &mut notes)?;
-    let lights = light::convert(&document, placed, settings.light_unit, &mut notes)?;
-    exporter::note_dropped(&document, placed, sky.is_some(), &mut notes);
-    let camera = camera::find(&document, placed, settings, &geometry.bounds, view, &mut notes)?;
+    let file = moment::File { document: &document, json, buffers: &buffers, settings };
+    let now = file.at(f64::from(view.frame) / f64::from(view.fps), &mut notes)?;
+    let document = now.document(&document);
+    let variant = variant::chosen(document, settings.variant.as_deref(), &mut notes)?;
+    let meshes = mesh::read(&file.reader(&now), variant, &mut notes)?;
+    let keys = file.keys(&now, &meshes, view, &mut notes)?;
+    let images = texture::load(document, &buffers, bundle, &mut notes)?;
+    let (materials, layers) = material::convert(document, &images, &mut notes)?;
+    exporter::note_dropped(document, now.placed(), sky.is_some(), &mut notes);
+    let moment::Keys { geometry, moving, lights, cameras } = keys;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
     let environment = match sky {
         Some(sky) => sky,
@@ -138,7 +144,7 @@ fn assemble(
     };
     let texture::Images { textures, texels, .. } = images;
     let emission = Emission::of(&geometry.triangles, &materials, &textures, &texels, &mut notes);
-    let (nodes, triangles) = bvh::build(&geometry.triangles);
+    let (nodes, triangles) = bvh::build(&geometry.triangles, &moving);
     Ok(Scene {
         nodes,
         triangles,
@@ -151,7 +157,8 @@ fn assemble(
         lights,
         emission,
         environment,
-        camera,
+        cameras,
+        moving,
         clamp: settings.clamp,
         notes: notes.into_vec(),
     })

@@ -32,7 +32,16 @@ pub struct Settings {
     pub focus: Option<f32>,
     /// The most radiance that one path may bring over more than one surface.
     pub clamp: Option<f32>,
+    /// How long the shutter is open, in frames; without it nothing moves meanwhile.
+    pub shutter: Option<f32>,
+    /// Straight pieces of the motion meanwhile.
+    pub motion_steps: Option<u32>,
 }
+
+/// Straight pieces of motion unless a job sets others.
+pub const MOTION_STEPS: u32 = 2;
+/// Most of them.
+pub const MOTION_STEPS_MAX: u32 = 32;
 
 impl Settings {
     /// One line `set key value` for each setting that is set.
@@ -51,6 +60,8 @@ impl Settings {
             ("f-stop", number(self.f_stop)),
             ("focus", number(self.focus)),
             ("clamp", number(self.clamp)),
+            ("shutter", number(self.shutter)),
+            ("motion-steps", self.motion_steps.map(|steps| steps.to_string())),
         ]
         .into_iter()
         .filter_map(|(key, value)| value.map(|value| format!("set {key} {value}")))
@@ -72,6 +83,8 @@ impl Settings {
             ("f-stop", _) => self.f_stop = Some(number(key, value)?),
             ("focus", _) => self.focus = Some(number(key, value)?),
             ("clamp", _) => self.clamp = Some(number(key, value)?),
+            ("shutter", _) => self.shutter = Some(number(key, value)?),
+            ("motion-steps", _) => self.motion_steps = Some(steps(value)?),
             _ => {
                 let (key, value) = (key.escape_debug(), value.escape_debug());
                 return Err(malformed(format!("`{value}` is no setting of `{key}`")));
@@ -84,11 +97,17 @@ impl Settings {
     pub fn check(&self) -> Result<(), SceneError> {
         let all = [&self.variant, &self.clip, &self.camera, &self.scene];
         all.into_iter().flatten().try_for_each(|value| check("a name", value))?;
-        let numbers = [("f-stop", self.f_stop), ("focus", self.focus), ("clamp", self.clamp)];
+        let numbers = [
+            ("f-stop", self.f_stop),
+            ("focus", self.focus),
+            ("clamp", self.clamp),
+            ("shutter", self.shutter),
+        ];
         numbers
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)))
-            .try_for_each(|(key, value)| number(key, &value.to_string()).map(|_| ()))
+            .try_for_each(|(key, value)| number(key, &value.to_string()).map(|_| ()))?;
+        self.motion_steps.map_or(Ok(()), |count| steps(&count.to_string()).map(|_| ()))
     }
 }
 
@@ -100,6 +119,14 @@ fn number(key: &str, value: &str) -> Result<f32, SceneError> {
     number.ok_or_else(|| {
         let (value, least, most) = (value.escape_debug(), NUMBERS.start(), NUMBERS.end());
         malformed(format!("`{value}` is no {key}: a number from {least} to {most} is meant"))
+    })
+}
+
+fn steps(value: &str) -> Result<u32, SceneError> {
+    let steps = value.parse().ok().filter(|steps| (1..=MOTION_STEPS_MAX).contains(steps));
+    steps.ok_or_else(|| {
+        let value = value.escape_debug();
+        malformed(format!("`{value}` motion steps: a number from 1 to {MOTION_STEPS_MAX} is meant"))
     })
 }
 

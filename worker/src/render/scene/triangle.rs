@@ -19,6 +19,20 @@ pub struct Geometry {
     pub surfaces: Vec<Surface>,
     pub extras: Vec<SurfaceExtra>,
     pub bounds: Bounds,
+    /// Primitives without area, in order.
+    pub degenerate: Vec<u32>,
+}
+
+impl Geometry {
+    /// Leaves out primitives, which are in order; the others are numbered anew.
+    pub fn leave_out(&mut self, primitives: &[u32]) {
+        let mut left = primitives.iter().peekable();
+        let mut keep = self.triangles.iter().map(|triangle| triangle.primitive);
+        self.surfaces.retain(|_| left.next_if_eq(&&keep.next().unwrap_or(NONE)).is_none());
+        let mut left = primitives.iter().peekable();
+        self.triangles.retain(|triangle| left.next_if_eq(&&triangle.primitive).is_none());
+        (0..).zip(&mut self.triangles).for_each(|(at, triangle)| triangle.primitive = at);
+    }
 }
 
 /// An axis-aligned box; empty while `min` is above `max`.
@@ -49,7 +63,7 @@ impl Bounds {
     }
 }
 
-/// What was left out, to be said once.
+/// What was left out or replaced, to be said once.
 #[derive(Default)]
 pub struct Lost {
     pub degenerate: u64,
@@ -102,11 +116,12 @@ pub fn place_shape(
         let (edge1, edge2) = (edge(1), edge(2));
         let across = matrix::cross(matrix::double3(edge1), matrix::double3(edge2));
         let area = matrix::dot(across, across).sqrt();
-        let Some(flat) = matrix::unit(across).filter(|_| area > AREA_MIN) else {
-            lost.degenerate += 1;
-            continue;
-        };
         let primitive = geometry.triangles.len() as u32;
+        let flat = matrix::unit(across).filter(|_| area > AREA_MIN);
+        match flat {
+            Some(_) => point.iter().for_each(|point| geometry.bounds.include(*point)),
+            None => geometry.degenerate.push(primitive),
+        }
         let material = shape.material;
         geometry.triangles.push(Triangle {
             corner: point[0],
@@ -114,11 +129,13 @@ pub fn place_shape(
             edge1,
             material,
             edge2,
-            pad: 0,
+            flags: 0,
         });
-        point.iter().for_each(|point| geometry.bounds.include(*point));
         let edges = [matrix::double3(edge1), matrix::double3(edge2)];
         let extra = extra(shape, corners, &mut geometry.extras);
+        let mut unsaid = Lost::default();
+        let lost = if flat.is_some() { &mut *lost } else { &mut unsaid };
+        let flat = flat.unwrap_or([0.0, 0.0, 1.0]);
         let surface = surface(shape, posed, (corners, tangents), flat, edges, lost);
         geometry.surfaces.push(Surface { extra, object: owner.id, ..surface });
     }
