@@ -192,7 +192,7 @@ pub struct Shot {
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
     /// Render layers in the frames' OpenEXR files, exact too: albedo,normal,depth,object-id,
-    /// material-id
+    /// material-id,motion
     #[arg(long = "aov", value_delimiter = ',', value_parser = aov, value_name = "NAMES")]
     pub aovs: Vec<Aov>,
     #[command(flatten)]
@@ -274,8 +274,8 @@ pub struct SceneSettings {
     /// [default: no limit]
     #[arg(long, value_name = "RADIANCE")]
     pub clamp: Option<f32>,
-    /// Motion blur: how long the shutter is open, in frames, half before the frame's moment and half
-    /// after it; 0.5 is a film camera's [default: nothing moves meanwhile]
+    /// Motion blur: how long the shutter is open, in frames, half of it before the frame's moment;
+    /// 0.5 is a film camera's [default: nothing moves meanwhile]
     #[arg(long, value_name = "FRAMES")]
     pub shutter: Option<f32>,
     /// Straight pieces that motion is made of while the shutter is open [default: 2]
@@ -425,7 +425,7 @@ mod tests {
         }
         assert_eq!(size("96x64"), Ok((96, 64)));
         assert_eq!(aov("depth"), Ok(Aov::Depth));
-        assert!(aov("beauty").is_err_and(|said| said.ends_with("depth, object-id, material-id")));
+        assert!(aov("beauty").is_err_and(|said| said.ends_with("object-id, material-id, motion")));
         assert!(size("96").is_err() && size("x").is_err() && size("-1x4").is_err());
         assert_eq!(credits("5"), Ok(5_000_000));
         assert_eq!(credits("0.000001"), Ok(1));

@@ -8,6 +8,7 @@ use crate::output::{Form, Progress, credits};
 use crate::{fetch, jobs, money};
 use farm::digest::Digest;
 use farm::job::Spec;
+use proto::aov::Aov;
 use proto::v1;
 use proto::v1::assets_client::AssetsClient;
 use proto::v1::jobs_client::JobsClient;
@@ -159,7 +160,13 @@ pub fn open(what: &Shot) -> Result<Bundle, BadInput> {
 
 /// Pre-flight: the worker's own loader, on the first and the last frame. Gives its notes.
 fn check(spec: &Spec, bundle: &Bundle, env: Option<&Path>) -> Result<Vec<String>, BadInput> {
-    let view = |frame| View { frame, fps: spec.fps, width: spec.width, height: spec.height };
+    let view = |frame| View {
+        frame,
+        fps: spec.fps,
+        width: spec.width,
+        height: spec.height,
+        neighbours: spec.aovs & Aov::Motion.bit() != 0,
+    };
     let mut notes = scene::load(bundle, env, view(spec.frame_first)).map_err(unusable)?.notes;
     let last = spec.frame(spec.frames() - 1);
     if last != spec.frame_first {

@@ -21,6 +21,9 @@ pub enum Aov {
     ObjectId,
     /// The same of materials.
     MaterialId,
+    /// How many pixels what is seen goes in the image, right and up, to the next frame and to the
+    /// last one; without surface, what lies endlessly far away.
+    Motion,
 }
 
 /// What a word of a pixel says.
@@ -45,8 +48,8 @@ pub struct Channel {
 }
 
 impl Aov {
-    pub const ALL: [Aov; 5] =
-        [Aov::Albedo, Aov::Normal, Aov::Depth, Aov::ObjectId, Aov::MaterialId];
+    pub const ALL: [Aov; 6] =
+        [Aov::Albedo, Aov::Normal, Aov::Depth, Aov::ObjectId, Aov::MaterialId, Aov::Motion];
 
     /// Its bit in a spec.
     pub const fn bit(self) -> u32 {
@@ -61,6 +64,7 @@ impl Aov {
             Aov::Depth => "depth",
             Aov::ObjectId => "object-id",
             Aov::MaterialId => "material-id",
+            Aov::Motion => "motion",
         }
     }
 
@@ -70,6 +74,7 @@ impl Aov {
             Aov::Albedo | Aov::Normal => 3,
             Aov::Depth => 1,
             Aov::ObjectId | Aov::MaterialId => RANKS * 2,
+            Aov::Motion => 4,
         }
     }
 
@@ -78,7 +83,7 @@ impl Aov {
         match self {
             Aov::ObjectId => Some("CryptoObject"),
             Aov::MaterialId => Some("CryptoMaterial"),
-            Aov::Albedo | Aov::Normal | Aov::Depth => None,
+            Aov::Albedo | Aov::Normal | Aov::Depth | Aov::Motion => None,
         }
     }
 
@@ -91,6 +96,9 @@ impl Aov {
             Aov::Albedo => named(&["albedo.R", "albedo.G", "albedo.B"], Word::Sum),
             Aov::Normal => named(&["N.X", "N.Y", "N.Z"], Word::Sum),
             Aov::Depth => named(&["Z"], Word::Least),
+            Aov::Motion => {
+                named(&["forward.u", "forward.v", "backward.u", "backward.v"], Word::Sum)
+            }
             Aov::ObjectId | Aov::MaterialId => self.cryptomatte().map_or_else(Vec::new, ranks),
         }
     }

@@ -91,6 +91,7 @@ fn wire_aov(aov: Aov) -> v1::Aov {
         Aov::Depth => v1::Aov::Depth,
         Aov::ObjectId => v1::Aov::ObjectId,
         Aov::MaterialId => v1::Aov::MaterialId,
+        Aov::Motion => v1::Aov::Motion,
     }
 }
 

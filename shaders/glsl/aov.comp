@@ -11,15 +11,16 @@
 #include "lib/surface.glsl"
 #include "lib/camera.glsl"
 #include "lib/coverage.glsl"
+#include "lib/vector.glsl"
 
 layout(local_size_x = 8, local_size_y = 8) in;
 
 const uint GROUP = 4u;
 // Words of a pixel: sums of albedo and normal, the least depth, then object and material of each
-// sample.
-const uint PIXEL_WORDS = 15u;
+// sample, then sums of motion.
+const uint PIXEL_WORDS = 19u;
 // Words of one leaf's output: 64 pixels, then the rays traced.
-const uint LEAF_WORDS = 961u;
+const uint LEAF_WORDS = 1217u;
 // The depth of a pixel that sees nothing, metres.
 const float NOWHERE = 1.0e10;
 
@@ -32,24 +33,29 @@ struct Seen {
     // Ids; 0 is none.
     uint object;
     uint material;
+    vec4 motion;
 };
+
+const Seen NOTHING = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u, vec4(0.0));
 
 // Along the camera's axis. A point of the image lies in the plane through the camera across that
 // axis, wherever its ray begins.
 float depth_of(Ray ray, float distance) {
-    float along = tame(dot3(unit(camera3(CAMERA_FORWARD, ray.time)), ray.direction));
+    float along = tame(dot3(unit(camera3(CAMERA_FORWARD, leg_at(ray.time))), ray.direction));
     float depth = tame(distance) * along;
     return min(max(tame(depth), 0.0), NOWHERE);
 }
 
 Seen seen_by(uvec2 pixel, uint sample_index) {
-    Seen seen = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u);
+    Seen seen = NOTHING;
     uvec3 key = sample_key(parameters.seed, parameters.frame, pixel, sample_index);
     Ray ray = camera_ray(key, pixel);
     uint passed = 0u;
+    uint triangle = NONE;
+    vec3 weights = vec3(0.0);
     while (true) {
         Hit hit = trace(ray, false, true);
-        if (hit.primitive == NONE) return seen;
+        if (hit.primitive == NONE) break;
         Vertices vertices;
         Surface surface = surface_at(hit, ray, vertices);
         if (!is_passed(surface, key, 0u, passed)) {
@@ -58,12 +64,15 @@ Seen seen_by(uvec2 pixel, uint sample_index) {
             seen.depth = depth_of(ray, hit.distance);
             seen.object = FETCH_4(surfaces, hit.primitive * 7u + 6u).w;
             seen.material = FETCH_4(materials, vertices.material * 5u + 4u).z;
-            return seen;
+            triangle = hit.triangle;
+            weights = surface.weights;
+            break;
         }
         ray.start = hit.distance;
         ray.start_primitive = hit.primitive;
         passed++;
     }
+    seen.motion = vectors(triangle, weights, ray.direction);
     return seen;
 }
 
@@ -86,13 +95,14 @@ void main() {
     bool inside = pixel.x < parameters.frame_width && pixel.y < parameters.frame_height;
     uint at = gl_WorkGroupID.x * LEAF_WORDS;
     uint slot = at + gl_LocalInvocationIndex * PIXEL_WORDS;
-    Seen sum = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u);
+    Seen sum = NOTHING;
     for (uint turn = 0u; turn < GROUP; turn++) {
-        Seen seen = Seen(vec3(0.0), vec3(0.0), NOWHERE, 0u, 0u);
+        Seen seen = NOTHING;
         if (inside) seen = seen_by(pixel, group * GROUP + turn);
         sum.albedo = sum.albedo + seen.albedo;
         sum.normal = sum.normal + seen.normal;
         sum.depth = min(sum.depth, seen.depth);
+        sum.motion = sum.motion + seen.motion;
         sums[slot + 7u + turn] = seen.object;
         sums[slot + 11u + turn] = seen.material;
     }
@@ -100,6 +110,8 @@ void main() {
     put3(slot, sum.albedo);
     put3(slot + 3u, sum.normal);
     sums[slot + 6u] = floatBitsToUint(tidy(sum.depth));
+    for (uint word = 0u; word < 4u; word++)
+        sums[slot + 15u + word] = floatBitsToUint(tidy(sum.motion[word]));
     barrier();
     if (gl_LocalInvocationIndex == 0u) sums[at + LEAF_WORDS - 1u] = rays_traced;
 }

@@ -348,6 +348,9 @@ pub struct PathParameters {
     pub clamp: f32,
     /// Straight pieces of all motion while the shutter is open.
     pub motion_steps: u32,
+    /// Keys of everything that may move: those of the shutter's time, then, if they are there, the
+    /// frame before and the frame after.
+    pub motion_keys: u32,
 }
 
 /// What a scene asks of the path tracer: bits of its specialisation constant 0. Code for what is
@@ -374,7 +377,8 @@ pub const FEATURE_MOTION: u32 = 1 << 15;
 /// traced.
 pub const LEAF_WORDS: u32 = 193;
 /// Words that `aov.comp` writes for each pixel of a leaf, as bits of f32: sums of 3 of albedo and 3
-/// of the normal, the least depth; then 4 ids of objects and 4 of materials, by sample.
-pub const AOV_PIXEL_WORDS: u32 = 15;
+/// of the normal, the least depth; 4 ids of objects and 4 of materials, by sample; sums of 4 of
+/// motion.
+pub const AOV_PIXEL_WORDS: u32 = 19;
 /// Words that it writes for a leaf: 64 pixels, then the rays traced.
 pub const AOV_LEAF_WORDS: u32 = 64 * AOV_PIXEL_WORDS + 1;

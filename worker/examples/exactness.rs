@@ -88,7 +88,7 @@ fn drawn(
     sky: Option<&Path>,
     devices: &mut [(Pipelines, Device)],
 ) -> anyhow::Result<Vec<Digest>> {
-    let view = View { frame: 12, fps: 24, width: SIZE.0, height: SIZE.1 };
+    let view = View { frame: 12, fps: 24, width: SIZE.0, height: SIZE.1, neighbours: true };
     let scene = load(&Bundle::open(path)?, sky, view)?;
     devices.iter_mut().map(|(pipelines, device)| frame(pipelines, device, &scene)).collect()
 }

@@ -113,7 +113,7 @@ impl Renderer {
         let height = (f64::from(width) * golden[1] / golden[0]).round() as u32;
         let path = |key: &str| scenario[key].as_str().map(|path| data.join(path));
         let bundle = Bundle::open(&path("scene").context("no scene")?)?;
-        let view = View { frame: 0, fps: 24, width, height };
+        let view = View { frame: 0, fps: 24, width, height, neighbours: false };
         let mut scene = load(&bundle, path("env").as_deref(), view)?;
         scene.notes.iter().for_each(|note| eprintln!("note: {note}"));
         scene.cameras = vec![orbit(scenario, f64::from(width) / f64::from(height))?];

@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     let environment = arguments.get(1).filter(|path| *path != "-").map(Path::new);
     let number = |at: usize, or: u32| arguments.get(at).map_or(Ok(or), |text| text.parse());
     let (size, samples, depth) = (number(2, 256)?, number(3, 16)?, number(4, 6)?);
-    let view = View { frame: 0, fps: 24, width: size, height: size };
+    let view = View { frame: 0, fps: 24, width: size, height: size, neighbours: false };
     let scene = load(&Bundle::open(Path::new(scene))?, environment, view)?;
     scene.notes.iter().for_each(|note| println!("note: {note}"));
     let device = Device::open(devices()?[0].index, None)?;

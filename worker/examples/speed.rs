@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let sky = words.get(1).filter(|word| *word != "-").map(Path::new);
     let number = |at: usize, or: u32| words.get(at).map_or(Ok(or), |word| word.parse());
     let (size, samples, depth) = (number(2, 256)?, number(3, 16)?, number(4, 6)?);
-    let view = View { frame: 0, fps: 24, width: size, height: size };
+    let view = View { frame: 0, fps: 24, width: size, height: size, neighbours: false };
     let scene = load(&Bundle::open(path)?, sky, view)?;
     let folder = tempfile::tempdir()?;
     write_scene(&scene, sky, folder.path(), [size, samples, depth])?;

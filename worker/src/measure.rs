@@ -154,7 +154,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         Scene::write(dir.path()).unwrap();
         let bundle = Bundle::open(&dir.path().join("measured.glb")).unwrap();
-        let view = View { frame: 1, fps: 24, width: 64, height: 64 };
+        let view = View { frame: 1, fps: 24, width: 64, height: 64, neighbours: false };
         let loaded = scene::load(&bundle, None, view).unwrap();
         assert_eq!(loaded.triangles.len(), (SIDE * SIDE * 2) as usize);
     }

@@ -184,6 +184,7 @@ Hit trace(Ray ray, bool any, bool cull) {
     bvec3 minus = lessThan(slope, vec3(0.0));
     uint octant = (minus.x ? 4u : 0u) | (minus.y ? 2u : 0u) | (minus.z ? 1u : 0u);
     Walk walk = Walk(ray.origin, slope, minus, 7u - octant);
+    Leg leg = leg_at(ray.time);
     uvec2 stack[STACK];
     uint height = 0u;
     // Inner nodes still to visit: the first child of their parent, their bits, which are inner.
@@ -203,7 +204,7 @@ Hit trace(Ray ray, bool any, bool cull) {
             uvec4 second = FETCH_4(triangles, at * 3u + 1u);
             uvec4 third = FETCH_4(triangles, at * 3u + 2u);
             Facet facet = Facet(floats(first), floats(second), floats(third));
-            facet = moved(facet, third.w, ray.time);
+            facet = moved(facet, third.w, leg);
             Crossing c;
             bool met = crosses(facet, ray.origin, ray.direction, c);
             met = met && first.w != ray.leaves

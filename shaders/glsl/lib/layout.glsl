@@ -93,6 +93,7 @@ layout(push_constant) uniform Parameters {
     // The most radiance that one path may bring indirectly, as bits of a float.
     uint clamp_;
     uint motion_steps;
+    uint motion_keys;
 } parameters;
 
 vec3 floats(uvec4 words) { return uintBitsToFloat(words.xyz); }

@@ -93,7 +93,7 @@ Aim aim_at_emitter(uvec2 draws, vec3 place, float time) {
         floats(FETCH_4(emitters, index * 4u + 1u)),
         floats(FETCH_4(emitters, index * 4u + 2u)));
     uint flags = FETCH_4(emitters, index * 4u + 3u).x;
-    Facet facet = moved(still, flags, time);
+    Facet facet = moved(still, flags, leg_at(time));
     float across = tame(root(point.x));
     float along = tame(point.y * across);
     float rest = across - along;

@@ -1,5 +1,6 @@
 // What moves while the shutter is open: cameras, lights and triangles at a number of keys, between
-// which they go straight. A time is a number of keys, 0 to `motion_steps`.
+// which they go straight. A time is a number of keys, 0 to `motion_steps`. After these keys may come
+// two more, the frames before and after, which only motion vectors ask for.
 //
 // Why boxes hold: rounding is monotonous, so a moving corner stays between its places at two keys,
 // and a sum of two of them strays by less than the padding that its box has besides (grid.rs).
@@ -40,7 +41,7 @@ vec3 tame_between(uvec3 a, uvec3 b, float share) {
 bool moves(uint flags) { return HAS_MOTION && (flags >> MOTION_SHIFT) != 0u; }
 
 uint key_row(uint flags, uint key) {
-    uint keys = parameters.motion_steps + 1u;
+    uint keys = parameters.motion_keys;
     uint place = (flags >> MOTION_SHIFT) - 1u;
     return keys * CAMERA_ROWS + (place * keys + key) * KEY_ROWS;
 }
@@ -58,10 +59,9 @@ Facet facet_at_key(uint row) {
     return Facet(a.xyz, vec3(a.w, b.xy), vec3(b.zw, c));
 }
 
-// Where a triangle is at a time; `still` is its own record.
-Facet moved(Facet still, uint flags, float time) {
+// Where a triangle is; `still` is its own record.
+Facet moved(Facet still, uint flags, Leg leg) {
     if (!moves(flags)) return still;
-    Leg leg = leg_at(time);
     Facet a = facet_at_key(key_row(flags, leg.from));
     Facet b = facet_at_key(key_row(flags, leg.to));
     return Facet(

@@ -10,6 +10,8 @@ struct Surface {
     // Both on the side the ray comes from.
     vec3 geometric;
     vec3 shading;
+    // Shares of the triangle's corners in the place.
+    vec3 weights;
     vec3 base;
     vec3 emissive;
     float alpha;
@@ -204,7 +206,7 @@ Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
         floats(FETCH_4(triangles, hit.triangle * 3u)),
         floats(FETCH_4(triangles, hit.triangle * 3u + 1u)),
         floats(third));
-    Facet facet = moved(still, third.w, ray.time);
+    Facet facet = moved(still, third.w, leg_at(ray.time));
     uint primitive = hit.primitive;
     surface.primitive = primitive;
     surface.spread = 1.0;
@@ -215,6 +217,7 @@ Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
     float v = tame(div(c.v, c.det));
     float rest = (1.0 - u) - v;
     vec3 weights = vec3(tame(max(rest, 0.0)), u, v);
+    surface.weights = weights;
 
     vec3 geometric = unit_of_any(cross3(facet.edge1, facet.edge2));
     geometric = c.back ? -geometric : geometric;

@@ -12,6 +12,6 @@ fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&path, bytes).expect("the temporary folder takes files");
     let manifest = format!("girih-bundle 1\n{} {} scene.glb\n", Digest::of(bytes), bytes.len());
     let bundle = Bundle::read(manifest.as_bytes(), |_| Ok(path.clone())).expect("it is a manifest");
-    let view = View { frame: 7, fps: 24, width: 16, height: 8 };
+    let view = View { frame: 7, fps: 24, width: 16, height: 8, neighbours: true };
     let _ = load(&bundle, None, view);
 });

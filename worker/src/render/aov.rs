@@ -20,6 +20,7 @@ fn written(aov: Aov) -> (usize, usize) {
         Aov::Depth => (6, 1),
         Aov::ObjectId => (7, 4),
         Aov::MaterialId => (11, 4),
+        Aov::Motion => (15, 4),
     }
 }
 
@@ -53,7 +54,7 @@ impl Planes {
         let pixels = spec.width as usize * spec.height as usize;
         let plane = |aov: Aov| {
             let empty = match aov {
-                Aov::Albedo | Aov::Normal => 0.0_f32.to_bits(),
+                Aov::Albedo | Aov::Normal | Aov::Motion => 0.0_f32.to_bits(),
                 // No depth is more, so the first sample takes its place.
                 Aov::Depth => f32::MAX.to_bits(),
                 Aov::ObjectId | Aov::MaterialId => 0,
@@ -78,7 +79,9 @@ impl Planes {
             for ((at, place), words) in places(spec, block).enumerate().zip(own) {
                 let Some(place) = place else { continue };
                 match plane.aov {
-                    Aov::Albedo | Aov::Normal => plane.merge(place, pixels, words, |a, b| a + b),
+                    Aov::Albedo | Aov::Normal | Aov::Motion => {
+                        plane.merge(place, pixels, words, |a, b| a + b);
+                    }
                     Aov::Depth => plane.merge(place, pixels, words, f32::min),
                     Aov::ObjectId | Aov::MaterialId => {
                         plane.count(at, words);

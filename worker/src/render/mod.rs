@@ -14,6 +14,7 @@ use crate::vulkan::{Device, VulkanError};
 use aov::Planes;
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
+use proto::aov::Aov;
 use scene::{Bundle, Scene, View};
 use stage::{LIGHT_BYTES, Pipelines, Stage, StageError};
 
@@ -56,6 +57,7 @@ impl PathTracer {
             fps: spec.fps,
             width: spec.frame_width,
             height: spec.frame_height,
+            neighbours: spec.aovs & Aov::Motion.bit() != 0,
         };
         let key = Key { scene: spec.scene, environment: spec.environment, view };
         if self.stage.as_ref().is_none_or(|(held, _)| *held != key) {

@@ -124,13 +124,14 @@ impl Stage {
         ];
         let sizes = PathParameters {
             triangle_count: laid.triangles.len() as u32,
-            light_count: (scene.lights.len() / scene.cameras.len().max(1)) as u32,
+            light_count: (scene.lights.len() / scene.cameras.len()) as u32,
             emitter_count: scene.emission.emitters.len() as u32,
             environment_width: environment.width,
             environment_height: environment.height,
             padding: laid.padding,
             clamp: scene.clamp.unwrap_or_default(),
-            motion_steps: scene.motion_steps() as u32,
+            motion_steps: scene.moving.steps as u32,
+            motion_keys: scene.cameras.len() as u32,
             ..PathParameters::default()
         };
         let mut leaves = Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?;
@@ -280,7 +281,7 @@ fn features(scene: &Scene) -> u32 {
         | feature(!scene.lights.is_empty(), FEATURE_LIGHTS)
         | feature(!scene.emission.emitters.is_empty(), FEATURE_EMITTERS)
         | feature(scene.cameras.iter().any(|camera| camera.lens_radius > 0.0), FEATURE_LENS)
-        | feature(scene.motion_steps() > 0, FEATURE_MOTION)
+        | feature(scene.moving.steps > 0, FEATURE_MOTION)
         | feature(scene.clamp.is_some(), FEATURE_CLAMP)
         | layers::features(&scene.layers)
 }

@@ -4,9 +4,11 @@ use crate::camera::{image, pixels};
 use crate::devices::first;
 use crate::procedural::{Sketch, camera, everything_at, material, whole};
 use crate::scene_draft::{Draft, VIEW, write};
+use crate::tiles::Studio;
+use proto::aov::Aov;
 use serde_json::json;
 use worker::engine::TileSpec;
-use worker::render::scene::{Bundle, Environment, Scene, SceneError, Settings, load};
+use worker::render::scene::{Bundle, Environment, Scene, SceneError, Settings, View, load};
 use worker::render::stage::{Pipelines, Stage};
 
 /// What glows to the right of x = `place`, seen by a camera 2 m away at x = `eye`.
@@ -119,17 +121,22 @@ fn a_picture_of_what_moves_is_the_mean_of_pictures_of_moments() {
     let pairs: Vec<_> = spread(&blurred).into_iter().zip(spread(&stills)).collect();
     let z = pairs.iter().map(|((a, va), (b, vb))| (a - b) / (va + vb).sqrt());
     let worst = z.fold(0.0, |most: f64, z| most.max(z.abs()));
-    let sum = |of: fn(&((f64, f64), (f64, f64))) -> f64| pairs.iter().map(of).sum::<f64>();
-    let ratio = sum(|pair| pair.0.0) / sum(|pair| pair.1.0);
-    let error = (sum(|pair| pair.0.1 + pair.1.1)).sqrt() / sum(|pair| pair.1.0);
+    let sum = |of: &dyn Fn(usize) -> f64| (0..pairs.len()).map(of).sum::<f64>();
+    let still = sum(&|at| pairs[at].1.0);
+    let ratio = sum(&|at| pairs[at].0.0) / still;
+    let error = sum(&|at| pairs[at].0.1 + pairs[at].1.1).sqrt() / still;
     println!("ratio of means {ratio:.4} ± {error:.4}, worst z of a block {worst:.2}");
     // Student's t of 14 degrees of freedom, 36 blocks.
     assert!(worst < 5.5 && (ratio - 1.0).abs() < 4.0 * error);
 }
 
 fn drawn(draft: &Draft, settings: Settings) -> Result<Scene, SceneError> {
+    seen(draft, settings, VIEW)
+}
+
+fn seen(draft: &Draft, settings: Settings, view: View) -> Result<Scene, SceneError> {
     let (_folder, path) = write(&draft.glb());
-    load(&Bundle::open(&path)?.with(settings)?, None, VIEW)
+    load(&Bundle::open(&path)?.with(settings)?, None, view)
 }
 
 /// A quad that goes 24 m to the right in a second: 1 m in a frame of [`VIEW`].
@@ -156,7 +163,7 @@ fn sliding() -> Draft {
 fn the_shutter_opens_before_the_frame_and_closes_after_it() {
     let settings = Settings { shutter: Some(0.5), ..Settings::default() };
     let scene = drawn(&sliding(), settings.clone()).unwrap();
-    assert_eq!((scene.motion_steps(), scene.cameras.len()), (2, 3));
+    assert_eq!((scene.moving.steps, scene.cameras.len()), (2, 3));
     let way: Vec<f32> = scene.moving.way(&scene.triangles[0]).iter().map(|k| k.corner[0]).collect();
     // Frame 1: from 3/4 m to 5/4 m beyond the corner at x = -1.
     assert_eq!(way, [-0.25, 0.0, 0.25]);
@@ -164,10 +171,10 @@ fn the_shutter_opens_before_the_frame_and_closes_after_it() {
     let fine = Settings { motion_steps: Some(4), ..settings.clone() };
     assert_eq!(drawn(&sliding(), fine).unwrap().moving.keys.len(), 2 * 5);
     let still = drawn(&Draft::quad(), settings).unwrap();
-    assert_eq!((still.motion_steps(), still.moving.keys.len()), (0, 0));
+    assert_eq!((still.moving.steps, still.moving.keys.len()), (0, 0));
     assert!(still.notes.iter().any(|n| n == "nothing moves while the shutter is open"));
     let sharp = drawn(&sliding(), Settings::default()).unwrap();
-    assert_eq!((sharp.motion_steps(), sharp.triangles[0].corner[0]), (0, 0.0));
+    assert_eq!((sharp.moving.steps, sharp.triangles[0].corner[0]), (0, 0.0));
 }
 
 #[test]
@@ -188,4 +195,73 @@ fn what_has_an_area_at_some_moment_only_is_drawn() {
     let scene = drawn(&draft, settings).unwrap();
     assert_eq!((scene.triangles.len(), scene.surfaces.len()), (2, 2));
     assert_eq!(scene.moving.keys.len(), 2 * 3);
+}
+
+/// The vectors of a pixel of a frame of 16 by 16: to the next frame and to the last one.
+fn vectors(scene: &Scene, x: usize, y: usize) -> Option<[f32; 4]> {
+    let spec = TileSpec { aovs: Aov::Motion.bit(), ..whole(16, 16, 4, 1) };
+    let output = Studio::new(&first()?, scene).draw(&spec);
+    let words = output.bytes.as_chunks::<4>().0;
+    Some([0, 1, 2, 3].map(|channel| {
+        f32::from_le_bytes(words[16 * 16 * (3 + channel) + y * 16 + x]) / spec.samples as f32
+    }))
+}
+
+fn near(found: [f32; 4], due: [f32; 4]) {
+    assert!(found.iter().zip(due).all(|(a, b)| (a - b).abs() < 2e-4), "{found:?} is not {due:?}");
+}
+
+#[test]
+fn vectors_lead_to_the_next_frame_and_to_the_last() {
+    let view = View { neighbours: true, ..VIEW };
+    // Half the height of what the camera sees 3 m away.
+    let half = 3.0 * libm::tanf(0.4);
+    for shutter in [None, Some(0.5)] {
+        let settings = Settings { shutter, ..Settings::default() };
+        let mut scene = seen(&sliding(), settings, view).unwrap();
+        scene.environment = Environment::constant([1.0; 3]);
+        // A metre to the right in each frame, whether or not it blurs.
+        let Some(middle) = vectors(&scene, 10, 8) else { return };
+        near(middle, [8.0 / half, 0.0, -8.0 / half, 0.0]);
+        let Some(outside) = vectors(&scene, 0, 0) else { return };
+        near(outside, [0.0; 4]);
+    }
+    // The camera goes up by a metre and everything stays: what is seen goes down, the sky does not.
+    let mut draft = sliding();
+    draft.json["animations"][0]["channels"][0]["target"]["node"] = json!(1);
+    let places: [f32; 6] = [0.0, -1.0, 3.0, 0.0, 23.0, 3.0];
+    let bytes: Vec<u8> = places.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let places = draft.append(&bytes);
+    draft.json["accessors"][5]["bufferView"] = json!(places);
+    let scene = seen(&draft, Settings::default(), view).unwrap();
+    let Some(middle) = vectors(&scene, 8, 8) else { return };
+    near(middle, [0.0, -8.0 / half, 0.0, 8.0 / half]);
+    let Some(outside) = vectors(&scene, 0, 0) else { return };
+    near(outside, [0.0; 4]);
+    assert!(seen(&draft, Settings::default(), VIEW).unwrap().moving.keys.is_empty());
+}
+
+#[test]
+fn the_sky_goes_as_far_as_the_camera_turns() {
+    let step = 0.05_f32;
+    let turned = |angle: f32| {
+        let (sine, cosine) = (libm::sinf(angle), libm::cosf(angle));
+        let view = camera([0.0; 3], 0.5);
+        shaders::Camera {
+            forward: [sine, 0.0, -cosine],
+            right: [cosine / 2.0, 0.0, sine / 2.0],
+            ..view
+        }
+    };
+    let mut sketch = Sketch::new(Environment::constant([1.0; 3]), turned(0.0));
+    let behind = sketch.add_material(material([0.5; 3], 0.0, 1.0));
+    sketch.quad([0.0, 0.0, 9.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], behind);
+    let mut scene = sketch.finish();
+    scene.cameras.extend([turned(-step), turned(step)]);
+    let Some(found) = vectors(&scene, 8, 8) else { return };
+    // Samples lie within the pixel, so the mean is near the vector of its middle.
+    let x = 0.5 / 16.0_f32;
+    let at = |angle: f32| libm::tanf(libm::atanf(x) - angle) * 16.0;
+    let due = [at(step) - at(0.0), 0.0, at(-step) - at(0.0), 0.0];
+    assert!(found.iter().zip(due).all(|(a, b)| (a - b).abs() < 0.02), "{found:?} is not {due:?}");
 }

@@ -213,7 +213,8 @@ impl Sketch {
         }
         let geometry =
             |(triangles, surfaces)| Geometry { triangles, surfaces, ..Geometry::default() };
-        let joined = motion::join(keys.into_iter().map(geometry).collect());
+        let steps = keys.len() - 1;
+        let joined = motion::join(keys.into_iter().map(geometry).collect(), steps);
         let (first, moving, _) = joined.expect("little moves");
         Self { triangles: first.triangles, surfaces: first.surfaces, moving, ..self }
     }

@@ -77,7 +77,7 @@ impl Case {
         let device = first()?;
         let bundle = Bundle::open(&self.file("glb")).expect("the scene opens");
         let environment = self.environment.map(|name| folder().join(name));
-        let view = View { frame: 0, fps: 24, width: SIZE, height: SIZE };
+        let view = View { frame: 0, fps: 24, width: SIZE, height: SIZE, neighbours: false };
         let scene = load(&bundle, environment.as_deref(), view).expect("the scene loads");
         let mut pipelines = Pipelines::new(&device);
         let mut stage = Stage::new(&device, &scene).expect("the scene fits");

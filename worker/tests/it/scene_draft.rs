@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use worker::render::scene::{Bundle, Scene, SceneError, View, load};
 
-pub const VIEW: View = View { frame: 1, fps: 24, width: 64, height: 64 };
+pub const VIEW: View = View { frame: 1, fps: 24, width: 64, height: 64, neighbours: false };
 
 /// A quad of two triangles in z = 0 seen by a camera at z = 3: positions in view 0, normals in 1,
 /// texture places in 2, 16-bit indices in 3.

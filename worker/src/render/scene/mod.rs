@@ -60,6 +60,8 @@ pub struct View {
     pub fps: u32,
     pub width: u32,
     pub height: u32,
+    /// Whether the frames before and after are looked at too, for motion vectors.
+    pub neighbours: bool,
 }
 
 /// Everything the path tracer reads. Never empty of triangles, surfaces, nodes or materials;
@@ -84,20 +86,13 @@ pub struct Scene {
     pub lights: Vec<shaders::Light>,
     pub emission: Emission,
     pub environment: Environment,
-    /// By key; there is one at least.
+    /// By key.
     pub cameras: Vec<shaders::Camera>,
     pub moving: Moving,
     /// The most radiance that one path may bring indirectly.
     pub clamp: Option<f32>,
     /// What the artist should be told: things left out, assumed or changed.
     pub notes: Vec<String>,
-}
-
-impl Scene {
-    /// Straight pieces of all motion while the shutter is open; 0: nothing moves.
-    pub fn motion_steps(&self) -> usize {
-        self.cameras.len().saturating_sub(1)
-    }
 }
 
 /// Loads the scene of a bundle for one view, lit by an environment file (.hdr or .exr) if given.

@@ -6,7 +6,7 @@ use super::buffer::Buffers;
 use super::fault::{SceneError, malformed};
 use super::gltf::Document;
 use super::mesh::{self, Shape};
-use super::motion::{self, Moving};
+use super::motion::{self, Moments, Moving};
 use super::node::{self, Nodes, Placed};
 use super::notes::Notes;
 use super::pose::Pose;
@@ -25,6 +25,8 @@ pub struct File<'a> {
 
 /// Where everything stands at a moment.
 pub struct Moment {
+    /// In seconds.
+    time: f64,
     /// Where animated values (KHR_animation_pointer) are those of this moment.
     document: Option<Document>,
     pose: Pose,
@@ -62,7 +64,7 @@ impl File<'_> {
         let mut pose = Pose::default();
         animation::play(&reader, clips, time, &mut pose, notes)?;
         let nodes = node::place(shown, &pose, self.settings.scene.as_deref(), notes)?;
-        Ok(Moment { document, pose, nodes })
+        Ok(Moment { time, document, pose, nodes })
     }
 
     /// Reads the buffers of the document at a moment.
@@ -79,15 +81,11 @@ impl File<'_> {
         view: View,
         notes: &mut Notes,
     ) -> Result<Keys, SceneError> {
-        let times = motion::moments(self.settings, view);
-        let moments = match times.as_slice() {
-            [_] => Vec::new(),
-            times => times.iter().map(|time| self.at(*time, notes)).collect::<Result<_, _>>()?,
-        };
-        let moments: Vec<&Moment> = match moments.as_slice() {
-            [] => vec![now],
-            moments => moments.iter().collect(),
-        };
+        let Moments { times, steps } = Moments::of(self.settings, view);
+        let at =
+            |time: &f64| if *time == now.time { Ok(None) } else { self.at(*time, notes).map(Some) };
+        let others: Vec<Option<Moment>> = times.iter().map(at).collect::<Result<_, _>>()?;
+        let moments: Vec<&Moment> = others.iter().map(|at| at.as_ref().unwrap_or(now)).collect();
         let mut geometries = Vec::with_capacity(moments.len());
         let mut lost = Lost::default();
         for moment in &moments {
@@ -96,7 +94,7 @@ impl File<'_> {
             geometries.push(geometry);
             lost.bad_normals = lost.bad_normals.max(own.bad_normals);
         }
-        let (geometry, moving, degenerate) = motion::join(geometries)?;
+        let (geometry, mut moving, degenerate) = motion::join(geometries, steps)?;
         lost.degenerate = degenerate;
         lost.say(notes);
         if geometry.triangles.is_empty() {
@@ -111,9 +109,12 @@ impl File<'_> {
         }
         let keys = cameras.len();
         if keys > 1 && moving.keys.is_empty() && stand(&lights, keys) && stand(&cameras, keys) {
-            notes.say("nothing moves while the shutter is open");
+            if moving.steps > 0 {
+                notes.say("nothing moves while the shutter is open");
+            }
             lights.truncate(lights.len() / keys);
             cameras.truncate(1);
+            (moving.each, moving.steps) = (1, 0);
         }
         Ok(Keys { geometry, moving, lights, cameras })
     }
