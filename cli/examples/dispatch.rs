@@ -305,6 +305,7 @@ async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64>
         depth: 1,
         seed: 0,
         aovs: Vec::new(),
+        noise: 0,
     };
     let ask = v1::CreateJobRequest {
         request_id: uuid::Uuid::new_v4().to_string(),

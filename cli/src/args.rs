@@ -185,14 +185,18 @@ pub struct Shot {
     /// Size of a frame in pixels
     #[arg(long, default_value = "1920x1080", value_parser = size, value_name = "SIZE")]
     pub size: (u32, u32),
-    /// Samples per pixel: a multiple of 4
+    /// Samples per pixel: a multiple of 4; with --noise the most of them
     #[arg(long, default_value_t = 64, value_name = "COUNT")]
     pub samples: u32,
+    /// Adaptive sampling: the noise at which pixels get no more samples, on the scale of Blender's
+    /// noise threshold, such as 0.01 [default: every pixel gets all samples]
+    #[arg(long, value_parser = noise, value_name = "THRESHOLD")]
+    pub noise: Option<u32>,
     /// Light from all around: a .hdr or .exr file
     #[arg(long, value_name = "FILE")]
     pub env: Option<PathBuf>,
     /// Render layers in the frames' OpenEXR files, exact too: albedo,normal,depth,object-id,
-    /// material-id,motion
+    /// material-id,motion,samples
     #[arg(long = "aov", value_delimiter = ',', value_parser = aov, value_name = "NAMES")]
     pub aovs: Vec<Aov>,
     #[command(flatten)]
@@ -374,6 +378,14 @@ fn aov(text: &str) -> Result<Aov, String> {
     })
 }
 
+/// A noise threshold, as millionths.
+fn noise(text: &str) -> Result<u32, String> {
+    let millionths = text.parse::<f64>().map(|noise| (noise * 1e6).round());
+    let fits = |millionths: &f64| (1.0..=f64::from(farm::limit::NOISE_MAX)).contains(millionths);
+    let found = millionths.ok().filter(fits).map(|millionths| millionths as u32);
+    found.ok_or_else(|| "a noise threshold is like 0.01: from 0.000001 to 1".to_owned())
+}
+
 fn size(text: &str) -> Result<(u32, u32), String> {
     let sides = text.split_once('x').and_then(|(width, height)| {
         Some((width.parse::<u32>().ok()?, height.parse::<u32>().ok()?))
@@ -425,7 +437,7 @@ mod tests {
         }
         assert_eq!(size("96x64"), Ok((96, 64)));
         assert_eq!(aov("depth"), Ok(Aov::Depth));
-        assert!(aov("beauty").is_err_and(|said| said.ends_with("object-id, material-id, motion")));
+        assert!(aov("beauty").is_err_and(|said| said.ends_with("object-id, motion, samples")));
         assert!(size("96").is_err() && size("x").is_err() && size("-1x4").is_err());
         assert_eq!(credits("5"), Ok(5_000_000));
         assert_eq!(credits("0.000001"), Ok(1));

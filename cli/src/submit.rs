@@ -8,7 +8,7 @@ use crate::output::{Form, Progress, credits};
 use crate::{fetch, jobs, money};
 use farm::digest::Digest;
 use farm::job::Spec;
-use proto::aov::Aov;
+use proto::aov::{self, Aov};
 use proto::v1;
 use proto::v1::assets_client::AssetsClient;
 use proto::v1::jobs_client::JobsClient;
@@ -117,7 +117,11 @@ pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
         samples: what.samples,
         depth: what.depth,
         seed: what.seed,
-        aovs: what.aovs.iter().fold(0, |bits, aov| bits | aov.bit()),
+        aovs: aov::with_noise(
+            what.aovs.iter().fold(0, |bits, aov| bits | aov.bit()),
+            what.noise.unwrap_or_default(),
+        ),
+        noise: what.noise.unwrap_or_default(),
     };
     match spec.is_valid() {
         true => Ok(spec),

@@ -32,6 +32,8 @@ pub struct Spec {
     pub seed: u32,
     /// What is wanted besides the picture: bits that only the shells understand.
     pub aovs: u32,
+    /// Noise, in millionths, at which a block of pixels gets no more samples; 0: all are taken.
+    pub noise: u32,
 }
 
 impl Spec {
@@ -51,6 +53,7 @@ impl Spec {
             && (4..=limit::SAMPLES_MAX).contains(&self.samples)
             && self.samples.is_multiple_of(4)
             && (1..=limit::DEPTH_MAX).contains(&self.depth)
+            && self.noise <= limit::NOISE_MAX
             && self.leaves_per_tile_max() <= limit::LEAVES_MAX
     }
 
@@ -79,17 +82,17 @@ layout_struct!(Spec {
     depth,
     seed,
     aovs,
+    noise,
 });
 
 impl Spec {
-    /// Digest of the spec in its fixed layout. One that asks for nothing besides the picture ends
-    /// before `aovs`, so that what public logs say of such jobs can be derived again.
+    /// Digest of the spec in its fixed layout. It ends before `noise`, or before `aovs`, if there
+    /// are only zeros from there on, so that what old public logs say of jobs can be derived again.
     pub fn digest(&self) -> Digest {
         let mut bytes = Vec::with_capacity(160);
         self.put(&mut bytes);
-        if self.aovs == 0 {
-            bytes.truncate(bytes.len() - size_of_val(&self.aovs));
-        }
+        let zeros = [self.noise, self.aovs].iter().take_while(|word| **word == 0).count();
+        bytes.truncate(bytes.len() - zeros * size_of::<u32>());
         Digest::of(&bytes)
     }
 }

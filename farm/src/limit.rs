@@ -56,6 +56,8 @@ pub const SIDE_MAX: u32 = 65_536;
 pub const TILE_SIDE_MAX: u32 = 1024;
 /// Samples per pixel.
 pub const SAMPLES_MAX: u32 = 65_536;
+/// Largest noise threshold, millionths.
+pub const NOISE_MAX: u32 = 1_000_000;
 /// Leaves of one tile.
 pub const LEAVES_MAX: u64 = 1 << 20;
 /// Segments of a path.

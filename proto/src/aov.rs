@@ -24,12 +24,14 @@ pub enum Aov {
     /// How many pixels what is seen goes in the image, right and up, to the next frame and to the
     /// last one; without surface, what lies endlessly far away.
     Motion,
+    /// How many samples the pixel has.
+    Samples,
 }
 
 /// What a word of a pixel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// An f32 sum, to be divided by the number of samples.
+    /// An f32 sum, to be divided by the pixel's number of samples.
     Sum,
     /// The least f32 among the samples.
     Least,
@@ -37,6 +39,8 @@ pub enum Word {
     Id,
     /// How many samples saw the id before it.
     Count,
+    /// An f32: how many samples the pixel has.
+    Samples,
 }
 
 /// A channel of the delivered frame.
@@ -48,8 +52,15 @@ pub struct Channel {
 }
 
 impl Aov {
-    pub const ALL: [Aov; 6] =
-        [Aov::Albedo, Aov::Normal, Aov::Depth, Aov::ObjectId, Aov::MaterialId, Aov::Motion];
+    pub const ALL: [Aov; 7] = [
+        Aov::Albedo,
+        Aov::Normal,
+        Aov::Depth,
+        Aov::ObjectId,
+        Aov::MaterialId,
+        Aov::Motion,
+        Aov::Samples,
+    ];
 
     /// Its bit in a spec.
     pub const fn bit(self) -> u32 {
@@ -65,6 +76,7 @@ impl Aov {
             Aov::ObjectId => "object-id",
             Aov::MaterialId => "material-id",
             Aov::Motion => "motion",
+            Aov::Samples => "samples",
         }
     }
 
@@ -72,7 +84,7 @@ impl Aov {
     pub const fn words(self) -> u64 {
         match self {
             Aov::Albedo | Aov::Normal => 3,
-            Aov::Depth => 1,
+            Aov::Depth | Aov::Samples => 1,
             Aov::ObjectId | Aov::MaterialId => RANKS * 2,
             Aov::Motion => 4,
         }
@@ -83,7 +95,7 @@ impl Aov {
         match self {
             Aov::ObjectId => Some("CryptoObject"),
             Aov::MaterialId => Some("CryptoMaterial"),
-            Aov::Albedo | Aov::Normal | Aov::Depth | Aov::Motion => None,
+            Aov::Albedo | Aov::Normal | Aov::Depth | Aov::Motion | Aov::Samples => None,
         }
     }
 
@@ -99,6 +111,7 @@ impl Aov {
             Aov::Motion => {
                 named(&["forward.u", "forward.v", "backward.u", "backward.v"], Word::Sum)
             }
+            Aov::Samples => named(&["samples"], Word::Samples),
             Aov::ObjectId | Aov::MaterialId => self.cryptomatte().map_or_else(Vec::new, ranks),
         }
     }
@@ -117,6 +130,11 @@ fn ranks(layer: &str) -> Vec<Channel> {
 /// Those whose bit is set, in the order in which a tile has them.
 pub fn asked(bits: u32) -> impl Iterator<Item = Aov> {
     Aov::ALL.into_iter().filter(move |aov| bits & aov.bit() != 0)
+}
+
+/// These and what a noise threshold implies: where samples differ, how many there are is told.
+pub fn with_noise(bits: u32, noise: u32) -> u32 {
+    if noise == 0 { bits } else { bits | Aov::Samples.bit() }
 }
 
 /// Whether no bit is set that stands for nothing.

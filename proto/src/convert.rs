@@ -71,7 +71,8 @@ pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
         samples: wire.samples,
         depth: wire.depth,
         seed: wire.seed,
-        aovs: aovs(&wire.aovs)?,
+        aovs: aov::with_noise(aovs(&wire.aovs)?, wire.noise),
+        noise: wire.noise,
     })
 }
 
@@ -92,6 +93,7 @@ fn wire_aov(aov: Aov) -> v1::Aov {
         Aov::ObjectId => v1::Aov::ObjectId,
         Aov::MaterialId => v1::Aov::MaterialId,
         Aov::Motion => v1::Aov::Motion,
+        Aov::Samples => v1::Aov::Samples,
     }
 }
 
@@ -112,6 +114,7 @@ pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
         depth: spec.depth,
         seed: spec.seed,
         aovs: aov::asked(spec.aovs).map(|aov| wire_aov(aov).into()).collect(),
+        noise: spec.noise,
     }
 }
 

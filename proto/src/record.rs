@@ -180,6 +180,7 @@ fn spec_to_wire(spec: &Spec) -> wire::Spec {
         depth: spec.depth,
         seed: spec.seed,
         aovs: spec.aovs,
+        noise: spec.noise,
     }
 }
 
@@ -203,6 +204,7 @@ fn spec_from_wire(spec: &wire::Spec) -> Result<Spec, Malformed> {
         depth: spec.depth,
         seed: spec.seed,
         aovs: spec.aovs,
+        noise: spec.noise,
     })
 }
 

@@ -206,6 +206,7 @@ impl Load {
                 depth: 1,
                 seed: 0,
                 aovs: 0,
+                noise: 0,
             },
             cap: Amount(1_000_000 * CREDIT),
             price: Price(1_000_000),

@@ -41,18 +41,24 @@ impl Picture {
         Self { width, height, channels: channels.collect(), aovs }
     }
 
-    /// Places a tile as it was delivered, of pixels with so many samples.
+    /// Places a tile as it was delivered, of pixels with so many samples unless it says otherwise.
     pub fn place(&mut self, tile: &Tile, bytes: &[u8], samples: u32) {
         let pixels = tile.width as usize * tile.height as usize;
         let words = bytes.as_chunks::<4>().0;
         let (light, besides) = words.split_at(words.len().min(pixels * 3));
+        let own = self.channels.iter().skip(3).position(|channel| channel.word == Word::Samples);
+        let own = own.and_then(|nth| besides.chunks_exact(pixels).nth(nth));
+        let counts: Vec<f32> = match own {
+            Some(words) => words.iter().map(|word| f32::from_le_bytes(*word)).collect(),
+            None => vec![samples as f32; pixels],
+        };
         let (light_channels, channels) = self.channels.split_at_mut(3);
         for (first, channel) in light_channels.iter_mut().enumerate() {
             let words = light.iter().skip(first).step_by(3);
-            channel.place(self.width, tile, words, samples);
+            channel.place(self.width, tile, words, &counts);
         }
         for (channel, words) in channels.iter_mut().zip(besides.chunks_exact(pixels)) {
-            channel.place(self.width, tile, words.iter(), samples);
+            channel.place(self.width, tile, words.iter(), &counts);
         }
     }
 
@@ -107,30 +113,31 @@ impl Picture {
 }
 
 impl Channel {
-    /// Places a tile's words, row by row, in an image of this width.
+    /// Places a tile's words, row by row, in an image of this width; `samples` are its pixels'.
     fn place<'a>(
         &mut self,
         width: usize,
         tile: &Tile,
-        mut words: impl Iterator<Item = &'a [u8; 4]>,
-        samples: u32,
+        words: impl Iterator<Item = &'a [u8; 4]>,
+        samples: &[f32],
     ) {
+        let mut words = words.zip(samples);
         for row in 0..tile.height as usize {
             let start = (tile.y as usize + row) * width + tile.x as usize;
             let values = &mut self.values[start..start + tile.width as usize];
-            for (value, word) in values.iter_mut().zip(&mut words) {
-                *value = meaning(self.word, *word, samples);
+            for (value, (word, samples)) in values.iter_mut().zip(&mut words) {
+                *value = meaning(self.word, *word, *samples);
             }
         }
     }
 }
 
 /// What a word of a pixel says, for a pixel with so many samples.
-fn meaning(word: Word, bytes: [u8; 4], samples: u32) -> f32 {
+fn meaning(word: Word, bytes: [u8; 4], samples: f32) -> f32 {
     match word {
-        Word::Sum => f32::from_le_bytes(bytes) / samples as f32,
-        Word::Least | Word::Id => f32::from_le_bytes(bytes),
-        Word::Count => u32::from_le_bytes(bytes) as f32 / samples as f32,
+        Word::Sum => f32::from_le_bytes(bytes) / samples,
+        Word::Least | Word::Id | Word::Samples => f32::from_le_bytes(bytes),
+        Word::Count => u32::from_le_bytes(bytes) as f32 / samples,
     }
 }
 
@@ -206,6 +213,23 @@ mod tests {
         assert_eq!(at("N.X"), [0.0, 2.0, 0.0]);
         assert_eq!((at("N.Y"), at("N.Z")), ([0.5; 3], [0.75; 3]));
         assert_eq!((at("Z"), at("G")), ([0.0, 8.0, 0.0], [0.25; 3]));
+    }
+
+    #[test]
+    fn pixels_are_divided_by_their_own_samples() {
+        let aovs = Aov::Albedo.bit() | Aov::Samples.bit();
+        let mut picture = Picture::new(8, 8, aovs);
+        let mut bytes = sums(6.0, 64);
+        bytes.extend(12.0_f32.to_le_bytes().repeat(3 * 64));
+        for pixel in 0..64 {
+            bytes.extend((if pixel < 8 { 4.0_f32 } else { 24.0 }).to_le_bytes());
+        }
+        assert_eq!(bytes.len() as u64, aov::tile_bytes(aovs, 64));
+        picture.place(&tile(0, 0, 8, 8), &bytes, 64);
+        let read = channels_of(&picture.into_exr().unwrap());
+        let at = |name: &str| [read[name][7], read[name][8]];
+        assert_eq!((at("G"), at("albedo.R")), ([1.5, 0.25], [3.0, 0.5]));
+        assert_eq!(at("samples"), [4.0, 24.0]);
     }
 
     #[test]

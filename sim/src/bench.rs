@@ -43,6 +43,7 @@ fn spec(engine: u8, side: u32) -> Spec {
         depth: 1,
         seed: 0,
         aovs: 0,
+        noise: 0,
     }
 }
 

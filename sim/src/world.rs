@@ -145,6 +145,7 @@ impl World {
             depth: 4,
             seed: 0,
             aovs: 0,
+            noise: 0,
         };
         let price = Price(1_000 + chance.below(100_000));
         let most = spec.tile_cost_max(price).0;

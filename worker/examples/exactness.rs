@@ -109,6 +109,7 @@ fn frame(pipelines: &mut Pipelines, device: &Device, scene: &Scene) -> anyhow::R
         depth: DEPTH,
         seed: 1,
         aovs: Aov::ALL.iter().fold(0, |bits, aov| bits | aov.bit()),
+        noise: 0,
     };
     let output = draw(&mut Stage::new(device, scene)?, pipelines, &spec, &|| false)?;
     let commitment = leaf::commit(&output.leaves).context("no leaves")?;

@@ -164,6 +164,7 @@ impl Renderer {
             depth,
             seed: 1,
             aovs: 0,
+            noise: 0,
         };
         let mut stage = Stage::new(&self.device, scene)?;
         let output = draw(&mut stage, &mut self.pipelines, &spec, &|| false)?;

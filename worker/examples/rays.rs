@@ -55,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         depth,
         seed: 1,
         aovs: 0,
+        noise: 0,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(&mut on_device, &mut pipelines, &spec, &|| false)?;

@@ -89,6 +89,7 @@ fn trace(
         depth,
         seed,
         aovs: 0,
+        noise: 0,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(stage, pipelines, &spec, &|| false)?;

@@ -29,6 +29,8 @@ pub struct TileSpec {
     pub seed: u32,
     /// Bits of `proto::aov::Aov`: what is wanted besides the picture.
     pub aovs: u32,
+    /// Noise, in millionths, at which a block gets no more samples; 0: all are taken.
+    pub noise: u32,
 }
 
 impl TileSpec {
@@ -39,7 +41,7 @@ impl TileSpec {
     pub fn groups(&self) -> u32 {
         self.samples / 4
     }
-    /// Leaves of the commitment. Leaf `block * groups + group` is that block for that group.
+    /// Leaves of the commitment, those included that are not traced. Leaf `block * groups + group` is that block for that group.
     pub fn leaves(&self) -> u32 {
         self.blocks() * self.groups()
     }

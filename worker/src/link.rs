@@ -459,6 +459,7 @@ pub fn tile_spec(spec: &Spec, index: u64) -> TileSpec {
         depth: spec.depth,
         seed: spec.seed,
         aovs: spec.aovs,
+        noise: spec.noise,
     }
 }
 

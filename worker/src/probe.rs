@@ -201,6 +201,7 @@ mod tests {
             depth: 4,
             seed: 0,
             aovs: 0,
+            noise: 0,
         }
     }
 

@@ -263,6 +263,7 @@ mod tests {
             depth: 1,
             seed: 0,
             aovs: 0,
+            noise: 0,
         }
     }
 

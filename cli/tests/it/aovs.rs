@@ -2,7 +2,7 @@
 
 use crate::farm::{Farm, has_device};
 use exr::prelude::{AnyChannel, FlatSamples, ReadChannels, ReadLayers};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The channels of an OpenEXR file by name, as bits.
 fn channels(file: &[u8]) -> BTreeMap<String, Vec<u32>> {
@@ -30,14 +30,30 @@ fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
     }
     farm.wait_for_workers(2);
     let bare = farm.submit(&artist, &[]);
-    let layered = farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo,material-id"]);
+    let layered =
+        farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo,material-id,motion"]);
     let bare = channels(&farm.finish(&artist, bare)[0]);
     let layered = channels(&farm.finish(&artist, layered)[0]);
     let (ids, names): (Vec<&str>, Vec<&str>) =
         layered.keys().map(String::as_str).partition(|name| name.starts_with("Crypto"));
     assert_eq!(
         names,
-        ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z", "albedo.B", "albedo.G", "albedo.R"]
+        [
+            "B",
+            "G",
+            "N.X",
+            "N.Y",
+            "N.Z",
+            "R",
+            "Z",
+            "albedo.B",
+            "albedo.G",
+            "albedo.R",
+            "backward.u",
+            "backward.v",
+            "forward.u",
+            "forward.v"
+        ]
     );
     assert_eq!(ids[..4], ["a", "b", "g", "r"].map(|letter| format!("CryptoMaterial00.{letter}")));
     assert_eq!(ids.len(), 12);
@@ -56,5 +72,36 @@ fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
         let square: f32 = normal.iter().map(|x| x * x).sum();
         assert!(square < 1.001 && (square > 0.0) == seen, "{at}: {normal:?}");
     }
+    farm.verify();
+}
+
+#[test]
+fn an_adaptive_frame_is_proven_and_says_its_samples() {
+    if !has_device() {
+        return;
+    }
+    let mut farm = Farm::start();
+    let artist = farm.account("artist", "100");
+    for name in ["ada", "bob"] {
+        let key = farm.account(name, "0");
+        farm.start_worker(name, &key, &[]);
+    }
+    farm.wait_for_workers(2);
+    let full = farm.submit(&artist, &["--samples", "32"]);
+    let adaptive = farm.submit(&artist, &["--samples", "32", "--noise", "0.2"]);
+    let (full, adaptive) = (farm.finish(&artist, full), farm.finish(&artist, adaptive));
+    let (full, adaptive) = (channels(&full[0]), channels(&adaptive[0]));
+    assert!(adaptive.keys().eq(["B", "G", "R", "samples"]));
+    let samples = adaptive["samples"].iter().map(|bits| f32::from_bits(*bits));
+    let counts: BTreeSet<u32> = samples.map(|count| count as u32).collect();
+    assert!(counts.first() == Some(&16) && counts.last() == Some(&32), "{counts:?}");
+    for (at, samples) in adaptive["samples"].iter().enumerate() {
+        // A block with all samples is as bright as without the threshold, bit by bit.
+        assert!(*samples != 32.0_f32.to_bits() || adaptive["G"][at] == full["G"][at], "{at}");
+    }
+    let mean = |picture: &BTreeMap<String, Vec<u32>>| {
+        picture["G"].iter().map(|bits| f64::from(f32::from_bits(*bits))).sum::<f64>()
+    };
+    assert!((mean(&adaptive) / mean(&full) - 1.0).abs() < 0.02);
     farm.verify();
 }

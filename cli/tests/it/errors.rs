@@ -27,7 +27,12 @@ fn refusals_have_their_codes_and_say_the_way_out() {
     expect(&artist, &["submit", scene, "--max-spend", "-1"], 2, "credits");
     expect(&artist, &["submit", scene, "--max-spend", "1", "--samples", "3"], 2, "samples");
     let unknown = ["submit", scene, "--max-spend", "1", "--aov", "depth,shine"];
-    expect(&artist, &unknown, 2, "there are albedo, normal, depth, object-id, material-id, motion");
+    expect(
+        &artist,
+        &unknown,
+        2,
+        "there are albedo, normal, depth, object-id, material-id, motion, samples",
+    );
     expect(&artist, &["submit", scene, "--max-spend", "0.000001"], 7, "BUDGET_TOO_SMALL");
     expect(&artist, &["submit", scene, "--max-spend", "50"], 7, "INSUFFICIENT_CREDIT");
     expect(&artist, &["account", "create", "x"], 7, "operator");

@@ -183,7 +183,10 @@ impl Farm {
     pub fn submit(&self, key: &str, more: &[&str]) -> u64 {
         let [scene, env] = scene();
         let mut words = vec!["submit", scene.to_str().unwrap(), "--env", env.to_str().unwrap()];
-        words.extend(["--size", "96x64", "--samples", "8", "--depth", "4", "--max-spend", "2"]);
+        words.extend(["--size", "96x64", "--depth", "4", "--max-spend", "2"]);
+        if !more.contains(&"--samples") {
+            words.extend(["--samples", "8"]);
+        }
         words.extend(more);
         self.ask(key, &words)["job_id"].as_u64().unwrap()
     }

@@ -206,6 +206,7 @@ impl Table {
             depth: 1,
             seed: 0,
             aovs: 0,
+            noise: 0,
         };
         Command::Submit(Box::new(Submit {
             account: AccountId(number(words[1])),

@@ -223,6 +223,7 @@ pub fn spec(side: u32) -> v1::JobSpec {
         depth: 1,
         seed: 0,
         aovs: Vec::new(),
+        noise: 0,
     }
 }
 

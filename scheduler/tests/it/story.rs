@@ -138,6 +138,7 @@ impl Story {
                 depth: 1,
                 seed: 0,
                 aovs: 0,
+                noise: 0,
             },
             cap: Amount(100 * CREDIT),
             price: Price(1_000_000),

@@ -1,7 +1,7 @@
 //! AOVs of a tile: which of the words that the shader writes a leaf's payload has, and the channels
 //! of the delivered tile that leaves add up to. Knows no device.
 
-use super::places;
+use super::canvas::places;
 use crate::engine::TileSpec;
 use proto::aov::{self, Aov};
 use shaders::{AOV_LEAF_WORDS, AOV_PIXEL_WORDS};
@@ -21,7 +21,13 @@ fn written(aov: Aov) -> (usize, usize) {
         Aov::ObjectId => (7, 4),
         Aov::MaterialId => (11, 4),
         Aov::Motion => (15, 4),
+        Aov::Samples => (0, 0),
     }
+}
+
+/// Those of the AOVs that a shader finds out.
+pub fn traced(aovs: u32) -> u32 {
+    aovs & !Aov::Samples.bit()
 }
 
 /// Of what the shader wrote for a leaf, the words asked for: for each AOV 64 pixels. And its rays.
@@ -57,7 +63,7 @@ impl Planes {
                 Aov::Albedo | Aov::Normal | Aov::Motion => 0.0_f32.to_bits(),
                 // No depth is more, so the first sample takes its place.
                 Aov::Depth => f32::MAX.to_bits(),
-                Aov::ObjectId | Aov::MaterialId => 0,
+                Aov::ObjectId | Aov::MaterialId | Aov::Samples => 0,
             };
             let words = vec![empty; pixels * aov.words() as usize];
             Plane { aov, words, tallies: vec![BTreeMap::new(); BLOCK_PIXELS] }
@@ -66,16 +72,22 @@ impl Planes {
     }
 
     /// Adds what a leaf's payload has besides light. Leaves arrive in order: sums have theirs, and
-    /// the ids of a block are ranked when its last group was counted.
-    pub fn add(&mut self, spec: &TileSpec, leaf: u32, mut payload: &[u8]) {
+    /// the ids of a block of so many groups are ranked when its last group was counted.
+    pub fn add(&mut self, spec: &TileSpec, leaf: u32, groups: u32, mut payload: &[u8]) {
         let pixels = spec.width as usize * spec.height as usize;
         let (block, group) = (leaf / spec.groups(), leaf % spec.groups());
-        let last = group + 1 == spec.groups();
+        let last = group + 1 == groups;
         for plane in &mut self.planes {
             let (_, count) = written(plane.aov);
             let (own, rest) = payload.split_at(BLOCK_PIXELS * count * 4);
             payload = rest;
-            let own = own.as_chunks::<4>().0.chunks_exact(count);
+            let own = own.as_chunks::<4>().0;
+            if plane.aov == Aov::Samples {
+                let samples = ((group + 1) * shaders::GROUP) as f32;
+                places(spec, block).flatten().for_each(|at| plane.words[at] = samples.to_bits());
+                continue;
+            }
+            let own = own.chunks_exact(count);
             for ((at, place), words) in places(spec, block).enumerate().zip(own) {
                 let Some(place) = place else { continue };
                 match plane.aov {
@@ -89,6 +101,7 @@ impl Planes {
                             plane.rank(at, place, pixels);
                         }
                     }
+                    Aov::Samples => {}
                 }
             }
         }

@@ -163,6 +163,6 @@ fn payload_of(spec: &TileSpec, bytes: &[u8], block: u32) -> Vec<u8> {
 
 /// Where the 64 × 3 numbers of a block lie in the tile's bytes; `None` outside the tile.
 fn places(spec: &TileSpec, block: u32) -> impl Iterator<Item = Option<usize>> {
-    super::places(spec, block)
+    super::canvas::places(spec, block)
         .flat_map(|place| (0..3).map(move |channel| place.map(|pixel| pixel * 12 + channel * 4)))
 }

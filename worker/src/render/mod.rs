@@ -1,7 +1,9 @@
 //! The render engine: an exact path tracer whose bits do not depend on the device.
 
+pub mod adaptive;
 pub mod albedo;
 pub mod aov;
+pub mod canvas;
 pub mod cheat;
 pub mod exact;
 pub mod grid;
@@ -11,12 +13,13 @@ pub mod wide;
 
 use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};
-use aov::Planes;
+use canvas::{Canvas, Traced};
 use farm::digest::Digest;
-use farm::leaf::{self, Leaf};
+use farm::leaf::Leaf;
 use proto::aov::Aov;
 use scene::{Bundle, Scene, View};
-use stage::{LIGHT_BYTES, Pipelines, Stage, StageError};
+use stage::{Pipelines, Stage, StageError};
+use std::collections::BTreeMap;
 
 /// Largest side of a tile, pixels.
 pub const TILE_SIDE_MAX: u32 = 4096;
@@ -28,6 +31,9 @@ pub const SAMPLES_MAX: u32 = 1 << 16;
 pub const DEPTH_MAX: u32 = 64;
 /// Largest side of a frame, pixels.
 pub const FRAME_SIDE_MAX: u32 = 1 << 16;
+
+/// Blocks whose pilot leaves are kept at a time.
+const BLOCKS_AT_ONCE: usize = 256;
 
 /// What a loaded scene was loaded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,19 +118,51 @@ pub fn draw(
     stop: &dyn Fn() -> bool,
 ) -> Result<Output, EngineError> {
     check(spec)?;
-    let all: Vec<u32> = (0..spec.leaves()).collect();
-    let mut pixels = vec![[0.0_f32; 3]; spec.width as usize * spec.height as usize];
-    let mut planes = Planes::new(spec);
-    let mut leaves = Vec::with_capacity(all.len());
-    stage.trace(pipelines, spec, &all, stop, |leaf, payload, rays| {
-        let (light, besides) = payload.split_at(LIGHT_BYTES);
-        add(&mut pixels, spec, leaf / spec.groups(), light);
-        planes.add(spec, leaf, besides);
-        leaves.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
-    })?;
-    let light = pixels.iter().flatten().map(|sum| sum.to_bits());
-    let bytes = light.chain(planes.into_words()).flat_map(u32::to_le_bytes).collect();
-    Ok(Output { bytes, leaves })
+    let pilot = adaptive::pilot(spec);
+    let mut canvas = Canvas::new(spec);
+    for first in (0..spec.blocks()).step_by(BLOCKS_AT_ONCE) {
+        let blocks: Vec<u32> = (first..spec.blocks()).take(BLOCKS_AT_ONCE).collect();
+        let (groups, pilots) = plan(stage, pipelines, spec, &blocks, stop)?;
+        let groups_of = |leaf: u32| groups[(leaf / spec.groups() - first) as usize];
+        let rest = blocks.iter().zip(&groups).flat_map(|(block, groups)| {
+            (pilot..*groups).map(move |group| block * spec.groups() + group)
+        });
+        let rest: Vec<u32> = rest.collect();
+        let mut pilots = pilots.into_iter().peekable();
+        stage.trace(pipelines, spec, &rest, stop, |traced| {
+            while let Some(before) = pilots.next_if(|pilot| pilot.leaf < traced.leaf) {
+                canvas.add(&before, groups_of(before.leaf));
+            }
+            canvas.add(&traced, groups_of(traced.leaf));
+        })?;
+        pilots.for_each(|after| canvas.add(&after, groups_of(after.leaf)));
+    }
+    Ok(canvas.into_output())
+}
+
+/// How many groups each of some blocks gets, and the leaves that decide it, in order.
+fn plan(
+    stage: &mut Stage,
+    pipelines: &mut Pipelines,
+    spec: &TileSpec,
+    blocks: &[u32],
+    stop: &dyn Fn() -> bool,
+) -> Result<(Vec<u32>, Vec<Traced>), EngineError> {
+    let pilot = adaptive::pilot(spec);
+    if pilot == 0 {
+        return Ok((vec![spec.groups(); blocks.len()], Vec::new()));
+    }
+    let leaves =
+        blocks.iter().flat_map(|block| (0..pilot).map(move |at| block * spec.groups() + at));
+    let leaves: Vec<u32> = leaves.collect();
+    let mut pilots = Vec::with_capacity(leaves.len());
+    stage.trace(pipelines, spec, &leaves, stop, |traced| pilots.push(traced))?;
+    let lights = pilots.chunks_exact(pilot as usize);
+    let groups = blocks.iter().zip(lights).map(|(block, pilots)| {
+        let lights: Vec<&[u8]> = pilots.iter().map(Traced::light).collect();
+        adaptive::groups(spec, *block, &lights)
+    });
+    Ok((groups.collect(), pilots))
 }
 
 /// Traces the named leaves of a tile of the scene on stage.
@@ -139,33 +177,28 @@ pub fn recompute(
         let leaves = spec.leaves();
         return Err(EngineError::Scene(format!("leaf {leaf} of a tile of {leaves} leaves")));
     }
-    let mut found = Vec::with_capacity(leaves.len());
-    stage.trace(pipelines, spec, leaves, &|| false, |_, payload, rays| {
-        found.push(Leaf { hash: leaf::payload(payload), units: u64::from(rays) });
-    })?;
-    Ok(found)
-}
-
-/// Adds a leaf's sums to the pixels of its block; groups arrive in order.
-fn add(pixels: &mut [[f32; 3]], spec: &TileSpec, block: u32, light: &[u8]) {
-    for (place, sums) in places(spec, block).zip(light.chunks_exact(12)) {
-        let Some(place) = place else { continue };
-        let pixel = &mut pixels[place];
-        for (channel, word) in pixel.iter_mut().zip(sums.chunks_exact(4)) {
-            *channel += f32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+    let mut blocks: Vec<u32> = leaves.iter().map(|leaf| leaf / spec.groups()).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    // What is not traced is a leaf of nothing.
+    let mut found: BTreeMap<u32, Leaf> = leaves.iter().map(|at| (*at, Leaf::default())).collect();
+    let mut left = Vec::new();
+    for blocks in blocks.chunks(BLOCKS_AT_ONCE) {
+        let (groups, pilots) = plan(stage, pipelines, spec, blocks, &|| false)?;
+        for pilot in &pilots {
+            found.entry(pilot.leaf).and_modify(|leaf| *leaf = pilot.to_leaf());
+        }
+        let pilot = adaptive::pilot(spec);
+        for (block, groups) in blocks.iter().zip(groups) {
+            let first = block * spec.groups();
+            let asked = found.range(first + pilot..first + groups);
+            left.extend(asked.map(|(leaf, _)| *leaf));
         }
     }
-}
-
-/// Where the 64 pixels of a block lie in the tile, row by row; `None` outside of it.
-fn places(spec: &TileSpec, block: u32) -> impl Iterator<Item = Option<usize>> {
-    let across = spec.width.div_ceil(shaders::BLOCK);
-    let (left, top) = (block % across * shaders::BLOCK, block / across * shaders::BLOCK);
-    let (width, height) = (spec.width, spec.height);
-    (0..shaders::BLOCK * shaders::BLOCK).map(move |at| {
-        let (x, y) = (left + at % shaders::BLOCK, top + at / shaders::BLOCK);
-        (x < width && y < height).then_some((y * width + x) as usize)
-    })
+    stage.trace(pipelines, spec, &left, &|| false, |traced| {
+        found.insert(traced.leaf, traced.to_leaf());
+    })?;
+    Ok(leaves.iter().map(|leaf| found[leaf]).collect())
 }
 
 /// Refuses a tile that no honest job asks for, before any memory is taken.
@@ -201,6 +234,9 @@ fn check(spec: &TileSpec) -> Result<(), EngineError> {
     let pixels = u64::from(spec.width) * u64::from(spec.height);
     if !proto::aov::are_known(spec.aovs) {
         return refuse(format!("AOVs {:#b}: this engine knows fewer", spec.aovs));
+    }
+    if proto::aov::with_noise(spec.aovs, spec.noise) != spec.aovs {
+        return refuse("a noise threshold without the AOV of samples".into());
     }
     if proto::aov::tile_bytes(spec.aovs, pixels) > OUTPUT_BYTES_MAX {
         return refuse("the tile has too many pixels for its AOVs; make tiles smaller".into());

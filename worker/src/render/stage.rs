@@ -1,5 +1,6 @@
 //! A scene on a device, ready to have leaves traced. Knows no files and no farm.
 
+use super::canvas::Traced;
 use super::grid::{self, GridError};
 use super::scene::{Scene, layers};
 use super::{albedo, aov, exact};
@@ -153,7 +154,7 @@ impl Stage {
         pipelines.of(self.kind).map(|_| ())
     }
 
-    /// Traces leaves of a tile; `each` gets every leaf's payload and rays, in the order asked.
+    /// Traces leaves of a tile; `each` gets every leaf, in the order asked.
     /// Every index must be below the tile's number of leaves. AOVs come from a pass of their own,
     /// so that the picture has the same bits with and without them.
     pub fn trace(
@@ -162,7 +163,7 @@ impl Stage {
         spec: &TileSpec,
         leaves: &[u32],
         stop: &dyn Fn() -> bool,
-        mut each: impl FnMut(u32, &[u8], u32),
+        mut each: impl FnMut(Traced),
     ) -> Result<(), StageError> {
         let parameters = PathParameters {
             tile_x: spec.x,
@@ -186,7 +187,7 @@ impl Stage {
             self.leaves.write(bytemuck::cast_slice(now));
             let began = Instant::now();
             let light = self.trace_light(pipelines.of(self.kind)?, &parameters, now.len())?;
-            let seen = match spec.aovs {
+            let seen = match aov::traced(spec.aovs) {
                 0 => Vec::new(),
                 _ => self.trace_aovs(pipelines, &parameters, now.len())?,
             };
@@ -197,7 +198,7 @@ impl Stage {
                 let (besides, more) = seen.next().map(|leaf| aov::chosen(spec.aovs, leaf)).unzip();
                 let words = sums.iter().chain(besides.iter().flatten());
                 let payload: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
-                each(*leaf, &payload, rays[0] + more.unwrap_or(0));
+                each(Traced { leaf: *leaf, payload, rays: rays[0] + more.unwrap_or(0) });
             }
         }
         Ok(())

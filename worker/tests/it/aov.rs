@@ -63,7 +63,7 @@ fn every_device_gives_the_same_aovs_and_audits_alike() {
     on_every_device("aov::every_device_gives_the_same_aovs_and_audits_alike", |devices| {
         // Not a multiple of the block: edge blocks reach out of the frame.
         let spec = TileSpec { aovs: ALL, ..whole(44, 36, 8, 2) };
-        agree(&devices, &everything_around(), &spec);
+        agree(&devices, &everything_around(), &[spec]);
     });
 }
 

@@ -3,6 +3,7 @@
 
 use crate::devices::first;
 use crate::procedural::{Sketch, camera, material, whole};
+use proto::aov::Aov;
 use std::f64::consts::PI;
 use worker::engine::TileSpec;
 use worker::render::scene::{Environment, Scene};
@@ -72,6 +73,53 @@ fn samples_of_a_pixel_complement_each_other() {
     let ratio = few / many;
     println!("16 times the samples lower the variance {ratio:.1} times");
     assert!(ratio > 22.0, "independent samples would bring 16, these {ratio:.1}");
+}
+
+/// Its blocks have as much noise as was asked for, and the quiet ones cost little.
+#[test]
+fn a_noise_threshold_is_met_where_samples_are_left() {
+    let Some(device) = first() else { return };
+    const SEEDS: u32 = 8;
+    let threshold = 0.04;
+    let scene = room();
+    let mut stage = Stage::new(&device, &scene).expect("the scene fits");
+    let mut pipelines = Pipelines::new(&device);
+    let noise = (threshold * 1e6) as u32;
+    let (mut images, mut samples) = (Vec::new(), Vec::new());
+    for seed in 0..SEEDS {
+        let bare = whole(32, 32, 512, 3);
+        let spec = TileSpec { seed, noise, aovs: Aov::Samples.bit(), ..bare };
+        let output = worker::render::draw(&mut stage, &mut pipelines, &spec, &|| false);
+        let words = output.expect("drawn").bytes;
+        let words: Vec<f64> =
+            (words.as_chunks::<4>().0.iter()).map(|w| f64::from(f32::from_le_bytes(*w))).collect();
+        let (light, counts) = words.split_at(3 * 32 * 32);
+        let green = light.chunks_exact(3).zip(counts).map(|(rgb, count)| rgb[1] / count);
+        images.push(green.collect::<Vec<f64>>());
+        samples.push(counts.to_vec());
+    }
+    let block = |at: usize| (0..64).map(move |p| (at / 4 * 8 + p / 8) * 32 + at % 4 * 8 + p % 8);
+    let (mut met, mut mean) = (Vec::new(), 0.0);
+    for at in 0..16 {
+        let (mut squares, mut used) = (0.0, 0.0);
+        for pixel in block(at) {
+            let mean = images.iter().map(|image| image[pixel]).sum::<f64>() / f64::from(SEEDS);
+            let off = images.iter().map(|image| (image[pixel] - mean).powi(2)).sum::<f64>();
+            let against = mean.max(mean.sqrt()) + 1e-4;
+            squares += off / f64::from(SEEDS - 1) / against.powi(2) / 64.0;
+            used += samples.iter().map(|all| all[pixel]).sum::<f64>() / f64::from(SEEDS) / 64.0;
+        }
+        mean += used / 16.0;
+        println!("block {at}: noise {:.4}, {used:.0} samples", squares.sqrt());
+        if used < 500.0 {
+            met.push(squares.sqrt() / threshold);
+        }
+    }
+    println!("{mean:.0} samples in the mean");
+    let rms = (met.iter().map(|share| share * share).sum::<f64>() / met.len() as f64).sqrt();
+    // Sobol's points beat the square root by which the pilot's noise is continued.
+    assert!((0.4..1.2).contains(&rms) && met.iter().all(|share| *share < 1.6), "{rms}: {met:?}");
+    assert!(met.len() > 8 && mean < 400.0);
 }
 
 #[test]

@@ -271,6 +271,7 @@ pub fn whole(width: u32, height: u32, samples: u32, depth: u32) -> TileSpec {
         depth,
         seed: 7,
         aovs: 0,
+        noise: 0,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::devices::first;
 use crate::procedural::whole;
 use std::path::{Path, PathBuf};
 use worker::engine::TileSpec;
+use worker::render::canvas::Traced;
 use worker::render::scene::{Bundle, View, load};
 use worker::render::stage::{Pipelines, Stage};
 
@@ -87,8 +88,8 @@ impl Case {
             let spec = TileSpec { frame: 0, seed, ..frame };
             let leaves: Vec<u32> = (0..spec.leaves()).collect();
             let mut image = vec![[0.0; 3]; BLOCKS];
-            let add = |leaf: u32, payload: &[u8], _| {
-                sum(&mut image[(leaf / spec.groups()) as usize], payload);
+            let add = |traced: Traced| {
+                sum(&mut image[(traced.leaf / spec.groups()) as usize], &traced.payload);
             };
             stage.trace(&mut pipelines, &spec, &leaves, &|| false, add).expect("drawn");
             let samples = f64::from(shaders::BLOCK * shaders::BLOCK * spec.samples);
