@@ -41,7 +41,8 @@ impl TileSpec {
     pub fn groups(&self) -> u32 {
         self.samples / 4
     }
-    /// Leaves of the commitment, those included that are not traced. Leaf `block * groups + group` is that block for that group.
+    /// Leaves of the commitment, those included that are not traced. Leaf
+    /// `block * groups + group` is that block for that group.
     pub fn leaves(&self) -> u32 {
         self.blocks() * self.groups()
     }

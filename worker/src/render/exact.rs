@@ -160,6 +160,12 @@ pub fn logarithm(x: f32) -> f32 {
     tidy((exponent(bits) - 127 + up) as f32 + (t * 2.885_390_081_7 + tail))
 }
 
+/// The linear value of an sRGB byte (IEC 61966-2-1).
+pub fn linear(byte: u8) -> f32 {
+    let encoded = f32::from(byte) / 255.0;
+    if encoded <= 0.04045 { encoded / 12.92 } else { power((encoded + 0.055) / 1.055, 2.4) }
+}
+
 /// `x^y` for x >= 0; negative x counts as 0. 0^0 is 1.
 pub fn power(x: f32, y: f32) -> f32 {
     let (base, by) = (tidy(x), tidy(y));

@@ -307,15 +307,7 @@ fn motions(cameras: &[Camera], keys: &[MotionKey]) -> Vec<u32> {
 /// The table that decodes sRGB bytes (IEC 61966-2-1), and the tables of directional albedo, as
 /// `layout.glsl` has them.
 fn constants(features: u32) -> Vec<u32> {
-    let decode = |byte: u32| {
-        let encoded = byte as f32 / 255.0;
-        if encoded <= 0.04045 {
-            encoded / 12.92
-        } else {
-            exact::power((encoded + 0.055) / 1.055, 2.4)
-        }
-    };
-    let mut words: Vec<u32> = (0..=255).map(|byte| decode(byte).to_bits()).collect();
+    let mut words: Vec<u32> = (0..=255).map(|byte| exact::linear(byte).to_bits()).collect();
     words.extend(albedo::facets().map(f32::to_bits));
     if features & FEATURE_SHEEN != 0 {
         words.extend(albedo::sheens().map(f32::to_bits));

@@ -1,10 +1,12 @@
 //! Environments: files that are read, the table over them, files that are refused.
 
+use crate::scene_draft::{Draft, VIEW, refusal, write as write_scene};
+use serde_json::json;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use worker::render::scene::Environment;
 use worker::render::scene::environment::{luminance, solid_angle};
 use worker::render::scene::notes::Notes;
+use worker::render::scene::{Bundle, Environment, load};
 
 /// A flat Radiance picture, its red from a function of x and y.
 fn radiance(width: usize, height: usize, red: impl Fn(usize, usize) -> u8) -> Vec<u8> {
@@ -120,4 +122,80 @@ fn cut_files_never_panic() {
             assert!(read(&whole[..length]).is_err(), "{length} of {}", whole.len());
         }
     }
+}
+
+/// A quad in the light of six faces of one colour each, red bright beyond 1 by its alpha.
+fn lit_by_a_cube() -> Draft {
+    let mut draft = Draft::quad();
+    let colours =
+        [[255, 0, 0, 51], [0, 255, 0, 255], [0, 0, 255, 255], [255; 4], [0, 0, 0, 255], [0; 4]];
+    let mut images = Vec::new();
+    for colour in colours {
+        let picture = image::RgbaImage::from_pixel(4, 4, image::Rgba(colour));
+        let mut png = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let view = draft.append(&png.into_inner());
+        images.push(json!({"bufferView": view, "mimeType": "image/png"}));
+    }
+    draft.json["images"] = json!(images);
+    draft.json["extensionsRequired"] = json!(["EXT_lights_image_based"]);
+    draft.json["extensions"] = json!({"EXT_lights_image_based": {"lights": [{
+        "intensity": 2, "irradianceCoefficients": [], "specularImageSize": 4,
+        "specularImages": [[0, 1, 2, 3, 4, 5]],
+    }]}});
+    draft.json["scenes"][0]["extensions"] = json!({"EXT_lights_image_based": {"light": 0}});
+    draft
+}
+
+/// The radiance that comes from a direction.
+fn from(sky: &Environment, [x, y, z]: [f64; 3]) -> [f32; 3] {
+    use std::f64::consts::PI;
+    let (u, v) = (0.5 + z.atan2(x) / (2.0 * PI), y.acos() / PI);
+    let column = ((u * f64::from(sky.width)) as u32).min(sky.width - 1);
+    let row = ((v * f64::from(sky.height)) as u32).min(sky.height - 1);
+    sky.texels[(row * sky.width + column) as usize].radiance
+}
+
+#[test]
+fn a_scene_brings_its_light_as_a_cube() {
+    let mut draft = lit_by_a_cube();
+    let sky = draft.load().unwrap().environment;
+    assert_eq!((sky.width, sky.height), (16, 8));
+    let close = |found: [f32; 3], due: [f32; 3]| {
+        assert!(found.iter().zip(due).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {due:?}");
+    };
+    close(from(&sky, [1.0, 0.0, 0.0]), [10.0, 0.0, 0.0]);
+    close(from(&sky, [-1.0, 0.0, 0.0]), [0.0, 2.0, 0.0]);
+    close(from(&sky, [0.0, 1.0, 0.0]), [0.0, 0.0, 2.0]);
+    close(from(&sky, [0.0, -1.0, 0.0]), [2.0; 3]);
+    // A quarter turn about Y brings what was at +X to -Z.
+    let half = 0.5_f32.sqrt();
+    draft.json["extensions"]["EXT_lights_image_based"]["lights"][0]["rotation"] =
+        json!([0, half, 0, half]);
+    let sky = draft.load().unwrap().environment;
+    close(from(&sky, [0.0, 0.0, -1.0]), [10.0, 0.0, 0.0]);
+    close(from(&sky, [0.0, 0.0, 1.0]), [0.0, 2.0, 0.0]);
+    // One that is given counts instead.
+    let (_folder, path) = write("sky.hdr", &radiance(4, 2, |_, _| 64));
+    let (_other, scene) = write_scene(&draft.glb());
+    let given = load(&Bundle::open(&scene).unwrap(), Some(&path), VIEW).unwrap();
+    assert_eq!(given.environment.width, 4);
+    assert!(given.notes.iter().any(|note| note.contains("not the scene's image-based light")));
+}
+
+#[test]
+fn a_cube_that_is_none_is_refused() {
+    let mut draft = lit_by_a_cube();
+    draft.json["scenes"][0]["extensions"]["EXT_lights_image_based"]["light"] = json!(1);
+    assert!(refusal(draft.load()).contains("image-based light"));
+    let mut draft = lit_by_a_cube();
+    draft.json["extensions"]["EXT_lights_image_based"]["lights"][0]["specularImages"] = json!([]);
+    assert!(draft.refusal().contains("image-based light 0 has no images"));
+    let mut draft = lit_by_a_cube();
+    let tall = image::RgbaImage::new(4, 5);
+    let mut png = std::io::Cursor::new(Vec::new());
+    tall.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let view = draft.append(&png.into_inner());
+    draft.json["images"][3] = json!({"bufferView": view, "mimeType": "image/png"});
+    assert!(draft.refusal().contains("image-based light 0, face 3 is not square"));
 }

@@ -80,7 +80,7 @@ impl Environment {
     }
 
     /// Builds the table over clean pixels.
-    fn from_picture(picture: &Picture) -> Self {
+    pub fn from_picture(picture: &Picture) -> Self {
         let (width, height) = (picture.width as usize, picture.height as usize);
         let angles: Vec<f64> = (0..height).map(|row| solid_angle(row, width, height)).collect();
         let weigh = |luminance: &dyn Fn([f32; 3]) -> f64| -> Vec<f64> {
@@ -172,7 +172,7 @@ fn decode_exr(bytes: &[u8]) -> Result<Picture, SceneError> {
 }
 
 /// Cuts what is no radiance; gives the number of pixels cut.
-fn clean(pixels: &mut [[f32; 3]]) -> usize {
+pub fn clean(pixels: &mut [[f32; 3]]) -> usize {
     let mut cleaned = 0;
     for pixel in pixels {
         let before = *pixel;

@@ -17,6 +17,7 @@ pub const LIST_MAX: usize = 1 << 18;
 
 /// Extensions drawn as they are meant.
 const SUPPORTED: &[&str] = &[
+    "EXT_lights_image_based",
     "EXT_mesh_gpu_instancing",
     "EXT_meshopt_compression",
     "EXT_texture_webp",
@@ -71,6 +72,23 @@ pub struct DocumentExtensions {
     pub lights: Lights,
     #[serde(rename = "KHR_materials_variants")]
     pub variants: Variants,
+    #[serde(rename = "EXT_lights_image_based")]
+    pub image_lights: ImageLights,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ImageLights {
+    pub lights: List<ImageLight>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageLight {
+    pub intensity: Option<f64>,
+    pub rotation: Option<[f64; 4]>,
+    /// Images of the faces of a cube, by mip.
+    pub specular_images: List<[u32; 6]>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -95,6 +113,14 @@ pub struct Lights {
 pub struct SceneEntry {
     pub name: String,
     pub nodes: List<u32>,
+    pub extensions: SceneExtensions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SceneExtensions {
+    #[serde(rename = "EXT_lights_image_based")]
+    pub image_light: Option<NodeLight>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,6 +8,7 @@ pub mod buffer;
 pub mod bundle;
 pub mod bvh;
 pub mod camera;
+pub mod cube;
 pub mod decoder;
 pub mod deform;
 pub mod draco;
@@ -129,7 +130,13 @@ fn assemble(
     exporter::note_dropped(document, now.placed(), sky.is_some(), &mut notes);
     let moment::Keys { geometry, moving, lights, cameras } = keys;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
-    let environment = match sky {
+    let own = cube::of_scene(document, settings.scene.as_deref())?;
+    if own.is_some() && sky.is_some() {
+        notes.say("the environment that is given counts, not the scene's image-based light");
+    }
+    let own = own.filter(|_| sky.is_none());
+    let own = own.map(|light| light.environment(document, &buffers, bundle)).transpose()?;
+    let environment = match sky.or(own) {
         Some(sky) => sky,
         None if lit => Environment::constant([0.0; 3]),
         None => {

@@ -2,7 +2,7 @@
 //! Walks without recursion. Knows no meshes, cameras or lights.
 
 use super::fault::{SceneError, malformed};
-use super::gltf::{Document, item};
+use super::gltf::{Document, SceneEntry, item};
 use super::matrix::Affine;
 use super::notes::Notes;
 use super::pose::Pose;
@@ -99,20 +99,30 @@ fn refuse_cycles(document: &Document, parents: &[Option<u32>]) -> Result<(), Sce
     }
 }
 
+/// The scene that is drawn and its number; `None` if the file has none.
+pub fn drawn_scene<'a>(
+    document: &'a Document,
+    wanted: Option<&str>,
+) -> Result<Option<(u32, &'a SceneEntry)>, SceneError> {
+    let names = document.scenes.iter().map(|scene| scene.name.as_str());
+    let wanted = wanted.map(|wanted| settings::find(wanted, "scene", names)).transpose()?;
+    if document.scenes.is_empty() && document.scene.is_none() {
+        return Ok(None);
+    }
+    let index = wanted.map(|index| index as u32).or(document.scene).unwrap_or(0);
+    Ok(Some((index, item(&document.scenes, index, "scene", "the file")?)))
+}
+
 fn roots(
     document: &Document,
     parents: &[Option<u32>],
     wanted: Option<&str>,
     notes: &mut Notes,
 ) -> Result<Vec<u32>, SceneError> {
-    let names = document.scenes.iter().map(|scene| scene.name.as_str());
-    let wanted = wanted.map(|wanted| settings::find(wanted, "scene", names)).transpose()?;
-    if document.scenes.is_empty() && document.scene.is_none() {
+    let Some((index, scene)) = drawn_scene(document, wanted)? else {
         notes.say("the file has no scene: all its nodes are drawn");
         return Ok((0..parents.len() as u32).filter(|&n| parents[n as usize].is_none()).collect());
-    }
-    let index = wanted.map(|index| index as u32).or(document.scene).unwrap_or(0);
-    let scene = item(&document.scenes, index, "scene", "the file")?;
+    };
     if document.scenes.len() > 1 {
         notes.say(format!("scene {index} of {} is drawn", document.scenes.len()));
     }

@@ -89,7 +89,8 @@ pub fn load(
     for used in &uses {
         let image = image_of(document, used.texture)?;
         if let Entry::Vacant(new) = sources.entry(image) {
-            new.insert(find_source(document, buffers, bundle, used.texture, image)?);
+            let thing = format!("texture {}", used.texture);
+            new.insert(Source::of(document, buffers, bundle, image, thing)?);
         }
     }
     let mut all: Vec<_> = sources.values_mut().collect();
@@ -174,28 +175,43 @@ fn image_of(document: &Document, texture: u32) -> Result<u32, SceneError> {
     })
 }
 
-fn find_source<'a>(
+impl<'a> Source<'a> {
+    /// The image of a thing that has this name in errors.
+    fn of(
+        document: &Document,
+        buffers: &'a Buffers<'_>,
+        bundle: &Bundle,
+        image: u32,
+        thing: String,
+    ) -> Result<Self, SceneError> {
+        let entry = item(&document.images, image, "image", &thing)?;
+        let (bytes, thing) = match (&entry.uri, entry.buffer_view) {
+            (Some(uri), _) => match uri::resolve(uri, &thing)? {
+                Target::Embedded(bytes) => (Cow::Owned(bytes), thing),
+                Target::File(path) => {
+                    let bytes = bundle.read_file(&path, &thing)?;
+                    (Cow::Owned(bytes), format!("{thing} (`{path}`)"))
+                }
+            },
+            (None, Some(view)) => (Cow::Borrowed(buffers.view(document, view, &thing)?.0), thing),
+            (None, None) => return Err(malformed(format!("{thing}: image {image} has no data"))),
+        };
+        let (width, height) = picture::size(&bytes, &thing)?;
+        Ok(Self { bytes, thing, width, height, halvings: 0 })
+    }
+}
+
+/// The texels of one image that no material uses; `allow` judges its width and height first.
+pub fn image(
     document: &Document,
-    buffers: &'a Buffers<'_>,
+    buffers: &Buffers<'_>,
     bundle: &Bundle,
-    texture: u32,
-    index: u32,
-) -> Result<Source<'a>, SceneError> {
-    let thing = format!("texture {texture}");
-    let entry = item(&document.images, index, "image", &thing)?;
-    let (bytes, thing) = match (&entry.uri, entry.buffer_view) {
-        (Some(uri), _) => match uri::resolve(uri, &thing)? {
-            Target::Embedded(bytes) => (Cow::Owned(bytes), thing),
-            Target::File(path) => {
-                let bytes = bundle.read_file(&path, &thing)?;
-                (Cow::Owned(bytes), format!("{thing} (`{path}`)"))
-            }
-        },
-        (None, Some(view)) => (Cow::Borrowed(buffers.view(document, view, &thing)?.0), thing),
-        (None, None) => return Err(malformed(format!("{thing}: image {index} has no data"))),
-    };
-    let (width, height) = picture::size(&bytes, &thing)?;
-    Ok(Source { bytes, thing, width, height, halvings: 0 })
+    (index, thing): (u32, String),
+    allow: impl FnOnce(u32, u32) -> Result<(), SceneError>,
+) -> Result<Pixels, SceneError> {
+    let source = Source::of(document, buffers, bundle, index, thing)?;
+    allow(source.width, source.height)?;
+    decode(&source)
 }
 
 /// Halves the largest image, the first among equals, until all fit.
