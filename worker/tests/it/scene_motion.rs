@@ -153,6 +153,32 @@ fn morph_targets_add_by_weight() {
     assert!(draft.refusal().contains("needs 3 components an element; accessor 3 is SCALAR"));
 }
 
+#[test]
+fn morph_targets_move_texture_places_and_colours() {
+    let mut draft = Draft::quad();
+    draft.paint(json!({"uri": "data:image/png;base64,"}));
+    let colors = floats(&mut draft, "VEC4", 4, &[0.5, 0.25, 0.0, 0.5].repeat(4));
+    let aside = floats(&mut draft, "VEC2", 2, &[1.0, -2.0].repeat(4));
+    let greener = floats(&mut draft, "VEC3", 3, &[0.0, 1.0, 0.0].repeat(4));
+    let primitive = &mut draft.json["meshes"][0]["primitives"][0];
+    primitive["attributes"]["COLOR_0"] = json!(colors);
+    primitive["targets"] = json!([{"TEXCOORD_0": aside, "COLOR_0": greener}]);
+    draft.json["meshes"][0]["weights"] = json!([0.25]);
+    let picture = image::RgbaImage::new(1, 1);
+    let mut png = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let view = draft.append(&png.into_inner());
+    draft.json["images"] = json!([{"bufferView": view}]);
+    let scene = draft.load().unwrap();
+    // From (0, 1) by a quarter of (1, -2).
+    assert_eq!(scene.surfaces[0].uv[0], [0.25, 0.5]);
+    let parts = |words: [u32; 2]| words.map(|word| [word & 0xffff, word >> 16]);
+    assert_eq!(parts(scene.extras[0].color[0]), [[32768, 32768], [0, 32768]]);
+    assert!(scene.notes.iter().all(|note| !note.contains("morph")), "{:?}", scene.notes);
+    draft.json["meshes"][0]["primitives"][0]["targets"][0]["TEXCOORD_0"] = json!(greener);
+    assert!(draft.refusal().contains("needs 2 components an element"), "{}", draft.refusal());
+}
+
 /// A quad on two joints: its left corners on the first, its right ones on the second.
 fn skinned() -> Draft {
     let mut draft = Draft::quad();

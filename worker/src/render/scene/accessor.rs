@@ -238,14 +238,20 @@ impl Reader<'_> {
         self.count(index, owner)
     }
 
-    /// All elements of an accessor of colours, of three components or four; the fourth is 1 if it
-    /// is not there.
-    pub fn colors(&self, index: u32, owner: &str) -> Result<Vec<[f32; 4]>, SceneError> {
-        if item(&self.document.accessors, index, "accessor", owner)?.shape == "VEC4" {
+    /// All elements of an accessor of colours, of three components or four; the fourth is `alpha` if
+    /// it is not there.
+    pub fn colors(&self, index: u32, owner: &str, alpha: f32) -> Result<Vec<[f32; 4]>, SceneError> {
+        if self.color_components(index, owner)? == 4 {
             return self.floats(index, owner);
         }
         let all: Vec<[f32; 3]> = self.floats(index, owner)?;
-        Ok(all.into_iter().map(|[r, g, b]| [r, g, b, 1.0]).collect())
+        Ok(all.into_iter().map(|[r, g, b]| [r, g, b, alpha]).collect())
+    }
+
+    /// How many components an accessor of colours has.
+    pub fn color_components(&self, index: u32, owner: &str) -> Result<usize, SceneError> {
+        let accessor = item(&self.document.accessors, index, "accessor", owner)?;
+        Ok(if accessor.shape == "VEC4" { 4 } else { 3 })
     }
 
     /// All elements of an accessor of unsigned integers.

@@ -8,6 +8,7 @@ use super::matrix::{self, Affine, Vec3};
 use super::mesh::{Shape, Vertices};
 use super::tangent;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Most vertices that all morph targets and sets of joints of a frame move.
 pub const DEFORMATIONS_MAX: u64 = 1 << 28;
@@ -98,27 +99,32 @@ impl Deformer<'_> {
             return Ok(Cow::Borrowed(&shape.vertices));
         }
         self.spend(shape, targets.len())?;
-        let sum = |base: &[[f32; 3]], name: &str| -> Result<Vec<[f32; 3]>, SceneError> {
-            let mut sums: Vec<Vec3> = base.iter().copied().map(matrix::double3).collect();
-            for (target, by) in &targets {
-                let Some(&index) = target.get(name) else { continue };
-                let moves = self.reader.floats::<3>(index, &shape.owner)?;
-                for (sum, by_one) in sums.iter_mut().zip(moves) {
-                    *sum = matrix::add(*sum, matrix::scale(matrix::double3(by_one), **by));
-                }
-            }
-            Ok(sums.into_iter().map(matrix::single3).collect())
-        };
         let base = &shape.vertices;
+        let vectors = |name: &str, base: &[[f32; 3]]| {
+            moved(base, &targets, name, |index| self.reader.floats(index, &shape.owner))
+        };
         let tangent = |all: &Vec<[f32; 4]>| -> Result<Vec<[f32; 4]>, SceneError> {
             let along: Vec<_> = all.iter().map(|[x, y, z, _]| [*x, *y, *z]).collect();
-            let along = sum(&along, "TANGENT")?;
+            let along = vectors("TANGENT", &along)?;
             Ok(along.iter().zip(all).map(|([x, y, z], old)| [*x, *y, *z, old[3]]).collect())
         };
+        let uv = |slot: usize| {
+            let Some(all) = &base.uv[slot] else { return Ok(None) };
+            let name = format!("TEXCOORD_{}", shape.uv_sets[slot].unwrap_or_default());
+            let read = |index| self.reader.floats(index, &shape.owner);
+            moved(all, &targets, &name, read).map(Some)
+        };
+        let color = |all: &Vec<[f32; 4]>| {
+            // What a target lacks it does not move.
+            let read = |index| self.reader.colors(index, &shape.owner, 0.0);
+            moved(all, &targets, "COLOR_0", read)
+        };
         Ok(Cow::Owned(Vertices {
-            position: sum(&base.position, "POSITION")?,
-            normal: base.normal.as_ref().map(|all| sum(all, "NORMAL")).transpose()?,
+            position: vectors("POSITION", &base.position)?,
+            normal: base.normal.as_ref().map(|all| vectors("NORMAL", all)).transpose()?,
             tangent: base.tangent.as_ref().map(tangent).transpose()?,
+            uv: [uv(0)?, uv(1)?],
+            color: base.color.as_ref().map(color).transpose()?,
         }))
     }
 
@@ -183,6 +189,25 @@ impl Deformer<'_> {
     }
 }
 
+/// An attribute with what targets move it by, each as far as its weight.
+fn moved<const N: usize>(
+    base: &[[f32; N]],
+    targets: &[(&BTreeMap<String, u32>, &f64)],
+    name: &str,
+    read: impl Fn(u32) -> Result<Vec<[f32; N]>, SceneError>,
+) -> Result<Vec<[f32; N]>, SceneError> {
+    let mut sums: Vec<[f64; N]> = base.iter().map(|all| all.map(f64::from)).collect();
+    for (target, by) in targets {
+        let Some(&index) = target.get(name) else { continue };
+        for (sum, moves) in sums.iter_mut().zip(read(index)?) {
+            for (sum, moves) in sum.iter_mut().zip(moves) {
+                *sum += f64::from(moves) * **by;
+            }
+        }
+    }
+    Ok(sums.into_iter().map(|sum| sum.map(matrix::single)).collect())
+}
+
 /// Tangents by corner for vertices that have none; those of the shape itself are kept with it.
 fn tangents<'s>(
     shape: &'s Shape<'_>,
@@ -207,6 +232,8 @@ fn skin(base: &Vertices, map: impl Fn(usize) -> Affine) -> Vertices {
         position: Vec::with_capacity(base.position.len()),
         normal: base.normal.as_ref().map(|_| Vec::new()),
         tangent: base.tangent.as_ref().map(|_| Vec::new()),
+        uv: base.uv.clone(),
+        color: base.color.clone(),
     };
     for (vertex, point) in base.position.iter().enumerate() {
         let map = map(vertex);

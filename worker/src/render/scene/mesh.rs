@@ -30,9 +30,8 @@ pub struct Shape<'a> {
     pub owner: String,
     pub corners: Vec<[u32; 3]>,
     pub vertices: Vertices,
-    /// By slot.
-    pub uv: [Option<Vec<[f32; 2]>>; 2],
-    pub color: Option<Vec<[f32; 4]>>,
+    /// Which set of texture places each slot of [`Vertices::uv`] has.
+    pub uv_sets: [Option<u32>; 2],
     pub material: u32,
     /// How the material's normal texture is laid out, if it has one.
     pub bumps: Option<Placement>,
@@ -46,6 +45,9 @@ pub struct Vertices {
     pub position: Vec<[f32; 3]>,
     pub normal: Option<Vec<[f32; 3]>>,
     pub tangent: Option<Vec<[f32; 4]>>,
+    /// By slot.
+    pub uv: [Option<Vec<[f32; 2]>>; 2],
+    pub color: Option<Vec<[f32; 4]>>,
 }
 
 /// The shapes of each mesh. Every mesh of the file is read, drawn or not, so that damage is found
@@ -197,7 +199,7 @@ fn read_shape<'a>(
         let index = set.and_then(|set| named(&format!("TEXCOORD_{set}")));
         vector(reader, index, owner, count)
     };
-    let color = named("COLOR_0").map(|index| reader.colors(index, owner)).transpose()?;
+    let color = named("COLOR_0").map(|index| reader.colors(index, owner, 1.0)).transpose()?;
     let tangent = named("TANGENT").filter(|_| named("NORMAL").is_some() && use_of.bumps.is_some());
     let shape = Shape {
         primitive,
@@ -206,9 +208,10 @@ fn read_shape<'a>(
             position: vector(reader, Some(position), owner, count)?.unwrap_or_default(),
             normal: vector(reader, named("NORMAL"), owner, count)?,
             tangent: vector(reader, tangent, owner, count)?,
+            uv: [uv(0)?, uv(1)?],
+            color: counted(color, owner, count)?,
         },
-        uv: [uv(0)?, uv(1)?],
-        color: counted(color, owner, count)?,
+        uv_sets: [use_of.slots.set(0), use_of.slots.set(1)],
         corners: corners(reader, primitive, count, owner)?,
         material: use_of.material,
         bumps: use_of.bumps,
@@ -216,7 +219,7 @@ fn read_shape<'a>(
     };
     check(&shape, owner)?;
     for slot in 0..2 {
-        if let (Some(set), None) = (use_of.slots.set(slot), &shape.uv[slot]) {
+        if let (Some(set), None) = (use_of.slots.set(slot), &shape.vertices.uv[slot]) {
             notes.say(format!("{owner} has no TEXCOORD_{set}: its textures there show one texel"));
         }
     }
@@ -232,11 +235,17 @@ fn check_targets(
     notes: &mut Notes,
 ) -> Result<(), SceneError> {
     for (name, &index) in primitive.targets.iter().flatten() {
-        if !matches!(name.as_str(), "POSITION" | "NORMAL" | "TANGENT") {
-            notes.say("morph targets of texture places and colours are not applied");
-            continue;
-        }
-        if reader.check(index, owner, 3)? != count {
+        let components = match name.split('_').next() {
+            Some("POSITION" | "NORMAL" | "TANGENT") => 3,
+            Some("TEXCOORD") => 2,
+            Some("COLOR") => reader.color_components(index, owner)?,
+            _ => {
+                let name = name.get(..40).unwrap_or(name).escape_debug();
+                notes.say(format!("morph targets of {name} are not applied"));
+                continue;
+            }
+        };
+        if reader.check(index, owner, components)? != count {
             return Err(malformed(format!("{owner}: its morph targets have different counts")));
         }
     }
@@ -264,7 +273,7 @@ fn check(shape: &Shape<'_>, owner: &str) -> Result<(), SceneError> {
     {
         return Err(malformed(format!("{owner}: the position of vertex {at} is not a number")));
     }
-    for uv in shape.uv.iter().flatten() {
+    for uv in shape.vertices.uv.iter().flatten() {
         if let Some(at) = uv.iter().position(|uv| uv.iter().any(|c| !c.is_finite())) {
             return Err(malformed(format!(
                 "{owner}: the texture place of vertex {at} is no number"

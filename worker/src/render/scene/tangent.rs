@@ -19,7 +19,7 @@ pub fn generate(
     vertices: &Vertices,
 ) -> Result<Option<Vec<[f32; 4]>>, SceneError> {
     let (Some(bumps), Some(normal)) = (shape.bumps, &vertices.normal) else { return Ok(None) };
-    let Some(uv) = &shape.uv[bumps.slot as usize] else { return Ok(None) };
+    let Some(uv) = &vertices.uv[bumps.slot as usize] else { return Ok(None) };
     if widest_fan(shape, vertices) > FAN_MAX {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 use super::deform::Posed;
 use super::fault::{SceneError, malformed};
 use super::matrix::{self, Vec3};
-use super::mesh::Shape;
+use super::mesh::{Shape, Vertices};
 use super::notes::Notes;
 use shaders::{NONE, Surface, SurfaceExtra, Triangle};
 
@@ -132,7 +132,7 @@ pub fn place_shape(
             flags: 0,
         });
         let edges = [matrix::double3(edge1), matrix::double3(edge2)];
-        let extra = extra(shape, corners, &mut geometry.extras);
+        let extra = extra(&posed.vertices, corners, &mut geometry.extras);
         let mut unsaid = Lost::default();
         let lost = if flat.is_some() { &mut *lost } else { &mut unsaid };
         let flat = flat.unwrap_or([0.0, 0.0, 1.0]);
@@ -164,10 +164,10 @@ fn surface(
             })
         }
     });
-    let uv = uv(shape, 0, corners);
+    let uv = uv(&posed.vertices, 0, corners);
     let mut tangents = [[0.0; 4]; 3];
     if let Some(bumps) = shape.bumps {
-        let places = self::uv(shape, bumps.slot as usize, corners);
+        let places = self::uv(&posed.vertices, bumps.slot as usize, corners);
         let derived = derived_tangent(edges, places.map(|uv| bumps.apply(uv.map(f64::from))));
         tangents = [0, 1, 2].map(|at| tangent(given[at], posed, normal[at], derived));
     }
@@ -182,26 +182,26 @@ fn surface(
     }
 }
 
-fn uv(shape: &Shape<'_>, slot: usize, corners: [u32; 3]) -> [[f32; 2]; 3] {
-    corners.map(|corner| match &shape.uv[slot] {
+fn uv(vertices: &Vertices, slot: usize, corners: [u32; 3]) -> [[f32; 2]; 3] {
+    corners.map(|corner| match &vertices.uv[slot] {
         None => [0.0; 2],
         Some(all) => all[corner as usize].map(|c| settle(c.clamp(-32768.0, 32768.0))),
     })
 }
 
 /// Adds what only some surfaces have; gives its index.
-fn extra(shape: &Shape<'_>, corners: [u32; 3], extras: &mut Vec<SurfaceExtra>) -> u32 {
-    if shape.uv[1].is_none() && shape.color.is_none() {
+fn extra(vertices: &Vertices, corners: [u32; 3], extras: &mut Vec<SurfaceExtra>) -> u32 {
+    if vertices.uv[1].is_none() && vertices.color.is_none() {
         return NONE;
     }
-    let color = corners.map(|corner| match &shape.color {
+    let color = corners.map(|corner| match &vertices.color {
         None => [u32::MAX; 2],
         Some(all) => {
             let [r, g, b, a] = all[corner as usize].map(sixteen_bits);
             [r | (g << 16), b | (a << 16)]
         }
     });
-    extras.push(SurfaceExtra { uv: uv(shape, 1, corners), color });
+    extras.push(SurfaceExtra { uv: uv(vertices, 1, corners), color });
     extras.len() as u32 - 1
 }
 
