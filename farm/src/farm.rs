@@ -179,7 +179,7 @@ impl Farm {
 
     /// Appends to the public log.
     pub(crate) fn log(&mut self, fact: Fact, effects: &mut impl Effects) {
-        effects.log(self.entries, Entry { time: self.now, fact });
+        effects.log(self.entries, || Entry { time: self.now, fact });
         self.entries += 1;
     }
 
@@ -323,4 +323,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 3\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 4\n";

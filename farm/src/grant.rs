@@ -111,7 +111,7 @@ impl Farm {
         match &lease.role {
             Role::Computing | Role::Audit(_) => self.leases.set_deadline(id, Some(deadline)),
             Role::Claimed(claim) => {
-                if let (None, Question::Leaves(leaves)) = (claim.answer, &claim.question) {
+                if let (None, Question::Leaves(leaves)) = (&claim.answer, &claim.question) {
                     let (worker, leaves) = (lease.worker, leaves.clone());
                     self.leases.set_deadline(id, Some(deadline));
                     effects.push(Effect::Challenge { worker, lease: id, leaves });
