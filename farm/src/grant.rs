@@ -182,6 +182,9 @@ impl Farm {
         if !self.roster.idle.is_empty() {
             self.roster.idle.remove(&id);
         }
+        if !self.roster[id].works() {
+            return;
+        }
         while self.roster[id].has_room_for_audit() {
             let Some(claim) = self.roster[id].audits.pop_front() else { break };
             self.grant_audit(id, claim, effects);
