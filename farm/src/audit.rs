@@ -27,12 +27,46 @@ impl Question {
     }
 }
 
-/// One auditor's answer.
+/// The answer to a question. Answers are compared as they are; only the public log wants digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Whole`]; see [`Answer::to_whole`].
+    Whole(Digest),
+    /// To [`Question::Leaves`], in its order: no more than can be drawn.
+    Leaves(Vec<Leaf>),
+}
+
+impl Answer {
+    /// The answer to [`Question::Whole`]: a digest over the output and the commitment.
+    pub fn to_whole(output: &Digest, commitment: &Commitment) -> Self {
+        let mut bytes = [0; 72];
+        bytes[..32].copy_from_slice(&output.0);
+        bytes[32..64].copy_from_slice(&commitment.root.0);
+        bytes[64..].copy_from_slice(&commitment.units.to_le_bytes());
+        Self::Whole(Digest::of(&bytes))
+    }
+
+    /// What the public log says of it: of leaves a digest over all of them.
+    pub fn digest(&self) -> Digest {
+        let leaves = match self {
+            Self::Whole(digest) => return *digest,
+            Self::Leaves(leaves) => leaves,
+        };
+        let mut bytes = ArrayVec::<u8, { Leaf::BYTES * limit::LEAVES_DRAWN_MAX as usize }>::new();
+        for leaf in leaves {
+            bytes.try_extend_from_slice(&leaf.to_bytes()).expect("no more than can be drawn");
+        }
+        Digest::of(&bytes)
+    }
+}
+
+/// What one auditor says of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opinion {
+pub struct Opinion<V> {
     pub worker: WorkerId,
     pub owner: AccountId,
-    pub value: Digest,
+    /// Its answer, unless that is the claim's own.
+    pub contrary: Option<V>,
 }
 
 /// What is drawn for a report.
@@ -60,17 +94,16 @@ impl Lot {
 /// A reported tile on its way to a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    pub output: Digest,
     pub commitment: Commitment,
     /// Leaves of its tile.
     pub leaves: u32,
     pub question: Question,
     pub lot: Lot,
     /// The claim's own answer to the question; for leaves known once they are opened.
-    pub answer: Option<Digest>,
+    pub answer: Option<Answer>,
     /// Work units of the question, for the auditors' pay.
     pub units_asked: u64,
-    pub opinions: SmallVec<[Opinion; 1]>,
+    pub opinions: SmallVec<[Opinion<Answer>; 1]>,
     /// Auditors drawn who have not answered yet.
     pub asked: SmallVec<[WorkerId; 4]>,
     /// Auditors still to be drawn.
@@ -88,10 +121,10 @@ impl Claim {
 
 layout_enum!(Question { 0 = Whole, 1 = Leaves(leaves) });
 layout_struct!(Lot { epoch, draw });
-layout_struct!(Opinion { worker, owner, value });
+layout_enum!(Answer { 0 = Whole(digest), 1 = Leaves(leaves) });
+layout_struct!(Opinion<Answer> { worker, owner, contrary });
 layout_struct!(Commitment { root, units });
 layout_struct!(Claim {
-    output,
     commitment,
     leaves,
     question,
@@ -131,47 +164,28 @@ pub(crate) fn draw(
     Drawn { question: Question::Leaves(draws.distinct(wanted as u32, leaves)), lot }
 }
 
-/// The answer to [`Question::Whole`].
-pub fn value_of_tile(output: &Digest, commitment: &Commitment) -> Digest {
-    let mut bytes = [0; 72];
-    bytes[..32].copy_from_slice(&output.0);
-    bytes[32..64].copy_from_slice(&commitment.root.0);
-    bytes[64..].copy_from_slice(&commitment.units.to_le_bytes());
-    Digest::of(&bytes)
-}
-
-/// The answer to [`Question::Leaves`]: a digest over the leaves in the question's order, which are
-/// no more than can be drawn.
-pub fn value_of_leaves<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Digest {
-    let mut bytes = ArrayVec::<u8, { Leaf::BYTES * limit::LEAVES_DRAWN_MAX as usize }>::new();
-    for leaf in leaves {
-        bytes.try_extend_from_slice(&leaf.to_bytes()).expect("no more than can be drawn");
-    }
-    Digest::of(&bytes)
-}
-
 /// What opinions mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// This value is the truth.
-    Value(Digest),
+pub enum Verdict<V> {
+    /// The truth is this value, or (`None`) the claim's own.
+    Truth(Option<V>),
     /// More opinions are needed.
     Escalate,
     /// No majority among as many as may be asked.
     Undecided,
 }
 
-/// Judges a claim's answer and the opinions on it. One agreeing opinion is enough; once two
-/// differ, it takes three and a strict majority.
-pub fn judge(answer: Digest, opinions: &[Opinion]) -> Verdict {
-    if !opinions.is_empty() && opinions.iter().all(|opinion| opinion.value == answer) {
-        return Verdict::Value(answer);
+/// Judges a claim by the opinions on it. One agreeing opinion is enough; once two differ, it takes
+/// three and a strict majority, the claim's own answer counted in.
+pub fn judge<V: Clone + Eq>(opinions: &[Opinion<V>]) -> Verdict<V> {
+    if !opinions.is_empty() && opinions.iter().all(|opinion| opinion.contrary.is_none()) {
+        return Verdict::Truth(None);
     }
-    let values = || opinions.iter().map(|opinion| opinion.value).chain([answer]);
+    let values = || opinions.iter().map(|opinion| opinion.contrary.as_ref()).chain([None]);
     let count = values().count();
     let majority = values().find(|value| values().filter(|v| v == value).count() * 2 > count);
     match majority {
-        Some(value) if count >= 3 => Verdict::Value(value),
+        Some(value) if count >= 3 => Verdict::Truth(value.cloned()),
         _ if opinions.len() + limit::ESCALATION > limit::OPINIONS_MAX => Verdict::Undecided,
         _ => Verdict::Escalate,
     }
@@ -181,26 +195,37 @@ pub fn judge(answer: Digest, opinions: &[Opinion]) -> Verdict {
 mod tests {
     use super::*;
 
-    fn judged(claim: u8, opinions: &[u8]) -> Verdict {
-        let value = |v: u8| Digest([v; 32]);
+    fn judged(claim: u8, opinions: &[u8]) -> Verdict<u8> {
+        let contrary = |v: &u8| Some(*v).filter(|v| *v != claim);
         let opinion =
-            |v: &u8| Opinion { worker: WorkerId(0), owner: AccountId(0), value: value(*v) };
-        judge(value(claim), &opinions.iter().map(opinion).collect::<Vec<_>>())
+            |v| Opinion { worker: WorkerId(0), owner: AccountId(0), contrary: contrary(v) };
+        judge(&opinions.iter().map(opinion).collect::<Vec<_>>())
     }
 
     #[test]
     fn opinions_mean_what_they_should() {
-        let truth = Verdict::Value(Digest([1; 32]));
+        let claimed = Verdict::Truth(None);
         assert_eq!(judged(1, &[]), Verdict::Escalate);
-        assert_eq!(judged(1, &[1]), truth);
+        assert_eq!(judged(1, &[1]), claimed);
         assert_eq!(judged(1, &[2]), Verdict::Escalate);
         assert_eq!(judged(2, &[1]), Verdict::Escalate);
-        assert_eq!(judged(2, &[1, 1]), truth);
-        assert_eq!(judged(1, &[2, 1]), truth);
+        assert_eq!(judged(2, &[1, 1]), Verdict::Truth(Some(1)));
+        assert_eq!(judged(1, &[2, 1]), claimed);
         assert_eq!(judged(1, &[2, 3]), Verdict::Escalate);
-        assert_eq!(judged(1, &[2, 1, 1]), truth);
+        assert_eq!(judged(1, &[2, 1, 1]), claimed);
         assert_eq!(judged(1, &[2, 2, 1]), Verdict::Escalate);
         assert_eq!(judged(1, &[2, 3, 4, 5, 6, 7]), Verdict::Undecided);
+    }
+
+    #[test]
+    fn the_log_says_of_leaves_a_digest_over_all_of_them() {
+        let leaf = |n: u8| Leaf { hash: Digest([n; 32]), units: u64::from(n) };
+        let leaves: Vec<Leaf> = (0..limit::LEAVES_DRAWN_MAX as u8).map(leaf).collect();
+        let bytes: Vec<u8> = leaves.iter().flat_map(Leaf::to_bytes).collect();
+        assert_eq!(Answer::Leaves(leaves).digest(), Digest::of(&bytes));
+        let whole = Answer::to_whole(&leaf(1).hash, &Commitment { root: leaf(2).hash, units: 3 });
+        let bytes = [&[1; 32][..], &[2; 32], &3_u64.to_le_bytes()].concat();
+        assert_eq!(whole.digest(), Digest::of(&bytes));
     }
 
     #[test]

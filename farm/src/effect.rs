@@ -50,8 +50,8 @@ pub trait Effects {
     /// Takes one effect; entries of the public log come through `log`.
     fn push(&mut self, effect: Effect);
 
-    /// Takes the public log's entry of this number.
-    fn log(&mut self, number: u64, entry: Entry);
+    /// Takes the public log's entry of this number; it need not be made if nobody wants it.
+    fn log(&mut self, number: u64, entry: impl FnOnce() -> Entry);
 
     /// Whether the commands were accepted before, so that proofs among them need no second look.
     fn replayed(&self) -> bool {
@@ -64,8 +64,8 @@ impl Effects for Vec<Effect> {
         self.push(effect);
     }
 
-    fn log(&mut self, _number: u64, entry: Entry) {
-        self.push(Effect::Log(entry));
+    fn log(&mut self, _number: u64, entry: impl FnOnce() -> Entry) {
+        self.push(Effect::Log(entry()));
     }
 }
 
@@ -76,7 +76,7 @@ pub struct Done;
 impl Effects for Done {
     fn push(&mut self, _effect: Effect) {}
 
-    fn log(&mut self, _number: u64, _entry: Entry) {}
+    fn log(&mut self, _number: u64, _entry: impl FnOnce() -> Entry) {}
 
     fn replayed(&self) -> bool {
         true

@@ -179,7 +179,7 @@ impl Farm {
 
     /// Appends to the public log.
     pub(crate) fn log(&mut self, fact: Fact, effects: &mut impl Effects) {
-        effects.log(self.entries, Entry { time: self.now, fact });
+        effects.log(self.entries, || Entry { time: self.now, fact });
         self.entries += 1;
     }
 

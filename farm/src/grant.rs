@@ -111,7 +111,7 @@ impl Farm {
         match &lease.role {
             Role::Computing | Role::Audit(_) => self.leases.set_deadline(id, Some(deadline)),
             Role::Claimed(claim) => {
-                if let (None, Question::Leaves(leaves)) = (claim.answer, &claim.question) {
+                if let (None, Question::Leaves(leaves)) = (&claim.answer, &claim.question) {
                     let (worker, leaves) = (lease.worker, leaves.clone());
                     self.leases.set_deadline(id, Some(deadline));
                     effects.push(Effect::Challenge { worker, lease: id, leaves });
@@ -181,6 +181,9 @@ impl Farm {
     pub(crate) fn fill(&mut self, id: WorkerId, effects: &mut impl Effects) {
         if !self.roster.idle.is_empty() {
             self.roster.idle.remove(&id);
+        }
+        if !self.roster[id].works() {
+            return;
         }
         while self.roster[id].has_room_for_audit() {
             let Some(claim) = self.roster[id].audits.pop_front() else { break };

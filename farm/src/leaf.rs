@@ -3,7 +3,7 @@
 //! Knows neither pixels nor money.
 
 use crate::digest::Digest;
-use crate::limit;
+use crate::{layout_struct, limit};
 use arrayvec::ArrayVec;
 
 /// Which leaves of a tile are asked about, by index, ascending.
@@ -15,6 +15,8 @@ pub struct Leaf {
     pub hash: Digest,
     pub units: u64,
 }
+
+layout_struct!(Leaf { hash, units });
 
 impl Leaf {
     /// Bytes of a leaf: its hash, then its units in little-endian.

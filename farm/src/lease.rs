@@ -76,6 +76,22 @@ impl Leases {
         slot.lease.as_mut().filter(|_| slot.epoch == id.epoch)
     }
 
+    /// The claim under this lease, if a tile is reported there.
+    pub fn claim(&self, id: LeaseId) -> Option<&Claim> {
+        match &self.get(id)?.role {
+            Role::Claimed(claim) => Some(claim),
+            Role::Computing | Role::Audit(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn claim_mut(&mut self, id: LeaseId) -> Option<&mut Claim> {
+        match &mut self.get_mut(id)?.role {
+            Role::Claimed(claim) => Some(claim),
+            Role::Computing | Role::Audit(_) => None,
+        }
+    }
+
     /// The worker's own live lease; says whether a lease never was or is no more.
     pub fn own(&self, worker: WorkerId, id: LeaseId) -> Result<&Lease, Reject> {
         let slot = self.slots.get(id.slot as usize).ok_or(Reject::LeaseUnknown)?;

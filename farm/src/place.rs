@@ -114,12 +114,12 @@ impl Queue {
     pub fn pick(&self, lanes: &[u32], fits: impl Fn(JobId) -> Option<bool>) -> Option<JobId> {
         let mut tried = Vec::new();
         loop {
-            let heads = lanes.iter().filter(|lane| !tried.contains(*lane)).filter_map(|lane| {
-                let head = self.lanes[*lane as usize].order.first()?;
-                Some((head.0, head.1, *lane))
-            });
-            let (_, _, lane) = heads.min()?;
-            if let Some(job) = self.lanes[lane as usize].pick(&fits) {
+            let heads = lanes
+                .iter()
+                .filter(|lane| !tried.contains(*lane))
+                .filter_map(|lane| Some((self.lanes[*lane as usize].order.first()?, *lane)));
+            let (head, lane) = heads.min()?;
+            if let Some(job) = self.lanes[lane as usize].pick(head, &fits) {
                 return Some(job);
             }
             tried.push(lane);
@@ -128,9 +128,13 @@ impl Queue {
 }
 
 impl Lane {
-    fn pick(&self, fits: &impl Fn(JobId) -> Option<bool>) -> Option<JobId> {
+    /// The job to have a tile of, `head` being who comes first in order.
+    fn pick(
+        &self,
+        (rank, account): &(Rank, AccountId),
+        fits: &impl Fn(JobId) -> Option<bool>,
+    ) -> Option<JobId> {
         // Nearly always the first job will do, and no walk has to begin.
-        let (rank, account) = self.order.first()?;
         let first = self.jobs.get(&(rank.0.0, *account)).and_then(BTreeSet::first);
         if let Some(job) = first.filter(|job| fits(**job) == Some(true)) {
             return Some(*job);

@@ -77,7 +77,7 @@ struct Claim {
     root: Digest,
     units: u64,
     answer: Option<Digest>,
-    opinions: Vec<Opinion>,
+    opinions: Vec<Opinion<Digest>>,
     /// Work units of the question, and what each auditor was paid for them.
     asked: u64,
     paid: BTreeMap<WorkerId, u64>,
@@ -85,9 +85,9 @@ struct Claim {
 
 impl Claim {
     fn spoke_truth(&self, auditor: WorkerId) -> bool {
-        let truth = self.answer.map(|answer| audit::judge(answer, &self.opinions));
-        let said = |opinion: &Opinion| truth == Some(Verdict::Value(opinion.value));
-        self.opinions.iter().any(|opinion| opinion.worker == auditor && said(opinion))
+        let verdict = audit::judge(&self.opinions);
+        let truth = |opinion: &Opinion<_>| verdict == Verdict::Truth(opinion.contrary);
+        self.opinions.iter().any(|opinion| opinion.worker == auditor && truth(opinion))
     }
 
     /// Whether everyone who spoke the truth got `due`.
@@ -351,7 +351,8 @@ impl Books {
         demand(claim.opinions.is_empty() || claim.asked == units, "the question's price changed")?;
         claim.answer = Some(answer);
         claim.asked = units;
-        claim.opinions.push(Opinion { worker, owner, value });
+        let contrary = (value != answer).then_some(value);
+        claim.opinions.push(Opinion { worker, owner, contrary });
         Ok(())
     }
 
@@ -366,16 +367,16 @@ impl Books {
         demand(same, "the verdict is about another claim")?;
         let claim = slot.claim.as_ref().ok_or("the verdict is about nothing")?;
         demand(claim.units == units, "the work units are not those committed to")?;
-        let judged = claim.answer.map(|answer| (answer, audit::judge(answer, &claim.opinions)));
+        let judged = claim.answer.map(|_| audit::judge(&claim.opinions));
         slot.judged = true;
         let owner = self.worker(worker)?.owner;
         let own = owner == self.job(job)?.account;
         match judged {
             None => demand(own && accepted, "nobody was asked about the claim")?,
-            Some((answer, Verdict::Value(truth))) => {
-                demand(accepted == (truth == answer), "the opinions say the opposite")?;
+            Some(Verdict::Truth(truth)) => {
+                demand(accepted == truth.is_none(), "the opinions say the opposite")?;
             }
-            Some((_, Verdict::Escalate | Verdict::Undecided)) => {
+            Some(Verdict::Escalate | Verdict::Undecided) => {
                 return Err("the opinions have no majority");
             }
         }
@@ -408,18 +409,18 @@ impl Books {
         let entry = self.next;
         let slot = self.slot(lease)?;
         let claim = slot.claim.as_ref().ok_or("nothing was claimed under this lease")?;
-        let answer = claim.answer.ok_or("nobody was asked about the claim")?;
+        demand(claim.answer.is_some(), "nobody was asked about the claim")?;
         let claimed = slot.worker == worker;
         let mut opinions = claim.opinions.iter();
         let said = match claimed {
-            true => Some(answer),
-            false => opinions.find(|opinion| opinion.worker == worker).map(|said| said.value),
+            true => Some(None),
+            false => opinions.find(|opinion| opinion.worker == worker).map(|said| said.contrary),
         };
-        let verdict = audit::judge(answer, &claim.opinions);
-        let Verdict::Value(truth) = verdict else { return Err("the opinions have no majority") };
+        let verdict = audit::judge(&claim.opinions);
+        let Verdict::Truth(truth) = verdict else { return Err("the opinions have no majority") };
         demand(said.is_some_and(|said| said != truth), "the worker said nothing false about it")?;
-        let said = claim.opinions.iter().map(|opinion| opinion.value).chain([answer]);
-        let against = said.filter(|value| *value == truth).count() as u32;
+        let said = claim.opinions.iter().map(|opinion| opinion.contrary).chain([None]);
+        let against = said.filter(|contrary| *contrary == truth).count() as u32;
         let lie = Lie { entry, worker, job: slot.job, tile: slot.tile, claimed, against };
         let found = self.worker(worker)?;
         demand(!found.refuted, "the worker was refuted before")?;

@@ -1,6 +1,6 @@
 //! Reports: a worker says what became of a lease, and opens what it committed to.
 
-use crate::audit::{self, Claim, Drawn, Question};
+use crate::audit::{self, Answer, Claim, Drawn, Question};
 use crate::command::Outcome;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Reply};
@@ -48,9 +48,8 @@ impl Farm {
             }
             (Role::Audit(of), Outcome::Done { output, commitment }) => {
                 let of = *of;
-                let value = audit::value_of_tile(&output, &commitment);
                 self.asked(of, |question| matches!(question, Question::Whole))?;
-                self.hear(id, of, value, effects);
+                self.hear(id, of, Answer::to_whole(&output, &commitment), effects);
                 true
             }
             (Role::Audit(of), Outcome::Leaves(leaves)) => {
@@ -59,7 +58,7 @@ impl Farm {
                     of,
                     |question| matches!(question, Question::Leaves(asked) if asked.len() == count),
                 )?;
-                self.hear(id, of, audit::value_of_leaves(leaves.iter()), effects);
+                self.hear(id, of, Answer::Leaves(leaves), effects);
                 true
             }
             (Role::Audit(_), Outcome::Failed { .. }) => {
@@ -110,35 +109,32 @@ impl Farm {
         }
         let Drawn { question, lot } = self.draw(id, worker, &commitment, leaves, effects);
         let answer = match &question {
-            Question::Whole => Some(audit::value_of_tile(&output, &commitment)),
-            Question::Leaves(_) => None,
-        };
-        let claim = Claim {
-            output,
-            commitment,
-            leaves,
-            question: question.clone(),
-            lot,
-            answer,
-            units_asked: units,
-            opinions: SmallVec::new(),
-            asked: SmallVec::new(),
-            wanted: 1,
-            silent: Vec::new(),
-        };
-        if let Some(lease) = self.leases.get_mut(id) {
-            lease.role = Role::Claimed(Box::new(claim));
-        }
-        match question {
-            Question::Whole => {
-                self.leases.set_deadline(id, None);
-                self.seek(id, effects);
-            }
+            Question::Whole => Some(Answer::to_whole(&output, &commitment)),
             Question::Leaves(leaves) => {
-                let deadline = self.now.after_ms(self.policy.lease_ms);
-                self.leases.set_deadline(id, Some(deadline));
+                let leaves = leaves.clone();
                 effects.push(Effect::Challenge { worker, lease: id, leaves });
+                None
             }
+        };
+        let challenged = answer.is_none();
+        if let Some(lease) = self.leases.get_mut(id) {
+            lease.role = Role::Claimed(Box::new(Claim {
+                commitment,
+                leaves,
+                question,
+                lot,
+                answer,
+                units_asked: units,
+                opinions: SmallVec::new(),
+                asked: SmallVec::new(),
+                wanted: 1,
+                silent: Vec::new(),
+            }));
+        }
+        let deadline = self.now.after_ms(self.policy.lease_ms);
+        self.leases.set_deadline(id, Some(deadline).filter(|_| challenged));
+        if !challenged {
+            self.seek(id, effects);
         }
         false
     }
@@ -198,12 +194,10 @@ impl Farm {
         if openings.len() != asked.len() || !proven {
             return Err(Reject::OpeningFalse);
         }
-        let leaves = || openings.iter().map(|opening| &opening.leaf);
-        let answer = audit::value_of_leaves(leaves());
-        let units = leaves().map(|leaf: &Leaf| leaf.units).sum();
-        if let Some(Role::Claimed(claim)) = self.leases.get_mut(id).map(|lease| &mut lease.role) {
-            claim.answer = Some(answer);
-            claim.units_asked = units;
+        if let Some(claim) = self.leases.claim_mut(id) {
+            let leaves: Vec<Leaf> = openings.iter().map(|opening| opening.leaf).collect();
+            claim.units_asked = leaves.iter().map(|leaf| leaf.units).sum();
+            claim.answer = Some(Answer::Leaves(leaves));
         }
         self.leases.set_deadline(id, None);
         self.seek(id, effects);

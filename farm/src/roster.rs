@@ -58,15 +58,15 @@ impl Worker {
     pub fn works(&self) -> bool {
         self.online && !self.draining && !self.refuted
     }
-    /// Has room for another tile.
+    /// Has room for another tile, if it works at all.
     pub fn has_room(&self) -> bool {
-        self.works()
-            && self.computing < self.slots * limit::LEASES_PER_SLOT
+        self.computing < self.slots * limit::LEASES_PER_SLOT
             && self.claims < limit::CLAIMS_WAITING_MAX
     }
-    /// Has room for an audit: they hold others up, so each slot takes one beyond its tiles.
+    /// Has room for an audit, if it works at all: audits hold others up, so each slot takes one
+    /// beyond its tiles.
     pub fn has_room_for_audit(&self) -> bool {
-        self.works() && self.computing < self.slots * (limit::LEASES_PER_SLOT + 1)
+        self.computing < self.slots * (limit::LEASES_PER_SLOT + 1)
     }
     /// Remembers the scene as the newest.
     pub fn warmed(&mut self, scene: &Digest) {

@@ -1,10 +1,9 @@
 //! Trials: a claim is put before auditors of other owners, they are heard, it is judged. Knows no
 //! money; what a verdict costs or pays is `settle.rs`.
 
-use crate::audit::{self, Claim, Opinion, Verdict};
-use crate::digest::Digest;
+use crate::audit::{self, Answer, Claim, Opinion, Verdict};
 use crate::effect::{Effect, Effects};
-use crate::entry::Fact;
+use crate::entry::{Entry, Fact};
 use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::job::Again;
@@ -17,20 +16,6 @@ use crate::view::JobState;
 const SEEKS_MAX: usize = 256;
 
 impl Farm {
-    fn claim_of(&self, id: LeaseId) -> Option<&Claim> {
-        match &self.leases.get(id)?.role {
-            Role::Claimed(claim) => Some(claim),
-            Role::Computing | Role::Audit(_) => None,
-        }
-    }
-
-    fn claim_mut(&mut self, id: LeaseId) -> Option<&mut Claim> {
-        match &mut self.leases.get_mut(id)?.role {
-            Role::Claimed(claim) => Some(claim),
-            Role::Computing | Role::Audit(_) => None,
-        }
-    }
-
     fn forget_waiting(&mut self, id: LeaseId) {
         // A set that was ever filled is searched even when it is empty.
         if !self.waiting.is_empty() {
@@ -41,12 +26,12 @@ impl Farm {
     /// Draws the auditors that a claim still wants, as far as there are any; else it waits.
     pub(crate) fn seek(&mut self, id: LeaseId, effects: &mut impl Effects) {
         self.forget_waiting(id);
-        while self.claim_of(id).is_some_and(|claim| claim.wanted > 0) {
+        while self.leases.claim(id).is_some_and(|claim| claim.wanted > 0) {
             let Some(auditor) = self.draw_auditor(id) else {
                 self.waiting.insert(id);
                 break;
             };
-            if let Some(claim) = self.claim_mut(id) {
+            if let Some(claim) = self.leases.claim_mut(id) {
                 claim.wanted -= 1;
                 claim.asked.push(auditor);
             }
@@ -58,7 +43,7 @@ impl Farm {
     /// An auditor by lot: among those that hold the scene, else among all that may.
     fn draw_auditor(&self, id: LeaseId) -> Option<WorkerId> {
         let lease = self.leases.get(id)?;
-        let claim = self.claim_of(id)?;
+        let claim = self.leases.claim(id)?;
         let scene = &self.jobs[lease.job.0 as usize].spec.scene;
         let working = &self.roster.working;
         let count = u32::try_from(working.len()).ok().filter(|count| *count > 0)?;
@@ -109,7 +94,7 @@ impl Farm {
     pub(crate) fn seek_again(&mut self, effects: &mut impl Effects) {
         let waiting: Vec<LeaseId> = self.waiting.iter().take(SEEKS_MAX).copied().collect();
         for id in waiting {
-            if let Some(claim) = self.claim_mut(id) {
+            if let Some(claim) = self.leases.claim_mut(id) {
                 claim.silent.clear();
             }
             self.seek(id, effects);
@@ -123,7 +108,8 @@ impl Farm {
         of: LeaseId,
         effects: &mut impl Effects,
     ) {
-        let Some(claim) = self.claim_of(of).filter(|claim| claim.asked.contains(&worker)) else {
+        let Some(claim) = self.leases.claim(of).filter(|claim| claim.asked.contains(&worker))
+        else {
             return;
         };
         let leaves = claim.question.leaves();
@@ -140,33 +126,37 @@ impl Farm {
         &mut self,
         audit: LeaseId,
         of: LeaseId,
-        value: Digest,
+        heard: Answer,
         effects: &mut impl Effects,
     ) {
         let Some(lease) = self.leases.end(audit) else { return };
         let worker = lease.worker;
         let owner = self.roster[worker].owner;
         self.roster[worker].computing -= 1;
-        let Some(claim) = self.claim_mut(of) else { return };
+        let Some(claim) = self.leases.claim_mut(of) else { return };
         claim.asked.retain(|asked| *asked != worker);
-        claim.opinions.push(Opinion { worker, owner, value });
-        let (answer, pending) = (claim.answer.unwrap_or_default(), !claim.asked.is_empty());
-        let units = claim.units_asked;
-        let opinion = Fact::Opinion { lease: of, auditor: worker, value, claim: answer, units };
-        self.log(opinion, effects);
-        if !pending {
+        let Some(answer) = &claim.answer else { return };
+        let contrary = Some(heard).filter(|heard| heard != answer);
+        let fact = || {
+            let (own, units) = (answer.digest(), claim.units_asked);
+            let value = contrary.as_ref().map_or(own, Answer::digest);
+            Fact::Opinion { lease: of, auditor: worker, value, claim: own, units }
+        };
+        effects.log(self.entries, || Entry { time: self.now, fact: fact() });
+        self.entries += 1;
+        claim.opinions.push(Opinion { worker, owner, contrary });
+        if claim.asked.is_empty() {
             self.judge(of, effects);
         }
     }
 
     fn judge(&mut self, id: LeaseId, effects: &mut impl Effects) {
-        let Some(claim) = self.claim_of(id) else { return };
-        let Some(answer) = claim.answer else { return };
-        match audit::judge(answer, &claim.opinions) {
-            Verdict::Value(truth) => self.decide(id, truth, effects),
+        let Some(claim) = self.leases.claim(id) else { return };
+        match audit::judge(&claim.opinions) {
+            Verdict::Truth(truth) => self.decide(id, truth, effects),
             Verdict::Escalate if claim.wanted > 0 => self.seek(id, effects),
             Verdict::Escalate => {
-                if let Some(claim) = self.claim_mut(id) {
+                if let Some(claim) = self.leases.claim_mut(id) {
                     claim.wanted = limit::ESCALATION as u32;
                 }
                 self.seek(id, effects);
@@ -175,25 +165,25 @@ impl Farm {
         }
     }
 
-    /// The truth is known: the claim is accepted or refuted, who spoke it is paid, who did not is
-    /// out.
-    fn decide(&mut self, id: LeaseId, truth: Digest, effects: &mut impl Effects) {
+    /// The truth is known, `None` being what was claimed: the claim is accepted or refuted, who
+    /// spoke the truth is paid, who did not is out.
+    fn decide(&mut self, id: LeaseId, truth: Option<Answer>, effects: &mut impl Effects) {
         self.forget_waiting(id);
         let Some(lease) = self.leases.end(id) else { return };
         let Role::Claimed(claim) = lease.role else { return };
         let (worker, job, tile) = (lease.worker, lease.job, lease.tile);
         let units = claim.commitment.units;
-        for opinion in claim.opinions.iter().filter(|opinion| opinion.value == truth) {
+        for opinion in claim.opinions.iter().filter(|opinion| opinion.contrary == truth) {
             self.pay_auditor(opinion.worker, job, tile, claim.units_asked, effects);
         }
         effects.push(Effect::Settle { worker, lease: id });
         let mut liars: Vec<WorkerId> = claim
             .opinions
             .iter()
-            .filter(|opinion| opinion.value != truth)
+            .filter(|opinion| opinion.contrary != truth)
             .map(|opinion| opinion.worker)
             .collect();
-        if claim.answer == Some(truth) {
+        if truth.is_none() {
             self.accept(id, worker, job, tile, units, effects);
         } else {
             liars.push(worker);
@@ -301,7 +291,7 @@ impl Farm {
         self.roster[lease.worker].computing -= 1;
         effects.push(Effect::Revoke { worker: lease.worker, lease: audit });
         let owner = self.roster[lease.worker].owner;
-        if let Some(claim) = self.claim_mut(of) {
+        if let Some(claim) = self.leases.claim_mut(of) {
             claim.silent.push(owner);
         }
         self.unask(of, lease.worker, effects);
@@ -309,7 +299,7 @@ impl Farm {
 
     /// The claim asks somebody else instead.
     pub(crate) fn unask(&mut self, of: LeaseId, auditor: WorkerId, effects: &mut impl Effects) {
-        let Some(claim) = self.claim_mut(of) else { return };
+        let Some(claim) = self.leases.claim_mut(of) else { return };
         if !claim.asked.contains(&auditor) {
             return;
         }
@@ -358,7 +348,7 @@ impl Farm {
             .map(|(at, _)| at)
             .collect();
         for id in touched {
-            if let Some(claim) = self.claim_mut(id) {
+            if let Some(claim) = self.leases.claim_mut(id) {
                 claim.opinions.retain(|opinion| opinion.worker != liar);
                 claim.wanted += 1;
             }

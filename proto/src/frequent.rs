@@ -21,6 +21,7 @@ struct Message<'a>(&'a [u8]);
 
 impl<'a> Message<'a> {
     /// Whether the next field is this one; its key is taken if so.
+    #[inline(always)]
     fn is(&mut self, field: u8, kind: u8) -> bool {
         let Some((&key, rest)) = self.0.split_first() else { return false };
         let found = key == field << 3 | kind;
@@ -30,30 +31,26 @@ impl<'a> Message<'a> {
         found
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_varint(&mut self) -> Option<u64> {
         let (&first, rest) = self.0.split_first()?;
         if first < 0x80 {
             self.0 = rest;
             return Some(u64::from(first));
         }
-        let mut value = u64::from(first & 0x7f);
-        for (place, byte) in rest.iter().take(8).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * (place + 1));
-            if byte & 0x80 == 0 {
-                self.0 = &rest[place + 1..];
-                return Some(value);
-            }
-        }
-        None
+        let (value, rest) = long_varint(self.0)?;
+        self.0 = rest;
+        Some(value)
     }
 
     /// An integer field; absent is 0.
+    #[inline(always)]
     fn integer(&mut self, field: u8) -> Option<u64> {
         if self.is(field, VARINT) { self.read_varint() } else { Some(0) }
     }
 
     /// A 64-bit field of fixed size; absent is 0.
+    #[inline(always)]
     fn fixed(&mut self, field: u8) -> Option<u64> {
         if !self.is(field, FIXED) {
             return Some(0);
@@ -63,6 +60,7 @@ impl<'a> Message<'a> {
         Some(u64::from_le_bytes(*value))
     }
 
+    #[inline(always)]
     fn digest(&mut self, field: u8) -> Option<&'a [u8; 32]> {
         if !self.is(field, BYTES) {
             return None;
@@ -74,7 +72,7 @@ impl<'a> Message<'a> {
     }
 
     /// The message in a field whose key was taken.
-    #[inline]
+    #[inline(always)]
     fn inner(&mut self) -> Option<Message<'a>> {
         let length = usize::try_from(self.read_varint()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -92,7 +90,7 @@ impl<'a> Message<'a> {
         let mut items = Vec::new();
         while self.is(field, BYTES) {
             if items.is_empty() {
-                items.reserve_exact(limit::LEAVES_DRAWN_MIN as usize);
+                items = Vec::with_capacity(limit::LEAVES_DRAWN_MIN as usize);
             }
             let mut message = self.inner()?;
             items.push(read(&mut message)?);
@@ -102,6 +100,19 @@ impl<'a> Message<'a> {
         }
         Some(items)
     }
+}
+
+/// A varint of up to nine bytes, and what follows it.
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (place, byte) in bytes.iter().take(9).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[place + 1..]));
+        }
+    }
+    None
 }
 
 /// Reads a report or an opening and does something with it; `None` if it is another record or
@@ -147,11 +158,13 @@ pub fn read<R>(record: &[u8], mut then: impl FnMut(Time, Command) -> R) -> Optio
     })
 }
 
+#[inline(always)]
 fn leaf(message: &mut Message) -> Option<Leaf> {
     let (hash, units) = (message.digest(1)?, message.integer(2)?);
     Some(Leaf { hash: Digest(*hash), units })
 }
 
+#[inline(always)]
 fn opening(message: &mut Message) -> Option<Opening> {
     if !message.is(1, BYTES) {
         return None;

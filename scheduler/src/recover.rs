@@ -32,9 +32,9 @@ struct Missing<'a> {
 impl Effects for Missing<'_> {
     fn push(&mut self, _effect: Effect) {}
 
-    fn log(&mut self, number: u64, entry: Entry) {
+    fn log(&mut self, number: u64, entry: impl FnOnce() -> Entry) {
         if number >= self.published && self.failed.is_none() {
-            self.failed = self.tiles.append(&entry.to_bytes()).err();
+            self.failed = self.tiles.append(&entry().to_bytes()).err();
         }
     }
 

@@ -110,7 +110,8 @@ fn apply(
             for record in frame::records(&bytes[payload]) {
                 let record =
                     record.ok_or_else(|| damaged("a record's length does not fit".into()))?;
-                proto::record::read(record, |time, command| farm.apply(time, command, effects))
+                let replay = |time, command| farm.apply(time, command, effects).map(drop);
+                proto::record::read(record, replay)
                     .map_err(|error| damaged(format!("record {seen} of the frame: {error}")))?
                     .map_err(|reject| JournalError::Refused { sequence, reject })?;
                 sequence += 1;
