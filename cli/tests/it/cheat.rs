@@ -1,6 +1,8 @@
 //! A worker that cheats is found out and earns nothing; the honest are paid; the frame is right.
 
 use crate::farm::{Farm, has_device, wait_for};
+use serde_json::json;
+use worker::render::cheat::Cheat;
 
 #[test]
 fn a_cheat_earns_nothing_and_the_frame_is_right() {
@@ -41,5 +43,60 @@ fn a_cheat_earns_nothing_and_the_frame_is_right() {
     };
     assert_eq!(earned(&owners[2]), 0, "the cheat");
     assert!(earned(&owners[0]) > 0 && earned(&owners[1]) > 0, "the honest");
+    farm.verify();
+}
+
+/// Every way to cheat, one cheat after the other in a frame of its own.
+#[test]
+fn every_cheat_is_found_out() {
+    if !has_device() {
+        return;
+    }
+    let mut farm = Farm::start();
+    let artist = farm.account("artist", "100");
+    farm.ask(&farm.operator, &["account", "top-up", "10", "--account", "0"]);
+    let owners: Vec<String> = ["ada", "bob"]
+        .into_iter()
+        .map(|name| {
+            let key = farm.account(name, "0");
+            farm.start_worker(name, &key, &[]);
+            key
+        })
+        .collect();
+    farm.wait_for_workers(2);
+    let plain = ["--tile-size", "16"];
+    let adaptive = ["--tile-size", "16", "--samples", "32", "--noise", "0.1"];
+    let due = [&plain[..], &adaptive[..]].map(|order| {
+        let job = farm.submit(&artist, order);
+        farm.finish(&artist, job)
+    });
+    let refuted = |farm: &Farm| {
+        let workers = farm.ask(&farm.operator, &["workers", "--all"]);
+        let all = workers["workers"].as_array().unwrap();
+        all.iter().filter(|worker| worker["refuted"] == true).count()
+    };
+    for (found, (name, _)) in Cheat::ALL.into_iter().enumerate() {
+        let key = farm.account(name, "0");
+        farm.start_worker(name, &key, &["--cheat", name]);
+        farm.wait_for_workers(3);
+        let nth = usize::from(name == "early-stop");
+        let order = [&plain[..], &adaptive[..]][nth];
+        // It may come too late for a small frame.
+        wait_for(name, || {
+            let job = farm.submit(&artist, order);
+            assert!(farm.finish(&artist, job) == due[nth], "{name} spoilt the frame");
+            (refuted(&farm) > found).then_some(())
+        });
+        // Of its tiles nothing is left; leaves that it computed truly for others were paid.
+        assert_eq!(farm.ask(&key, &["balance"])["held"], json!(0), "{name}");
+        let statement = farm.ask(&key, &["statement"]);
+        let transfers = statement["transfers"].as_array().unwrap();
+        assert!(transfers.iter().all(|transfer| transfer["reason"] != "maturity"), "{name}");
+        farm.kill_worker(name);
+    }
+    for key in owners {
+        assert!(farm.ask(&key, &["balance"])["held"].as_u64().unwrap() > 0, "the honest");
+    }
+    assert_eq!(refuted(&farm), Cheat::ALL.len(), "and nobody else");
     farm.verify();
 }

@@ -16,22 +16,51 @@ use std::str::FromStr;
 pub enum Cheat {
     /// Computes half of the sample groups and counts them twice.
     FewerSamples,
+    /// Computes half of them and blurs what they show.
+    Denoised,
+    /// Delivers every other pixel of every other row four times.
+    Upscaled,
+    /// Leaves out every other block and fills it from its neighbours.
+    SkippedBlocks,
+    /// Delivers the frame before.
+    PreviousFrame,
+    /// Draws its samples by another seed.
+    WrongSeed,
+    /// Delivers another tile of the frame.
+    OtherTile,
     /// Computes nothing and delivers noise.
     RandomBytes,
     /// Alters one block a little.
     OneBlock,
+    /// Takes twice the noise for little enough.
+    EarlyStop,
+}
+
+impl Cheat {
+    /// All of them, as they are called.
+    pub const ALL: [(&str, Cheat); 10] = [
+        ("fewer-samples", Self::FewerSamples),
+        ("denoised", Self::Denoised),
+        ("upscaled", Self::Upscaled),
+        ("skipped-blocks", Self::SkippedBlocks),
+        ("previous-frame", Self::PreviousFrame),
+        ("wrong-seed", Self::WrongSeed),
+        ("other-tile", Self::OtherTile),
+        ("random-bytes", Self::RandomBytes),
+        ("one-block", Self::OneBlock),
+        ("early-stop", Self::EarlyStop),
+    ];
 }
 
 impl FromStr for Cheat {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "fewer-samples" => Ok(Self::FewerSamples),
-            "random-bytes" => Ok(Self::RandomBytes),
-            "one-block" => Ok(Self::OneBlock),
-            _ => Err(format!("`{name}`: fewer-samples, random-bytes or one-block is meant")),
-        }
+        let found = Self::ALL.iter().find(|(own, _)| *own == name);
+        found.map(|(_, cheat)| *cheat).ok_or_else(|| {
+            let names = Self::ALL.map(|(name, _)| name).join(", ");
+            format!("`{name}` is no way to cheat; there are {names}")
+        })
     }
 }
 
@@ -63,20 +92,31 @@ impl<E: Engine> Engine for Cheater<E> {
         assets: &dyn Assets,
         stop: &dyn Fn() -> bool,
     ) -> Result<Output, EngineError> {
+        let mut other = spec.clone();
         match self.cheat {
-            Cheat::FewerSamples => {
-                let half = (spec.groups() / 2).max(1) * shaders::GROUP;
-                let cheaper = TileSpec { samples: half, ..spec.clone() };
-                let output = self.honest.run(&cheaper, assets, stop)?;
-                Ok(fewer_samples(spec, &cheaper, &output))
+            Cheat::FewerSamples | Cheat::Denoised => {
+                other.samples = (spec.groups() / 2).max(1) * shaders::GROUP;
             }
-            Cheat::RandomBytes => Ok(random_bytes(spec)),
-            Cheat::OneBlock => {
-                let mut output = self.honest.run(spec, assets, stop)?;
-                one_block(spec, &mut output);
-                Ok(output)
-            }
+            Cheat::PreviousFrame => other.frame = spec.frame.wrapping_sub(1),
+            Cheat::WrongSeed => other.seed = !spec.seed,
+            Cheat::OtherTile => (other.x, other.y) = elsewhere(spec),
+            Cheat::EarlyStop => other.noise = spec.noise * 2,
+            Cheat::RandomBytes => return Ok(random_bytes(spec)),
+            Cheat::Upscaled | Cheat::SkippedBlocks | Cheat::OneBlock => {}
         }
+        let mut output = self.honest.run(&other, assets, stop)?;
+        match self.cheat {
+            Cheat::FewerSamples => output = fewer_samples(spec, &other, &output),
+            Cheat::Denoised => {
+                output = fewer_samples(spec, &other, &output);
+                repaint(spec, &mut output, blurred);
+            }
+            Cheat::Upscaled => repaint(spec, &mut output, upscaled),
+            Cheat::SkippedBlocks => repaint(spec, &mut output, bridged),
+            Cheat::OneBlock => one_block(spec, &mut output),
+            _ => {}
+        }
+        Ok(output)
     }
 
     fn audit(
@@ -139,6 +179,74 @@ fn one_block(spec: &TileSpec, output: &mut Output) {
         word.copy_from_slice(&(value * 1.1 + 0.01).to_le_bytes());
     }
     forge(spec, output, block);
+}
+
+/// Another tile of the same size, or, if the frame has none, the place of this one.
+fn elsewhere(spec: &TileSpec) -> (u32, u32) {
+    let (x, y, width, height) = (spec.x, spec.y, spec.width, spec.height);
+    let right = x + 2 * width <= spec.frame_width;
+    let below = y + 2 * height <= spec.frame_height;
+    match () {
+        () if x >= width => (x - width, y),
+        () if right => (x + width, y),
+        () if y >= height => (x, y - height),
+        () if below => (x, y + height),
+        () => (x, y),
+    }
+}
+
+/// A tile's light by place, and the tile's width and height.
+struct Light {
+    values: Vec<[f32; 3]>,
+    width: usize,
+    height: usize,
+}
+
+impl Light {
+    /// The nearest pixel of the tile.
+    fn at(&self, x: isize, y: isize) -> [f32; 3] {
+        let x = x.clamp(0, self.width as isize - 1) as usize;
+        let y = y.clamp(0, self.height as isize - 1) as usize;
+        self.values[y * self.width + x]
+    }
+}
+
+/// Delivers other light than was computed: what `shown` says of each place.
+fn repaint(spec: &TileSpec, output: &mut Output, shown: impl Fn(&Light, isize, isize) -> [f32; 3]) {
+    let (width, height) = (spec.width as usize, spec.height as usize);
+    let words = output.bytes.as_chunks::<4>().0[..width * height * 3].as_chunks::<3>().0;
+    let values = words.iter().map(|pixel| pixel.map(f32::from_le_bytes)).collect();
+    let light = Light { values, width, height };
+    for (at, pixel) in output.bytes.chunks_exact_mut(12).take(width * height).enumerate() {
+        let value = shown(&light, (at % width) as isize, (at / width) as isize);
+        pixel.copy_from_slice(value.map(f32::to_le_bytes).as_flattened());
+    }
+    (0..spec.blocks()).for_each(|block| forge(spec, output, block));
+}
+
+/// The mean of nine pixels.
+fn blurred(light: &Light, x: isize, y: isize) -> [f32; 3] {
+    let around = (-1..=1).flat_map(|down| (-1..=1).map(move |right| (right, down)));
+    let sum = around.fold([0.0; 3], |sum: [f32; 3], (right, down)| {
+        let value = light.at(x + right, y + down);
+        [0, 1, 2].map(|channel| sum[channel] + value[channel])
+    });
+    sum.map(|sum| sum / 9.0)
+}
+
+fn upscaled(light: &Light, x: isize, y: isize) -> [f32; 3] {
+    light.at(x & !1, y & !1)
+}
+
+/// Every other block goes from the pixel left of it to that on its right.
+fn bridged(light: &Light, x: isize, y: isize) -> [f32; 3] {
+    if (x / 8 + y / 8) % 2 == 0 {
+        return light.at(x, y);
+    }
+    let first = x & !7;
+    let (left, right) = (light.at(first - 1, y), light.at(first + 8, y));
+    let share = (x - first + 1) as f32 / 9.0;
+    [0, 1, 2].map(|channel| left[channel] + (right[channel] - left[channel]) * share)
 }
 
 /// Makes a block's leaves agree with its delivered bytes.
