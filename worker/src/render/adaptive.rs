@@ -4,8 +4,9 @@
 //! The error of a pixel is estimated from two halves of its samples (H. Dammertz, J. Hanika,
 //! A. Keller, H. Lensch, "A Hierarchical Automatic Stopping Condition for Monte Carlo Global
 //! Illumination", 2010) and measured as Cycles does: against the square root of the brightness,
-//! above 1 against the brightness; here the block's, for a pixel that a rare bright sample hit looks
-//! quiet against its own. In integers, the mean square over the block falls as samples grow.
+//! above 1 against the brightness. Here it is the block's, for a pixel that a rare bright
+//! sample hit looks quiet against its own. In integers, the mean square over the block falls as
+//! samples grow.
 
 use super::canvas::places;
 use crate::engine::TileSpec;

@@ -238,8 +238,8 @@ impl Reader<'_> {
         self.count(index, owner)
     }
 
-    /// All elements of an accessor of colours, of three components or four; the fourth is `alpha` if
-    /// it is not there.
+    /// All elements of an accessor of colours, of three components or four; the fourth is `alpha`
+    /// if it is not there.
     pub fn colors(&self, index: u32, owner: &str, alpha: f32) -> Result<Vec<[f32; 4]>, SceneError> {
         if self.color_components(index, owner)? == 4 {
             return self.floats(index, owner);

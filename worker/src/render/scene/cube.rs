@@ -5,21 +5,39 @@ use super::buffer::Buffers;
 use super::bundle::Bundle;
 use super::environment::{self, Environment};
 use super::fault::{SceneError, malformed, too_large};
-use super::gltf::{self, Document, item};
+use super::gltf::{Document, List, item};
 use super::matrix::{self, Affine, Vec3};
 use super::node;
 use super::picture::Pixels;
 use super::radiance::Picture;
 use super::texture;
 use crate::render::exact;
+use serde::Deserialize;
 use std::f64::consts::PI;
 
 /// Longest side of a face, in pixels.
 pub const SIDE_MAX: u32 = 2048;
 
+/// What the extension says at the top of a file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Extension {
+    pub lights: List<Cube>,
+}
+
+/// A light as the file has it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cube {
+    pub intensity: Option<f64>,
+    pub rotation: Option<[f64; 4]>,
+    /// Images of the faces of a cube, by mip.
+    pub specular_images: List<[u32; 6]>,
+}
+
 /// The light of a scene.
 pub struct CubeLight<'a> {
-    light: &'a gltf::ImageLight,
+    light: &'a Cube,
     /// What it is called in errors.
     name: String,
 }

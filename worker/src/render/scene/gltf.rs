@@ -1,6 +1,7 @@
 //! The glTF 2.0 document as written in its JSON (glTF 2.0 §5), with limits on every list.
 //! Knows no buffers and no meaning: checks between parts are made where the parts are used.
 
+use super::cube;
 use super::fault::{SceneError, malformed, too_large, unsupported};
 use super::layers;
 use super::notes::Notes;
@@ -73,22 +74,7 @@ pub struct DocumentExtensions {
     #[serde(rename = "KHR_materials_variants")]
     pub variants: Variants,
     #[serde(rename = "EXT_lights_image_based")]
-    pub image_lights: ImageLights,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ImageLights {
-    pub lights: List<ImageLight>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageLight {
-    pub intensity: Option<f64>,
-    pub rotation: Option<[f64; 4]>,
-    /// Images of the faces of a cube, by mip.
-    pub specular_images: List<[u32; 6]>,
+    pub image_lights: cube::Extension,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -136,14 +136,7 @@ fn assemble(
     }
     let own = own.filter(|_| sky.is_none());
     let own = own.map(|light| light.environment(document, &buffers, bundle)).transpose()?;
-    let environment = match sky.or(own) {
-        Some(sky) => sky,
-        None if lit => Environment::constant([0.0; 3]),
-        None => {
-            notes.say("no lights, no environment, nothing emissive: lit by an even grey sky");
-            Environment::constant([0.5; 3])
-        }
-    };
+    let environment = sky.or(own).unwrap_or_else(|| default_sky(lit, &mut notes));
     let texture::Images { textures, texels, .. } = images;
     let emission = Emission::of(&geometry.triangles, &materials, &textures, &texels, &mut notes);
     let (nodes, triangles) = bvh::build(&geometry.triangles, &moving);
@@ -164,4 +157,13 @@ fn assemble(
         clamp: settings.clamp,
         notes: notes.into_vec(),
     })
+}
+
+/// What is around a scene that brings nothing: darkness, if it has light of its own.
+fn default_sky(lit: bool, notes: &mut Notes) -> Environment {
+    if lit {
+        return Environment::constant([0.0; 3]);
+    }
+    notes.say("no lights, no environment, nothing emissive: lit by an even grey sky");
+    Environment::constant([0.5; 3])
 }
