@@ -4,6 +4,7 @@
 
 mod actor;
 pub mod bench;
+pub mod trust;
 mod world;
 
 pub use actor::Conduct;

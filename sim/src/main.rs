@@ -1,4 +1,5 @@
-//! Runs worlds: `sim --seeds N --from S`; or prints the core's figures: `sim --bench core`.
+//! Runs worlds: `sim --seeds N --from S`; or prints figures: `sim --bench core`,
+//! `sim --bench trust`.
 
 use anyhow::{Context, bail};
 
@@ -7,14 +8,16 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a number"))?;
-        if (word.as_str(), value.as_str()) == ("--bench", "core") {
-            return sim::bench::core();
+        match (word.as_str(), value.as_str()) {
+            ("--bench", "core") => return sim::bench::core(),
+            ("--bench", "trust") => return sim::trust::table(),
+            _ => {}
         }
         let value: u64 = value.parse().with_context(|| format!("{value} is not a number"))?;
         match word.as_str() {
             "--seeds" => seeds = value,
             "--from" => from = value,
-            _ => bail!("usage: sim [--seeds N] [--from S] | sim --bench core"),
+            _ => bail!("usage: sim [--seeds N] [--from S] | sim --bench core | sim --bench trust"),
         }
     }
     let (mut tiles, mut refuted) = (0, 0);

@@ -12,7 +12,9 @@ const MITSUBA: [&str; 2] = ["mitsuba==3.9.1", "numpy"];
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
     let mut command = cargo();
     match name {
-        "core" => command.args(["run", "--release", "--package", "sim", "--", "--bench", "core"]),
+        "core" | "trust" => {
+            command.args(["run", "--release", "--package", "sim", "--", "--bench", name])
+        }
         "dispatch" => {
             command.args(["run", "--release", "--package", "cli", "--example", "dispatch", "--"])
         }
@@ -36,7 +38,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => {
-            let known = "core, dispatch, exactness, fidelity, recovery and render";
+            let known = "core, dispatch, exactness, fidelity, recovery, render and trust";
             anyhow::bail!("no measurement `{other}`: there are {known}")
         }
     };
