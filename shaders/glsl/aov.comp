@@ -11,7 +11,9 @@
 #include "lib/surface.glsl"
 #include "lib/camera.glsl"
 #include "lib/coverage.glsl"
+#ifdef MOTION
 #include "lib/vector.glsl"
+#endif
 
 layout(local_size_x = 8, local_size_y = 8) in;
 
@@ -72,7 +74,9 @@ Seen seen_by(uvec2 pixel, uint sample_index) {
         ray.start_primitive = hit.primitive;
         passed++;
     }
+#ifdef MOTION
     seen.motion = vectors(triangle, weights, ray.direction);
+#endif
     return seen;
 }
 

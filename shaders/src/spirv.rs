@@ -14,8 +14,14 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("path.comp", &["LAYERED"], "layered.spv"),
     ("path.comp", &["TEXELS"], "path_texels.spv"),
     ("path.comp", &["LAYERED", "TEXELS"], "layered_texels.spv"),
+    ("path.comp", &["MOTION"], "path_motion.spv"),
+    ("path.comp", &["LAYERED", "MOTION"], "layered_motion.spv"),
+    ("path.comp", &["TEXELS", "MOTION"], "path_texels_motion.spv"),
+    ("path.comp", &["LAYERED", "TEXELS", "MOTION"], "layered_texels_motion.spv"),
     ("aov.comp", &[], "aov.spv"),
     ("aov.comp", &["TEXELS"], "aov_texels.spv"),
+    ("aov.comp", &["MOTION"], "aov_motion.spv"),
+    ("aov.comp", &["TEXELS", "MOTION"], "aov_texels_motion.spv"),
 ];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
@@ -27,27 +33,36 @@ pub const AIM: &[u8] = include_bytes!("../spirv/aim.spv");
 /// One material with layers by itself, for tests.
 pub const BSDF: &[u8] = include_bytes!("../spirv/bsdf.spv");
 
-const PATH: &[u8] = include_bytes!("../spirv/path.spv");
-const LAYERED: &[u8] = include_bytes!("../spirv/layered.spv");
-const PATH_TEXELS: &[u8] = include_bytes!("../spirv/path_texels.spv");
-const LAYERED_TEXELS: &[u8] = include_bytes!("../spirv/layered_texels.spv");
-const AOV: &[u8] = include_bytes!("../spirv/aov.spv");
-const AOV_TEXELS: &[u8] = include_bytes!("../spirv/aov_texels.spv");
+/// The path tracer: its place has bit 0 with [`crate::Layers`], bit 1 where texel buffers are read,
+/// bit 2 where something moves. What it reads from does not change its bits.
+const PATHS: [&[u8]; 8] = [
+    include_bytes!("../spirv/path.spv"),
+    include_bytes!("../spirv/layered.spv"),
+    include_bytes!("../spirv/path_texels.spv"),
+    include_bytes!("../spirv/layered_texels.spv"),
+    include_bytes!("../spirv/path_motion.spv"),
+    include_bytes!("../spirv/layered_motion.spv"),
+    include_bytes!("../spirv/path_texels_motion.spv"),
+    include_bytes!("../spirv/layered_texels_motion.spv"),
+];
 
-/// The path tracer, for scenes with [`crate::Layers`] or without, reading storage or texel buffers:
-/// what it reads from does not change its bits.
-pub fn path(layered: bool, texels: bool) -> &'static [u8] {
-    match (layered, texels) {
-        (false, false) => PATH,
-        (true, false) => LAYERED,
-        (false, true) => PATH_TEXELS,
-        (true, true) => LAYERED_TEXELS,
-    }
+/// What the camera sees first besides its light: bit 0 where texel buffers are read, bit 1 where
+/// something moves.
+const AOVS: [&[u8]; 4] = [
+    include_bytes!("../spirv/aov.spv"),
+    include_bytes!("../spirv/aov_texels.spv"),
+    include_bytes!("../spirv/aov_motion.spv"),
+    include_bytes!("../spirv/aov_texels_motion.spv"),
+];
+
+/// The path tracer, for scenes with [`crate::Layers`] or without, reading storage or texel buffers.
+pub fn path(layered: bool, texels: bool, motion: bool) -> &'static [u8] {
+    PATHS[usize::from(layered) | usize::from(texels) << 1 | usize::from(motion) << 2]
 }
 
 /// What the camera sees first besides its light, reading storage or texel buffers.
-pub fn aov(texels: bool) -> &'static [u8] {
-    if texels { AOV_TEXELS } else { AOV }
+pub fn aov(texels: bool, motion: bool) -> &'static [u8] {
+    AOVS[usize::from(texels) | usize::from(motion) << 1]
 }
 
 /// Raised when what the CPU prepares for the path tracer changes its bits.
@@ -58,7 +73,7 @@ pub fn render_digest() -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"girih render engine");
     hasher.update(&PREPARATION_VERSION.to_le_bytes());
-    for spirv in [PATH, LAYERED, PATH_TEXELS, LAYERED_TEXELS, AOV, AOV_TEXELS] {
+    for spirv in PATHS.iter().chain(&AOVS) {
         hasher.update(spirv);
     }
     *hasher.finalize().as_bytes()

@@ -41,8 +41,9 @@ void look_through_lens(uvec3 key, Leg leg, inout vec3 origin, inout vec3 directi
 // The ray of one sample of a pixel: any shader that asks by the same key gets the same bits.
 Ray camera_ray(uvec3 key, uvec2 pixel) {
     float time = 0.0;
-    if (HAS_MOTION)
-        time = fraction(draw_pair(key, TIME).x) * float(parameters.motion_steps);
+#ifdef MOTION
+    time = fraction(draw_pair(key, TIME).x) * float(parameters.motion_steps);
+#endif
     Leg leg = leg_at(time);
     vec2 place = vec2(pixel) + fractions(draw_pair(key, PIXEL));
     float x = place.x * rcp(float(parameters.frame_width));

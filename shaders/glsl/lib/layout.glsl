@@ -65,7 +65,7 @@ const bool HAS_ANISOTROPY = (FEATURES & 2048u) != 0u;
 const bool HAS_UNLIT = (FEATURES & 4096u) != 0u;
 const bool HAS_LENS = (FEATURES & 8192u) != 0u;
 const bool HAS_CLAMP = (FEATURES & 16384u) != 0u;
-const bool HAS_MOTION = (FEATURES & 32768u) != 0u;
+// Bit 15 says that something moves; then the shader is compiled with MOTION.
 const bool HAS_FAR_SIDE = HAS_TRANSMISSION || HAS_BEHIND;
 
 const uint SRGB_TABLE = 0u;

@@ -23,7 +23,9 @@ Beam beam_of(uint index, vec3 place, float time) {
     uvec4 second = FETCH_4(lights, row + 1u);
     uvec4 third = FETCH_4(lights, row + 2u);
     vec3 axis = tame_between(second.xyz, FETCH_4(lights, next + 1u).xyz, leg.share);
-    if (HAS_MOTION) axis = unit(axis);
+#ifdef MOTION
+    axis = unit(axis);
+#endif
     vec3 color = tame_between(third.xyz, FETCH_4(lights, next + 2u).xyz, leg.share);
     color = max(color, vec3(0.0));
     if (first.w == LIGHT_DIRECTIONAL) return Beam(unit(-axis), FAR, color);
@@ -78,7 +80,10 @@ float density_seen(float density, float distance, float cosine) {
 // Density per square metre of the points drawn on a triangle whose area has changed by a factor.
 float emitter_density(uint primitive, float spread) {
     float density = tame(uintBitsToFloat(FETCH_1(densities, primitive)));
-    return HAS_MOTION ? tame(div(density, spread)) : density;
+#ifdef MOTION
+    density = tame(div(density, spread));
+#endif
+    return density;
 }
 
 Aim aim_at_emitter(uvec2 draws, vec3 place, float time) {
@@ -108,7 +113,7 @@ Aim aim_at_emitter(uvec2 draws, vec3 place, float time) {
     float distance = tame(root(square));
     aim.distance = distance * SHORT;
     float cosine = tame(dot3(unit_of_any(cross3(facet.edge1, facet.edge2)), aim.direction));
-    float density = emitter_density(head.w, moves(flags) ? area_ratio(facet, still) : 1.0);
+    float density = emitter_density(head.w, spread_of(facet, still, flags));
     aim.density = density_seen(density, distance, cosine);
     aim.radiance = glow_of_triangle(head.w, weights, cosine > 0.0);
     aim.shared_ = true;

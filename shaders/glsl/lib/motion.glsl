@@ -21,10 +21,13 @@ struct Leg {
 };
 
 Leg leg_at(float time) {
-    if (!HAS_MOTION) return Leg(0u, 0u, 0.0);
+#ifdef MOTION
     uint from = uint(time);
     uint to = min(from + 1u, parameters.motion_steps);
     return Leg(from, to, time - float(from));
+#else
+    return Leg(0u, 0u, 0.0);
+#endif
 }
 
 vec3 between(vec3 a, vec3 b, float share) {
@@ -34,11 +37,20 @@ vec3 between(vec3 a, vec3 b, float share) {
 
 vec3 tame_between(uvec3 a, uvec3 b, float share) {
     vec3 from = tame3(uintBitsToFloat(a));
-    return HAS_MOTION ? tame3(between(from, tame3(uintBitsToFloat(b)), share)) : from;
+#ifdef MOTION
+    from = tame3(between(from, tame3(uintBitsToFloat(b)), share));
+#endif
+    return from;
 }
 
-// Rows of a triangle's keys; flags are those of its record.
-bool moves(uint flags) { return HAS_MOTION && (flags >> MOTION_SHIFT) != 0u; }
+// Whether a triangle moves; flags are those of its record.
+bool moves(uint flags) {
+#ifdef MOTION
+    return (flags >> MOTION_SHIFT) != 0u;
+#else
+    return false;
+#endif
+}
 
 uint key_row(uint flags, uint key) {
     uint keys = parameters.motion_keys;
@@ -61,6 +73,7 @@ Facet facet_at_key(uint row) {
 
 // Where a triangle is; `still` is its own record.
 Facet moved(Facet still, uint flags, Leg leg) {
+#ifdef MOTION
     if (!moves(flags)) return still;
     Facet a = facet_at_key(key_row(flags, leg.from));
     Facet b = facet_at_key(key_row(flags, leg.to));
@@ -68,6 +81,9 @@ Facet moved(Facet still, uint flags, Leg leg) {
         placed(between(a.corner, b.corner, leg.share)),
         placed(between(a.edge1, b.edge1, leg.share)),
         placed(between(a.edge2, b.edge2, leg.share)));
+#else
+    return still;
+#endif
 }
 
 #endif

@@ -107,6 +107,7 @@ Vertices vertices_of(uint primitive, vec3 weights) {
 
 // What of a moving triangle's vertices changes on its way.
 void move_vertices(uint flags, float time, vec3 weights, inout Vertices vertices) {
+#ifdef MOTION
     if (!moves(flags)) return;
     Leg leg = leg_at(time);
     for (uint end = 0u; end < 2u; end++) {
@@ -126,17 +127,23 @@ void move_vertices(uint flags, float time, vec3 weights, inout Vertices vertices
             vertices.tangent = tame3(between(vertices.tangent, tangent, leg.share));
         }
     }
+#endif
 }
 
-// The area of one triangle over that of another.
-float area_ratio(Facet of, Facet over) {
-    vec3 a = cross3(of.edge1, of.edge2);
-    vec3 b = cross3(over.edge1, over.edge2);
+// The area of a triangle over that of its own record.
+float spread_of(Facet facet, Facet still, uint flags) {
+#ifdef MOTION
+    if (!moves(flags)) return 1.0;
+    vec3 a = cross3(facet.edge1, facet.edge2);
+    vec3 b = cross3(still.edge1, still.edge2);
     int shift = shift_near_one(max(abs(a), abs(b)));
     a = shifted(a, shift);
     b = shifted(b, shift);
     float square = tame(div(tame(dot3(a, a)), tame(dot3(b, b))));
     return tame(root(square));
+#else
+    return 1.0;
+#endif
 }
 
 // What a triangle sends from a point of it towards one side: its glow times its coverage.
@@ -209,8 +216,7 @@ Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
     Facet facet = moved(still, third.w, leg_at(ray.time));
     uint primitive = hit.primitive;
     surface.primitive = primitive;
-    surface.spread = 1.0;
-    if (HAS_EMITTERS && moves(third.w)) surface.spread = area_ratio(facet, still);
+    surface.spread = HAS_EMITTERS ? spread_of(facet, still, third.w) : 1.0;
     Crossing c;
     crosses(facet, ray.origin, direction, c);
     float u = tame(div(c.u, c.det));

@@ -43,11 +43,12 @@ pub enum StageError {
 }
 
 /// Which shader a scene needs: the path tracer with its features (`shaders::FEATURE_*`), or that
-/// for AOVs, which has none; and if it reads texels.
+/// for AOVs, which has none; if it reads texels, and if something moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     features: Option<u32>,
     texels: bool,
+    motion: bool,
 }
 
 /// The shaders compiled for a device, once for each set of features that scenes asked for.
@@ -67,11 +68,11 @@ impl Pipelines {
         match self.made.entry(kind) {
             Entry::Occupied(made) => Ok(made.into_mut()),
             Entry::Vacant(empty) => {
-                let Kind { features, texels } = kind;
+                let Kind { features, texels, motion } = kind;
                 let layered = |features| features & shaders::FEATURE_LAYERS != 0;
                 let words = shaders::spirv::words(match features {
-                    Some(features) => shaders::spirv::path(layered(features), texels),
-                    None => shaders::spirv::aov(texels),
+                    Some(features) => shaders::spirv::path(layered(features), texels, motion),
+                    None => shaders::spirv::aov(texels, motion),
                 });
                 let reads = READS.len() as u32;
                 let buffers = [reads + 1, if texels { reads } else { 0 }];
@@ -144,7 +145,7 @@ impl Stage {
             sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
             aovs: None,
             sizes,
-            kind: Kind { features: Some(features), texels },
+            kind: Kind { features: Some(features), texels, motion: scene.moving.steps > 0 },
             chunk: CHUNK_FIRST,
         })
     }
@@ -241,9 +242,10 @@ impl Stage {
             }
         };
         let reads: Vec<&Buffer> = self.scene.iter().chain([&self.leaves]).collect();
+        let motion = self.sizes.motion_keys > 1;
         Pass {
             name: "trace what the camera sees first",
-            pipeline: pipelines.of(Kind { features: None, ..self.kind })?,
+            pipeline: pipelines.of(Kind { features: None, motion, ..self.kind })?,
             reads: &reads,
             writes: &[&written],
             parameters: bytemuck::bytes_of(parameters),
