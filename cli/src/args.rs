@@ -437,7 +437,7 @@ mod tests {
         }
         assert_eq!(size("96x64"), Ok((96, 64)));
         assert_eq!(aov("depth"), Ok(Aov::Depth));
-        assert!(aov("beauty").is_err_and(|said| said.ends_with("object-id, motion, samples")));
+        assert!(aov("beauty").is_err_and(|said| said.ends_with("material-id, motion, samples")));
         assert!(size("96").is_err() && size("x").is_err() && size("-1x4").is_err());
         assert_eq!(credits("5"), Ok(5_000_000));
         assert_eq!(credits("0.000001"), Ok(1));

@@ -1,6 +1,7 @@
 //! What next-event estimation aims at, against the density that it states: by chi-square how often
 //! each light is drawn and where on it, and the light that the draws bring against its integral.
 
+use crate::chi_square::z_of_counts;
 use crate::devices::first;
 use crate::procedural::{Sketch, camera, everything, material, sky};
 use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS, PathParameters};
@@ -94,26 +95,6 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
         Aim { direction: [at(0), at(1), at(2)], distance: at(3), density: at(4), green: at(6) }
     };
     words.chunks_exact(8).map(aim).collect()
-}
-
-/// Chi-square of counts against probabilities as standard deviations (Wilson and Hilferty 1931).
-/// Bins that expect little are one.
-fn z_of_counts(counts: &[f64], shares: &[f64]) -> f64 {
-    let total: f64 = counts.iter().sum();
-    let (mut chi_square, mut bins, mut few) = (0.0, 0.0, (0.0, 0.0));
-    for (seen, share) in counts.iter().zip(shares) {
-        let expected = share * total;
-        if expected < 12.0 {
-            few = (few.0 + seen, few.1 + expected);
-        } else {
-            chi_square += (seen - expected).powi(2) / expected;
-            bins += 1.0;
-        }
-    }
-    // So few that no bin of them would be full: a draw that nothing allows is seen all the same.
-    chi_square += (few.0 - few.1).powi(2) / few.1.max(1.0);
-    let spread = 2.0 / (9.0 * bins);
-    ((chi_square / bins).cbrt() - (1.0 - spread)) / spread.sqrt()
 }
 
 /// What the draws bring, as a z-score against the integral; `slack` is the integral's own error.

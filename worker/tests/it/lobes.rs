@@ -1,6 +1,7 @@
 //! Each lobe of the material by itself: a white one under an even sky, and its draws against the
 //! density that it states, by chi-square.
 
+use crate::chi_square::z_of_counts;
 use crate::devices::first;
 use shaders::{LAYER_THIN, Layers, PathParameters};
 use worker::render::albedo;
@@ -79,7 +80,7 @@ struct Bench {
 
 impl Bench {
     fn new(device: Device) -> Self {
-        let mut constants = vec![0_u32; 280];
+        let mut constants = vec![0_u32; 256];
         constants.extend(albedo::facets().map(f32::to_bits));
         constants.extend(albedo::sheens().map(f32::to_bits));
         let filled = |what, words: &[u32]| {
@@ -189,7 +190,7 @@ fn bin(direction: [f64; 3]) -> usize {
     row * 32 + ((turns * 32.0) as usize).min(31)
 }
 
-/// Chi-square of draws against densities as standard deviations (Wilson and Hilferty 1931).
+/// Draws against densities, as standard deviations.
 fn z_of_draws(draws: &[Found], cells: &[Found]) -> f64 {
     let mut seen = [0.0; 513];
     for draw in draws {
@@ -200,25 +201,7 @@ fn z_of_draws(draws: &[Found], cells: &[Found]) -> f64 {
         share[bin(cell.direction)] += cell.pdf * solid_angle(at, FINE);
     }
     share[512] = (1.0 - share[..512].iter().sum::<f64>()).max(0.0);
-    let count = draws.len() as f64;
-    // Bins that expect little are one.
-    let (mut chi_square, mut bins, mut few) = (0.0, 0.0, (0.0, 0.0));
-    for (seen, share) in seen.iter().zip(share) {
-        let expected = share * count;
-        if expected < 12.0 {
-            few = (few.0 + seen, few.1 + expected);
-        } else {
-            chi_square += (seen - expected).powi(2) / expected;
-            bins += 1.0;
-        }
-    }
-    if few.1 > 12.0 {
-        chi_square += (few.0 - few.1).powi(2) / few.1;
-        bins += 1.0;
-    }
-    let freedom: f64 = bins - 1.0;
-    let spread = 2.0 / (9.0 * freedom);
-    ((chi_square / freedom).cbrt() - (1.0 - spread)) / spread.sqrt()
+    z_of_counts(&seen, &share)
 }
 
 #[test]

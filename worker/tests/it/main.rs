@@ -4,6 +4,7 @@
 mod aims;
 mod aov;
 mod camera;
+mod chi_square;
 mod devices;
 mod engines;
 mod exact;

@@ -1,6 +1,7 @@
 //! The path tracer judged by another renderer: whole scenes against reference images, block by
 //! block, by z-test. `tests/data/reference/README.md` says how the references were made.
 
+use crate::chi_square::z_of_chi_square;
 use crate::devices::first;
 use crate::procedural::whole;
 use std::path::{Path, PathBuf};
@@ -136,6 +137,8 @@ impl Block {
 struct Comparison {
     z: Vec<f64>,
     chi_square: f64,
+    /// Blocks that are lit: where no light is, none may be, and nothing varies.
+    lit: usize,
     /// Mean ratio of ours to the reference, and its standard error.
     ratio: f64,
     error: f64,
@@ -149,15 +152,16 @@ impl Comparison {
         // an estimate and its estimated variance are not independent.
         let weight_max = means[BLOCKS / 2];
         let mut z = Vec::with_capacity(BLOCKS);
-        let (mut weights, mut ratio, mut variance) = (0.0, 0.0, 0.0);
+        let (mut weights, mut ratio, mut variance, mut lit) = (0.0, 0.0, 0.0, 0);
         for (ours, reference) in ours.iter().zip(reference) {
             let truth = reference.mean[channel];
             // Where no sample differs from another, rounding is what is left.
             let rounding = (ROUNDING * truth).powi(2) + f64::MIN_POSITIVE;
             let spread = ours.variance[channel] + reference.variance[channel] + rounding;
             z.push((ours.mean[channel] - truth) / spread.sqrt());
-            // Where no light is, none may be; a ratio says nothing of it.
+            // A ratio says nothing of darkness.
             if truth > 0.0 {
+                lit += 1;
                 let weight = truth.min(weight_max);
                 weights += weight;
                 ratio += weight * ours.mean[channel] / truth;
@@ -165,17 +169,15 @@ impl Comparison {
             }
         }
         let chi_square = z.iter().map(|z| z * z).sum();
-        Self { z, chi_square, ratio: ratio / weights, error: variance.sqrt() / weights }
+        Self { z, chi_square, lit, ratio: ratio / weights, error: variance.sqrt() / weights }
     }
 
     fn largest(&self) -> f64 {
         self.z.iter().fold(0.0, |most, z| if z.abs() > f64::abs(most) { *z } else { most })
     }
 
-    /// The sum of squares as standard deviations (Wilson and Hilferty 1931).
     fn z_of_chi_square(&self) -> f64 {
-        let spread = 2.0 / (9.0 * BLOCKS as f64);
-        ((self.chi_square / BLOCKS as f64).cbrt() - (1.0 - spread)) / spread.sqrt()
+        z_of_chi_square(self.chi_square, self.lit as f64)
     }
 
     fn z_of_ratio(&self) -> f64 {
@@ -190,9 +192,9 @@ impl Comparison {
     }
 
     fn describe(&self, name: &str) -> String {
-        let Self { chi_square, ratio, error, .. } = self;
+        let Self { chi_square, lit, ratio, error, .. } = self;
         let mut text = format!(
-            "{name}: largest z {:+.2}; chi-square {chi_square:.1} of {BLOCKS} (z {:+.2}); \
+            "{name}: largest z {:+.2}; chi-square {chi_square:.1} of {lit} (z {:+.2}); \
              mean ratio {ratio:.5} ± {error:.5} (z {:+.2})",
             self.largest(),
             self.z_of_chi_square(),
