@@ -28,8 +28,7 @@ impl Farm {
         self.forget_waiting(id);
         while self.leases.claim(id).is_some_and(|claim| claim.wanted > 0) {
             let Some(auditor) = self.draw_auditor(id) else {
-                self.waiting.insert(id);
-                break;
+                return self.wait_for_auditor(id, effects);
             };
             if let Some(claim) = self.leases.claim_mut(id) {
                 claim.wanted -= 1;
@@ -37,6 +36,21 @@ impl Farm {
             }
             self.roster[auditor].audits.push_back(id);
             self.fill(auditor, effects);
+        }
+    }
+
+    /// Nobody may audit the claim now. One that all who were heard agree with, because what liars
+    /// said was struck, needs nobody else.
+    fn wait_for_auditor(&mut self, id: LeaseId, effects: &mut impl Effects) {
+        let Some(claim) = self.leases.claim_mut(id) else { return };
+        let differ = claim.opinions.iter().any(|opinion| opinion.contrary.is_some());
+        if differ || claim.opinions.is_empty() {
+            self.waiting.insert(id);
+            return;
+        }
+        claim.wanted = 0;
+        if claim.asked.is_empty() {
+            self.judge(id, effects);
         }
     }
 

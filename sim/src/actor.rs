@@ -1,4 +1,5 @@
-//! Actors: workers of the simulated world, honest and otherwise, around the real agent.
+//! Actors: workers of the simulated world around the real agent, honest, clumsy, or attackers of
+//! every kind that the farm must stand.
 
 use crate::Chance;
 use farm::agent::Agent;
@@ -9,18 +10,107 @@ use farm::job::Spec;
 use farm::leaf::{self, Leaf};
 use std::collections::BTreeMap;
 
-/// How a worker behaves.
+/// How a worker behaves. What a false pixel looks like does not matter here, only which leaves are
+/// false, and whether two who cheat in the same way get the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conduct {
     Honest,
-    /// Forges about so many leaves in a hundred of every tile.
-    Forger(u64),
-    /// Honest tiles, false opinions.
-    FalseAccuser,
+    /// Computes the first groups of samples and repeats them: the later half of every block.
+    CopiedSamples,
+    /// Fewer samples than asked; the rest is scaled up: all but a few leaves.
+    FewerSamples,
+    /// Renders small or briefly and makes it look right: no leaf is true.
+    Upscaled,
+    Denoised,
+    WrongSeed,
+    ModelSwapped,
+    RandomBytes,
+    /// Leaves out so many blocks in a hundred and fills them from their neighbours.
+    SkippedBlocks(u64),
+    /// Hands in the same place of another frame, or another place.
+    PreviousFrame,
+    OtherTile,
+    /// One leaf of each tile is false.
+    OneBlock,
+    /// True leaves that claim more work than there was.
+    Inflator,
     /// Never opens what it committed to.
     Withholder,
-    /// Forges only after this many honest tiles.
+    /// Reports only when its lease is long gone, and renews none.
+    Late,
+    /// Says everything twice.
+    Repeater,
+    /// Sends again, much later, what it once said.
+    Replayer,
+    /// Reports leases of others as its own.
+    Thief,
+    /// Hands in another worker's tile where it has seen one.
+    Copier,
+    /// Answers audits without computing: whatever it saw last.
+    LazyAuditor,
+    /// Honest tiles, false opinions.
+    FalseAccuser,
+    /// Answers no audit.
+    Mute,
+    /// Forges every tile and vouches for what others of its owner forged.
+    Colluder,
+    /// Forges only after so many honest tiles.
     TurnsBad(u32),
+    /// Claims a thousand times its speed and 64 slots.
+    Overstater,
+}
+
+impl Conduct {
+    /// One that is not honest.
+    pub fn draw(chance: &mut Chance) -> Self {
+        const SIMPLE: [Conduct; 22] = [
+            Conduct::CopiedSamples,
+            Conduct::FewerSamples,
+            Conduct::Upscaled,
+            Conduct::Denoised,
+            Conduct::WrongSeed,
+            Conduct::ModelSwapped,
+            Conduct::RandomBytes,
+            Conduct::PreviousFrame,
+            Conduct::OtherTile,
+            Conduct::OneBlock,
+            Conduct::Inflator,
+            Conduct::Withholder,
+            Conduct::Late,
+            Conduct::Repeater,
+            Conduct::Replayer,
+            Conduct::Thief,
+            Conduct::Copier,
+            Conduct::LazyAuditor,
+            Conduct::FalseAccuser,
+            Conduct::Mute,
+            Conduct::Colluder,
+            Conduct::Overstater,
+        ];
+        match chance.below(SIMPLE.len() as u64 + 2) {
+            0 => Self::SkippedBlocks(1 + chance.below(99)),
+            1 => Self::TurnsBad(chance.below(20) as u32),
+            n => SIMPLE[n as usize - 2],
+        }
+    }
+
+    /// Whether some of what it forges may go unseen, as it forges so little.
+    pub fn is_subtle(self) -> bool {
+        let all = [Self::Upscaled, Self::Denoised, Self::WrongSeed, Self::ModelSwapped];
+        let harmless = [Self::Honest, Self::Withholder, Self::Late, Self::Repeater, Self::Thief];
+        let quiet = [Self::Replayer, Self::LazyAuditor, Self::FalseAccuser, Self::Mute];
+        let whole = [Self::RandomBytes, Self::PreviousFrame, Self::OtherTile, Self::Overstater];
+        ![&all[..], &harmless, &quiet, &whole].concat().contains(&self)
+    }
+}
+
+/// A result on a worker's disk: the leaves behind a commitment, and the report.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    pub leaves: Vec<Leaf>,
+    pub outcome: Outcome,
+    /// Something in it is not as an honest worker would say.
+    pub false_: bool,
 }
 
 /// A worker's process.
@@ -31,21 +121,37 @@ pub struct Actor {
     pub id: Option<WorkerId>,
     pub conduct: Conduct,
     pub agent: Agent,
+    /// Its stream is open and was welcomed.
     pub online: bool,
-    /// Counts streams: what was sent on an earlier one does not arrive.
+    /// Counts streams: what was sent to an earlier one does not arrive.
     pub stream: u32,
-    /// Kept results: the leaves behind each commitment, and the report.
-    pub results: BTreeMap<LeaseId, (Vec<Leaf>, Outcome)>,
+    /// The farm will not have it back.
+    pub out: bool,
+    pub cut_off: bool,
+    /// How fast its clock runs, per mille.
+    pub clock: u64,
+    pub results: BTreeMap<LeaseId, Finished>,
     pub tiles_done: u32,
+    /// It has reported something false.
+    pub lied: bool,
+    /// The leaves it computed or saw last.
+    pub seen: Vec<Leaf>,
+}
+
+/// What the worker world knows: who handed in what for which tile. Copiers and colluders look here.
+#[derive(Debug, Default)]
+pub struct Gossip {
+    tiles: BTreeMap<(JobId, u64), (AccountId, Vec<Leaf>)>,
 }
 
 /// The true leaves of a tile.
 pub fn truth(spec: &Spec, job: JobId, tile: u64) -> Vec<Leaf> {
     let count = spec.leaves(&spec.tile(tile));
     let leaf = |index: u32| {
-        let mut bytes = job.0.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&tile.to_le_bytes());
-        bytes.extend_from_slice(&index.to_le_bytes());
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&job.0.to_le_bytes());
+        bytes[4..12].copy_from_slice(&tile.to_le_bytes());
+        bytes[12..].copy_from_slice(&index.to_le_bytes());
         Leaf { hash: Digest::of(&bytes), units: 100 + u64::from(index % 7) }
     };
     (0..count).map(leaf).collect()
@@ -58,35 +164,135 @@ pub fn output_of(leaves: &[Leaf]) -> Digest {
 }
 
 impl Actor {
+    pub fn new(at: usize, owner: u32, conduct: Conduct, clock: u64) -> Self {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&(at as u64 + 1).to_le_bytes());
+        Self {
+            key,
+            owner: AccountId(owner),
+            id: None,
+            conduct,
+            agent: Agent::default(),
+            online: false,
+            stream: 0,
+            out: false,
+            cut_off: false,
+            clock,
+            results: BTreeMap::new(),
+            tiles_done: 0,
+            lied: false,
+            seen: Vec::new(),
+        }
+    }
+
     /// Computes a lease after its own manner.
     pub fn compute(
         &mut self,
         chance: &mut Chance,
-        spec: &Spec,
+        gossip: &mut Gossip,
+        specs: &[Spec],
         (job, tile): (JobId, u64),
         asked: &[u32],
-    ) -> (Vec<Leaf>, Outcome) {
-        let mut leaves = truth(spec, job, tile);
+    ) -> Finished {
+        let spec = &specs[job.0 as usize];
+        let truth = truth(spec, job, tile);
         if !asked.is_empty() {
-            let mut answer: Vec<Leaf> = asked.iter().map(|leaf| leaves[*leaf as usize]).collect();
-            if self.conduct == Conduct::FalseAccuser {
-                answer[0].hash = Digest::of(&chance.bits().to_le_bytes());
-            }
-            return (Vec::new(), Outcome::Leaves(answer));
+            return self.answer(chance, gossip, (job, tile), &truth, asked);
         }
-        let forged = match self.conduct {
-            Conduct::Forger(parts) => parts,
-            Conduct::TurnsBad(after) if self.tiles_done >= after => 100,
-            _ => 0,
-        };
-        for leaf in &mut leaves {
-            if chance.percent(forged) {
-                leaf.hash = Digest::of(&chance.bits().to_le_bytes());
-            }
-        }
+        let mut leaves = self.forge(chance, gossip, specs, (job, tile), truth.clone());
+        leaves.resize(truth.len(), Leaf { hash: Digest::default(), units: 100 });
+        let false_ = leaves != truth;
         self.tiles_done += 1;
+        self.seen.clone_from(&leaves);
+        gossip.tiles.insert((job, tile), (self.owner, leaves.clone()));
         let commitment = leaf::commit(&leaves).expect("every tile has a leaf");
         let outcome = Outcome::Done { output: output_of(&leaves), commitment };
-        (leaves, outcome)
+        Finished { leaves, outcome, false_ }
+    }
+
+    /// An audit's answer.
+    fn answer(
+        &mut self,
+        chance: &mut Chance,
+        gossip: &Gossip,
+        place: (JobId, u64),
+        truth: &[Leaf],
+        asked: &[u32],
+    ) -> Finished {
+        let pick = |from: &[Leaf]| -> Vec<Leaf> {
+            asked.iter().map(|at| from.get(*at as usize).copied().unwrap_or_default()).collect()
+        };
+        let right = pick(truth);
+        let mut answer = right.clone();
+        match self.conduct {
+            Conduct::FalseAccuser => answer[0].hash = Digest::of(&chance.bits().to_le_bytes()),
+            Conduct::LazyAuditor => answer = pick(&self.seen),
+            Conduct::Colluder => {
+                let friend = gossip.tiles.get(&place).filter(|(owner, _)| *owner == self.owner);
+                answer = friend.map_or(answer, |(_, forged)| pick(forged));
+            }
+            _ => self.seen = truth.to_vec(),
+        }
+        let false_ = answer != right;
+        Finished { leaves: Vec::new(), outcome: Outcome::Leaves(answer), false_ }
+    }
+
+    /// The leaves that it hands in for a tile.
+    fn forge(
+        &self,
+        chance: &mut Chance,
+        gossip: &Gossip,
+        specs: &[Spec],
+        (job, tile): (JobId, u64),
+        mut leaves: Vec<Leaf>,
+    ) -> Vec<Leaf> {
+        let count = leaves.len();
+        // Two owners that cheat in the same way get different leaves here.
+        let own = [self.owner.0 as u8, 77];
+        let bend = |leaf: &mut Leaf| leaf.hash = Digest::of(&[&leaf.hash.0[..], &own].concat());
+        match self.conduct {
+            Conduct::CopiedSamples => leaves[count.div_ceil(2)..].iter_mut().for_each(bend),
+            Conduct::FewerSamples => leaves[count.div_ceil(8)..].iter_mut().for_each(bend),
+            Conduct::SkippedBlocks(parts) => {
+                leaves.iter_mut().filter(|_| chance.percent(parts)).for_each(bend);
+            }
+            Conduct::OneBlock => bend(&mut leaves[chance.below(count as u64) as usize]),
+            Conduct::Inflator => leaves.iter_mut().for_each(|leaf| leaf.units += 50),
+            Conduct::PreviousFrame | Conduct::OtherTile => {
+                let spec = &specs[job.0 as usize];
+                let away = match self.conduct {
+                    Conduct::PreviousFrame => spec.tiles_per_frame(),
+                    _ => 1,
+                };
+                return truth(spec, job, (tile + spec.tiles() - away % spec.tiles()) % spec.tiles());
+            }
+            Conduct::Copier => {
+                let other = gossip.tiles.get(&(job, tile)).or(gossip.tiles.values().next());
+                return other.map_or(leaves, |(_, copied)| copied.clone());
+            }
+            Conduct::TurnsBad(after) if self.tiles_done < after => {}
+            Conduct::RandomBytes => {
+                for leaf in &mut leaves {
+                    leaf.hash = Digest::of(&chance.bits().to_le_bytes());
+                }
+            }
+            Conduct::Upscaled
+            | Conduct::Denoised
+            | Conduct::WrongSeed
+            | Conduct::ModelSwapped
+            | Conduct::Colluder
+            | Conduct::TurnsBad(_) => leaves.iter_mut().for_each(bend),
+            Conduct::Honest
+            | Conduct::Withholder
+            | Conduct::Late
+            | Conduct::Repeater
+            | Conduct::Replayer
+            | Conduct::Thief
+            | Conduct::LazyAuditor
+            | Conduct::FalseAccuser
+            | Conduct::Mute
+            | Conduct::Overstater => {}
+        }
+        leaves
     }
 }

@@ -4,7 +4,7 @@
 use anyhow::{Context, bail};
 
 fn main() -> anyhow::Result<()> {
-    let (mut seeds, mut from) = (1_000, 0);
+    let (mut seeds, mut from, mut agents) = (1_000, 0, None);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a number"))?;
@@ -17,16 +17,18 @@ fn main() -> anyhow::Result<()> {
         match word.as_str() {
             "--seeds" => seeds = value,
             "--from" => from = value,
-            _ => bail!("usage: sim [--seeds N] [--from S] | sim --bench core | sim --bench trust"),
+            "--agents" => agents = Some(u32::try_from(value).context("--agents is at most 2^32")?),
+            _ => bail!(
+                "usage: sim [--seeds N] [--from S] [--agents A] | sim --bench core | sim --bench \
+                 trust"
+            ),
         }
     }
-    let (mut tiles, mut refuted) = (0, 0);
-    for seed in from..from + seeds {
-        let replay = || format!("seed {seed}; again: cargo run -p sim -- --from {seed} --seeds 1");
-        let summary = sim::run(seed).with_context(replay)?;
-        tiles += summary.tiles;
-        refuted += summary.refuted;
-    }
-    println!("{seeds} worlds ended well: {tiles} tiles, {refuted} liars found");
+    let sim::Summary { events, entries, tiles, refuted, deaths } =
+        sim::run_all(from..from + seeds, agents)?;
+    println!(
+        "{seeds} worlds ended well: {events} events, {entries} log entries, {tiles} tiles, \
+         {refuted} liars found, {deaths} schedulers died and came back"
+    );
     Ok(())
 }

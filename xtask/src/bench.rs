@@ -1,4 +1,4 @@
-//! Measurements, built in release.
+//! Measurements and simulations, built in release.
 
 use crate::run::{cargo, root, run};
 use crate::setup::swiftshader;
@@ -43,6 +43,17 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
         }
     };
     run(command.args(rest))
+}
+
+/// Runs so many simulated worlds; a failing one says how to see it again.
+pub fn sim(seeds: u64, from: u64, agents: Option<u32>) -> anyhow::Result<()> {
+    let mut command = cargo();
+    command.args(["run", "--release", "--package", "sim", "--"]);
+    command.args(["--seeds", &seeds.to_string(), "--from", &from.to_string()]);
+    if let Some(agents) = agents {
+        command.args(["--agents", &agents.to_string()]);
+    }
+    run(&mut command)
 }
 
 /// An interpreter with the peer, installed once under `target`.

@@ -36,9 +36,21 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Worlds of lost messages, torn disks and liars, each from one seed
+    Sim {
+        /// Worlds to run
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Workers in each world; a few if it is not said
+        #[arg(long)]
+        agents: Option<u32>,
+    },
     /// Measurements, in release
     Bench {
-        /// core, dispatch, exactness, fidelity, recovery or render
+        /// core, dispatch, exactness, fidelity, recovery, render or trust
         name: String,
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -54,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => ci::ci(),
         Command::Tidy => tidy::tidy(),
         Command::Shaders { check } => shader::shaders(check),
+        Command::Sim { seeds, from, agents } => bench::sim(seeds, from, agents),
         Command::Bench { name, rest } => bench::bench(&name, &rest),
     }
 }

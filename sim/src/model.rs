@@ -1,0 +1,244 @@
+//! The judge: an independent account of what a farm may do, kept from its public log and its
+//! effects alone. It shares no code with the farm: money is a map, a tile is a few flags. Knows who
+//! lied, which the farm does not.
+
+use anyhow::{Context, ensure};
+use farm::Effect;
+use farm::entry::{Book, Entry, Fact, Reason};
+use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the judge knows of a tile.
+#[derive(Debug, Default)]
+struct Tile {
+    /// Who computes it, who claims to have computed it.
+    computing: Option<LeaseId>,
+    claimed: Option<LeaseId>,
+    /// What it earned and to whom, while that can come back.
+    earned: Option<(Book, i128)>,
+    /// Its pay was made final.
+    paid_out: bool,
+    accepted: bool,
+}
+
+/// A lease that was given out.
+#[derive(Debug)]
+struct Lease {
+    worker: WorkerId,
+    tile: (JobId, u64),
+    audit: bool,
+    live: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    account: AccountId,
+    cap: i128,
+    spent: i128,
+}
+
+/// The judge's books.
+#[derive(Debug, Default)]
+pub struct Model {
+    now: Time,
+    money: BTreeMap<Book, i128>,
+    tiles: BTreeMap<(JobId, u64), Tile>,
+    leases: BTreeMap<LeaseId, Lease>,
+    jobs: BTreeMap<JobId, Job>,
+    owners: BTreeMap<WorkerId, AccountId>,
+    refuted: BTreeSet<WorkerId>,
+    heard: BTreeSet<(LeaseId, WorkerId)>,
+    verdicts: BTreeSet<LeaseId>,
+    /// Secrets promised and not yet shown.
+    promised: u32,
+}
+
+impl Model {
+    /// Looks at what one command did. `balance` is the farm's own word, `lied` the world's.
+    pub fn step(
+        &mut self,
+        effects: &[Effect],
+        balance: impl Fn(Book) -> u64,
+        lied: impl Fn(WorkerId) -> bool,
+    ) -> anyhow::Result<()> {
+        let mut touched = BTreeSet::new();
+        for effect in effects {
+            match effect {
+                Effect::Log(entry) => {
+                    self.entry(entry, &lied).with_context(|| format!("{entry:?}"))?;
+                    if let Fact::Transfer { debit, credit, .. } = &entry.fact {
+                        touched.extend([*debit, *credit]);
+                    }
+                }
+                Effect::Revoke { lease, .. } => self.over(*lease),
+                Effect::Settle { lease, .. } => {
+                    self.leases.get_mut(lease).context("no such lease")?.live = false;
+                }
+                Effect::Grant { worker, lease, job, tile, .. } => {
+                    let found = self.leases.get(lease).context("a grant that was not logged")?;
+                    let same = found.worker == *worker && found.tile == (*job, *tile);
+                    ensure!(same && found.live, "{lease} is granted otherwise than logged");
+                }
+                Effect::Challenge { worker, lease, .. } => {
+                    let claimed = self.leases.get(lease).is_some_and(|of| of.worker == *worker);
+                    ensure!(claimed, "{lease} is challenged at the wrong worker");
+                }
+                Effect::Deliver { .. } | Effect::Store { .. } | Effect::JobChanged { .. } => {}
+            }
+        }
+        for book in touched {
+            let own = self.money.get(&book).copied().unwrap_or(0);
+            let own = if book == Book::Outside { -own } else { own };
+            ensure!(own == i128::from(balance(book)), "{book:?} has {own}, the farm says else");
+        }
+        Ok(())
+    }
+
+    /// A worker gave a lease up: it failed.
+    pub fn over(&mut self, lease: LeaseId) {
+        let Some(found) = self.leases.get_mut(&lease) else { return };
+        found.live = false;
+        let tile = self.tiles.entry(found.tile).or_default();
+        tile.computing = tile.computing.filter(|at| *at != lease);
+        tile.claimed = tile.claimed.filter(|at| *at != lease);
+    }
+
+    fn entry(&mut self, entry: &Entry, lied: &impl Fn(WorkerId) -> bool) -> anyhow::Result<()> {
+        ensure!(entry.time >= self.now, "time runs backwards");
+        self.now = entry.time;
+        match &entry.fact {
+            Fact::WorkerEnrolled { worker, owner, .. } => {
+                ensure!(self.owners.insert(*worker, *owner).is_none(), "enrolled twice");
+            }
+            Fact::JobOpened { job, account, cap, .. } => {
+                let cap = i128::from(cap.0);
+                self.jobs.insert(*job, Job { account: *account, cap, spent: 0 });
+            }
+            Fact::Leased { lease, worker, job, tile, audit } => {
+                self.leased(*lease, *worker, (*job, *tile), *audit)?;
+            }
+            Fact::Committed { lease, job, tile, .. } => {
+                let found = self.leases.get(lease).context("no such lease")?;
+                ensure!(found.live && !found.audit, "a report without a live lease counts");
+                let place = self.tiles.entry((*job, *tile)).or_default();
+                ensure!(place.computing == Some(*lease), "somebody else computes it");
+                ensure!(place.claimed.is_none(), "two claims to one tile");
+                (place.computing, place.claimed) = (None, Some(*lease));
+            }
+            Fact::Opinion { lease, auditor, .. } => self.opinion(*lease, *auditor)?,
+            Fact::Verdict { lease, worker, job, tile, accepted, .. } => {
+                ensure!(self.verdicts.insert(*lease), "two verdicts on one claim");
+                let place = self.tiles.entry((*job, *tile)).or_default();
+                ensure!(place.claimed.take() == Some(*lease), "a verdict about no claim");
+                ensure!(!place.accepted, "accepted twice");
+                place.accepted = *accepted;
+                ensure!(*accepted || lied(*worker), "{worker} did not lie");
+            }
+            Fact::Refuted { worker, .. } => {
+                ensure!(lied(*worker), "{worker} was refuted and never lied");
+                ensure!(self.refuted.insert(*worker), "refuted twice");
+            }
+            Fact::Transfer { debit, credit, amount, reason } => {
+                self.transfer(*debit, *credit, i128::from(amount.0), *reason)?;
+            }
+            Fact::SecretCommitted { .. } => {
+                self.promised += 1;
+                ensure!(self.promised == 1, "two secrets at once");
+            }
+            Fact::SecretRevealed { .. } => self.promised -= 1,
+            Fact::AccountOpened { .. } | Fact::JobEnded { .. } | Fact::AuditDrawn { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn leased(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        tile: (JobId, u64),
+        audit: bool,
+    ) -> anyhow::Result<()> {
+        ensure!(!self.refuted.contains(&worker), "{worker} was refuted and gets a lease");
+        let given = Lease { worker, tile, audit, live: true };
+        ensure!(self.leases.insert(lease, given).is_none(), "{lease} was given out before");
+        if !audit {
+            let place = self.tiles.entry(tile).or_default();
+            let free = place.computing.is_none() && place.claimed.is_none() && !place.accepted;
+            ensure!(free, "the tile is somebody's already: {place:?}");
+            place.computing = Some(lease);
+        }
+        Ok(())
+    }
+
+    fn opinion(&mut self, lease: LeaseId, auditor: WorkerId) -> anyhow::Result<()> {
+        let claim = self.leases.get(&lease).context("an opinion about no lease")?;
+        let of = |worker: &WorkerId| self.owners.get(worker).copied().context("not enrolled");
+        let (claimant, own) = (of(&claim.worker)?, of(&auditor)?);
+        let job = self.jobs.get(&claim.tile.0).context("no such job")?;
+        ensure!(auditor != claim.worker, "{auditor} audits itself");
+        ensure!(own != claimant || own == job.account, "{auditor} audits its own owner's work");
+        for (_, other) in self.heard.range((lease, WorkerId(0))..=(lease, WorkerId(u32::MAX))) {
+            let another = *other != auditor && (of(other)? != own || own == job.account);
+            ensure!(another, "{auditor} and {other} are one owner's");
+        }
+        self.heard.insert((lease, auditor));
+        Ok(())
+    }
+
+    fn transfer(
+        &mut self,
+        debit: Book,
+        credit: Book,
+        amount: i128,
+        reason: Reason,
+    ) -> anyhow::Result<()> {
+        ensure!(amount > 0, "an amount is more than nothing");
+        *self.money.entry(debit).or_default() -= amount;
+        *self.money.entry(credit).or_default() += amount;
+        let left = self.money.get(&debit).copied().unwrap_or(0);
+        ensure!(debit == Book::Outside || left >= 0, "{debit:?} is overdrawn: {left}");
+        match reason {
+            Reason::Tile(job, tile) => {
+                let place = self.tiles.entry((job, tile)).or_default();
+                ensure!(place.accepted, "a tile is paid without a verdict");
+                ensure!(place.earned.is_none() && !place.paid_out, "a tile is paid twice");
+                place.paid_out = matches!(credit, Book::Payable(_));
+                place.earned = Some((credit, amount));
+                let found = self.jobs.get_mut(&job).context("no such job")?;
+                found.spent += amount;
+                ensure!(found.spent <= found.cap, "{job} costs more than its cap");
+            }
+            Reason::Maturity(job, tile) | Reason::Fee(job, tile) => {
+                let place = self.tiles.entry((job, tile)).or_default();
+                let (from, left) = place.earned.context("it earned nothing")?;
+                ensure!(from == debit && left >= amount, "more comes out than it earned");
+                place.earned = Some((from, left - amount)).filter(|(_, left)| *left > 0);
+                place.paid_out = true;
+            }
+            Reason::Forfeit(job, tile) => {
+                let place = self.tiles.entry((job, tile)).or_default();
+                ensure!(!place.paid_out, "what was paid out is forfeit");
+                ensure!(place.earned.take() == Some((debit, amount)), "not what it earned");
+                place.accepted = false;
+                self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
+            }
+            Reason::TopUp | Reason::Submit(_) | Reason::Audit(..) | Reason::Refund(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The world is at rest: nothing is owed, nothing is kept.
+    pub fn finish(&self) -> anyhow::Result<()> {
+        ensure!(self.money.values().sum::<i128>() == 0, "debits are not credits");
+        for (book, left) in &self.money {
+            let hold = matches!(book, Book::Hold(_));
+            ensure!(!hold || *left == 0, "{book:?} still holds {left}");
+        }
+        for (tile, place) in &self.tiles {
+            let idle = place.computing.is_none() && place.claimed.is_none();
+            ensure!(idle, "{tile:?} is still in somebody's hands: {place:?}");
+        }
+        Ok(())
+    }
+}
