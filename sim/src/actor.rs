@@ -132,16 +132,15 @@ pub struct Actor {
     pub clock: u64,
     pub results: BTreeMap<LeaseId, Finished>,
     pub tiles_done: u32,
-    /// It has reported something false.
-    pub lied: bool,
     /// The leaves it computed or saw last.
     pub seen: Vec<Leaf>,
 }
 
-/// What the worker world knows: who handed in what for which tile. Copiers and colluders look here.
+/// What the worker world knows: what the honest handed in, and what colluders tell their friends.
 #[derive(Debug, Default)]
 pub struct Gossip {
-    tiles: BTreeMap<(JobId, u64), (AccountId, Vec<Leaf>)>,
+    forged: BTreeMap<(JobId, u64, AccountId), Vec<Leaf>>,
+    honest: BTreeMap<(JobId, u64), Vec<Leaf>>,
 }
 
 /// The true leaves of a tile.
@@ -163,6 +162,11 @@ pub fn output_of(leaves: &[Leaf]) -> Digest {
     Digest::of(&bytes)
 }
 
+/// The leaves of the tile so many before this one.
+fn another(spec: &Spec, job: JobId, tile: u64, before: u64) -> Vec<Leaf> {
+    truth(spec, job, (tile + spec.tiles() - before % spec.tiles()) % spec.tiles())
+}
+
 impl Actor {
     pub fn new(at: usize, owner: u32, conduct: Conduct, clock: u64) -> Self {
         let mut key = [0; 32];
@@ -180,7 +184,6 @@ impl Actor {
             clock,
             results: BTreeMap::new(),
             tiles_done: 0,
-            lied: false,
             seen: Vec::new(),
         }
     }
@@ -199,12 +202,18 @@ impl Actor {
         if !asked.is_empty() {
             return self.answer(chance, gossip, (job, tile), &truth, asked);
         }
-        let mut leaves = self.forge(chance, gossip, specs, (job, tile), truth.clone());
+        let mut leaves = self.forge(chance, gossip, spec, (job, tile), truth.clone());
         leaves.resize(truth.len(), Leaf { hash: Digest::default(), units: 100 });
         let false_ = leaves != truth;
         self.tiles_done += 1;
         self.seen.clone_from(&leaves);
-        gossip.tiles.insert((job, tile), (self.owner, leaves.clone()));
+        match self.conduct {
+            Conduct::Honest => drop(gossip.honest.insert((job, tile), leaves.clone())),
+            Conduct::Colluder => {
+                gossip.forged.insert((job, tile, self.owner), leaves.clone());
+            }
+            _ => {}
+        }
         let commitment = leaf::commit(&leaves).expect("every tile has a leaf");
         let outcome = Outcome::Done { output: output_of(&leaves), commitment };
         Finished { leaves, outcome, false_ }
@@ -215,7 +224,7 @@ impl Actor {
         &mut self,
         chance: &mut Chance,
         gossip: &Gossip,
-        place: (JobId, u64),
+        (job, tile): (JobId, u64),
         truth: &[Leaf],
         asked: &[u32],
     ) -> Finished {
@@ -228,8 +237,8 @@ impl Actor {
             Conduct::FalseAccuser => answer[0].hash = Digest::of(&chance.bits().to_le_bytes()),
             Conduct::LazyAuditor => answer = pick(&self.seen),
             Conduct::Colluder => {
-                let friend = gossip.tiles.get(&place).filter(|(owner, _)| *owner == self.owner);
-                answer = friend.map_or(answer, |(_, forged)| pick(forged));
+                let friend = gossip.forged.get(&(job, tile, self.owner));
+                answer = friend.map_or(answer, |forged| pick(forged));
             }
             _ => self.seen = truth.to_vec(),
         }
@@ -242,7 +251,7 @@ impl Actor {
         &self,
         chance: &mut Chance,
         gossip: &Gossip,
-        specs: &[Spec],
+        spec: &Spec,
         (job, tile): (JobId, u64),
         mut leaves: Vec<Leaf>,
     ) -> Vec<Leaf> {
@@ -258,17 +267,21 @@ impl Actor {
             }
             Conduct::OneBlock => bend(&mut leaves[chance.below(count as u64) as usize]),
             Conduct::Inflator => leaves.iter_mut().for_each(|leaf| leaf.units += 50),
-            Conduct::PreviousFrame | Conduct::OtherTile => {
-                let spec = &specs[job.0 as usize];
-                let away = match self.conduct {
-                    Conduct::PreviousFrame => spec.tiles_per_frame(),
-                    _ => 1,
-                };
-                return truth(spec, job, (tile + spec.tiles() - away % spec.tiles()) % spec.tiles());
+            Conduct::PreviousFrame => {
+                leaves = another(spec, job, tile, spec.tiles_per_frame());
+                leaves.iter_mut().for_each(bend);
+            }
+            Conduct::OtherTile => {
+                leaves = another(spec, job, tile, 1);
+                leaves.iter_mut().for_each(bend);
             }
             Conduct::Copier => {
-                let other = gossip.tiles.get(&(job, tile)).or(gossip.tiles.values().next());
-                return other.map_or(leaves, |(_, copied)| copied.clone());
+                if !gossip.honest.contains_key(&(job, tile))
+                    && let Some(other) = gossip.honest.values().next()
+                {
+                    leaves = other.clone();
+                    leaves.iter_mut().for_each(bend);
+                }
             }
             Conduct::TurnsBad(after) if self.tiles_done < after => {}
             Conduct::RandomBytes => {
@@ -282,16 +295,7 @@ impl Actor {
             | Conduct::ModelSwapped
             | Conduct::Colluder
             | Conduct::TurnsBad(_) => leaves.iter_mut().for_each(bend),
-            Conduct::Honest
-            | Conduct::Withholder
-            | Conduct::Late
-            | Conduct::Repeater
-            | Conduct::Replayer
-            | Conduct::Thief
-            | Conduct::LazyAuditor
-            | Conduct::FalseAccuser
-            | Conduct::Mute
-            | Conduct::Overstater => {}
+            _ => {}
         }
         leaves
     }

@@ -138,6 +138,9 @@ impl Model {
             Fact::Refuted { worker, .. } => {
                 ensure!(lied(*worker), "{worker} was refuted and never lied");
                 ensure!(self.refuted.insert(*worker), "refuted twice");
+                // What it said of open claims is struck, and somebody else may be asked.
+                let verdicts = &self.verdicts;
+                self.heard.retain(|(claim, by)| by != worker || verdicts.contains(claim));
             }
             Fact::Transfer { debit, credit, amount, reason } => {
                 self.transfer(*debit, *credit, i128::from(amount.0), *reason)?;

@@ -1,20 +1,21 @@
 //! The world: one seed, one scheduler, its workers, and everything that goes wrong between them.
 //! After a while all faults heal, and then every job must end.
 
+mod client;
+mod ending;
+
 use crate::Chance;
-use crate::actor::{Actor, Conduct, Finished, Gossip, output_of, truth};
+use crate::actor::{Actor, Conduct, Gossip};
 use crate::network::{Network, Way};
 use crate::shell::{Asker, Release, Shell};
 use crate::swarm::{ACCOUNTS, Swarm};
 use anyhow::{Context, ensure};
 use farm::agent::Work;
-use farm::command::{Command, Connect, Submit};
+use farm::command::{Command, Submit};
 use farm::digest::Digest;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
-use farm::leaf::{self, Opening};
 use farm::money::{Amount, CREDIT, Price};
-use farm::time::Time;
 use farm::view::JobState;
 use farm::{Effect, Policy, Reject};
 use std::collections::BTreeMap;
@@ -98,17 +99,13 @@ pub const POLICY: Policy = Policy { maturity_tiles: 8, maturity_ms: 60_000, leas
 /// Runs the world of this seed to its end and judges it; `agents` asks for a crowd.
 pub fn run(seed: u64, agents: Option<u32>) -> anyhow::Result<Summary> {
     let mut world = World::new(seed, agents)?;
-    while let Some(((at, _), event)) = world.events.pop_first() {
-        world.now = world.now.max(at);
-        if world.now > TROUBLE && world.trouble {
-            world.heal()?;
-        }
-        if world.now > END || !world.trouble && world.is_over() {
-            break;
-        }
-        world.happen(event)?;
-    }
-    world.judge()
+    let ran = world.run();
+    let who = |actor: &Actor| format!("{:?} of {}", actor.conduct, actor.owner);
+    ran.and_then(|()| world.judge()).with_context(|| {
+        let named = world.actors.iter().filter(|actor| actor.conduct != Conduct::Honest);
+        let named = named.filter_map(|actor| Some(format!("{} is {}", actor.id?, who(actor))));
+        format!("after {} s: {}", world.now / SECOND, named.collect::<Vec<_>>().join(", "))
+    })
 }
 
 impl World {
@@ -136,6 +133,20 @@ impl World {
         world.populate();
         world.plan();
         Ok(world)
+    }
+
+    fn run(&mut self) -> anyhow::Result<()> {
+        while let Some(((at, _), event)) = self.events.pop_first() {
+            self.now = self.now.max(at);
+            if self.now > TROUBLE && self.trouble {
+                self.heal()?;
+            }
+            if self.now > END || !self.trouble && self.is_over() {
+                break;
+            }
+            self.happen(event)?;
+        }
+        Ok(())
     }
 
     fn found(&mut self, agents: u32) -> anyhow::Result<()> {
@@ -415,36 +426,6 @@ impl World {
         Ok(())
     }
 
-    /// A worker opens a stream and says hello.
-    fn dial(&mut self, at: usize) {
-        let actor = &mut self.actors[at];
-        if actor.online || actor.out {
-            return;
-        }
-        for lease in actor.results.keys() {
-            if !actor.agent.has(*lease) {
-                // Its file says what it is; here nobody asks again.
-                let work = Work { job: JobId(0), tile: 0, leaves: Vec::new() };
-                actor.agent.restore(*lease, work);
-            }
-        }
-        actor.stream += 1;
-        let boasts = actor.conduct == Conduct::Overstater;
-        let connect = Connect {
-            key: actor.key,
-            owner: actor.owner,
-            engines: vec![ENGINE],
-            device: "simulated".into(),
-            slots: if boasts { 64 } else { 1 + at as u32 % 2 },
-            units_per_second: if boasts { 1_000_000 } else { 1_000 },
-            leases: actor.agent.hello(),
-        };
-        let stream = actor.stream;
-        self.say(at, Command::Connect(Box::new(connect)));
-        let patience = self.now + 3 * SECOND + self.chance.below(SECOND);
-        self.later(patience, Event::Doubt(at, stream));
-    }
-
     /// Both ends learn that a stream is gone.
     fn hang_up(&mut self, at: usize) -> anyhow::Result<()> {
         let actor = &mut self.actors[at];
@@ -465,161 +446,6 @@ impl World {
         Ok(())
     }
 
-    fn say(&mut self, at: usize, command: Command) {
-        let stream = self.actors[at].stream;
-        self.send(at, Way::Up, Event::ToFarm(at, stream, command));
-    }
-
-    fn receive(&mut self, at: usize, message: Message) {
-        let now = self.local(at);
-        let actor = &mut self.actors[at];
-        match message {
-            Message::Welcome(worker, live) => {
-                actor.id = Some(worker);
-                actor.online = true;
-                for lease in actor.agent.welcome(&live, POLICY.lease_ms, now) {
-                    actor.results.remove(&lease);
-                }
-                let stream = actor.stream;
-                self.hand_in(at);
-                self.later(self.now + SECOND, Event::Renew(at, stream));
-            }
-            Message::Refused(Reject::WorkerRefuted) => actor.out = true,
-            // Another try will come.
-            Message::Refused(_) => {}
-            Message::Grant(lease, work) => {
-                actor.agent.grant(lease, work);
-                self.work(at);
-            }
-            Message::Challenge(lease, leaves) => self.open(at, lease, &leaves),
-            Message::Over(lease) => {
-                actor.agent.revoke(lease);
-                actor.results.remove(&lease);
-                self.work(at);
-            }
-            Message::Answer(lease, settled, refused) => {
-                if actor.agent.acknowledged(lease, settled, refused) {
-                    actor.results.remove(&lease);
-                }
-            }
-        }
-    }
-
-    /// What the worker's own clock shows.
-    fn local(&self, at: usize) -> Time {
-        Time(self.now * self.actors[at].clock / 1_000)
-    }
-
-    fn open(&mut self, at: usize, lease: LeaseId, leaves: &[u32]) {
-        let actor = &self.actors[at];
-        let (Some(worker), Some(result)) = (actor.id, actor.results.get(&lease)) else { return };
-        let open = |leaf: &u32| leaf::open(&result.leaves, *leaf);
-        let openings = leaves.iter().map(open).collect::<Option<Vec<Opening>>>();
-        let Some(openings) = openings.filter(|_| actor.conduct != Conduct::Withholder) else {
-            return;
-        };
-        self.speak(at, Command::Open { worker, lease, openings });
-    }
-
-    /// Says something after the worker's own manner.
-    fn speak(&mut self, at: usize, command: Command) {
-        match self.actors[at].conduct {
-            Conduct::Repeater => self.say(at, command.clone()),
-            Conduct::Replayer => {
-                let (again, stream) = (self.now + 7 * SECOND, self.actors[at].stream);
-                self.later(again, Event::ToFarm(at, stream, command.clone()));
-            }
-            Conduct::Thief => {
-                if let Command::Report { worker, lease, outcome } = &command {
-                    let (worker, slot) = (*worker, lease.slot.wrapping_add(1));
-                    let lease = LeaseId { slot, ..*lease };
-                    self.say(at, Command::Report { worker, lease, outcome: outcome.clone() });
-                }
-            }
-            _ => {}
-        }
-        self.say(at, command);
-    }
-
-    /// Starts what waits, as many at once as there are slots for.
-    fn work(&mut self, at: usize) {
-        while let Some((lease, work)) = self.actors[at].agent.start() {
-            let conduct = self.actors[at].conduct;
-            if conduct == Conduct::Mute && !work.leaves.is_empty() {
-                continue;
-            }
-            let slow = self.trouble && self.chance.percent(self.swarm.slow);
-            let mut most = if slow { 20 * SECOND } else { SECOND };
-            if conduct == Conduct::Late {
-                most = 30 * SECOND;
-            }
-            let done = self.now + 10_000 + self.chance.below(most);
-            self.later(done, Event::Finish(at, lease, work));
-        }
-    }
-
-    fn finish(&mut self, at: usize, lease: LeaseId, work: &Work) {
-        let actor = &mut self.actors[at];
-        let has = actor.agent.has(lease) || actor.conduct == Conduct::Late;
-        if !has || actor.results.contains_key(&lease) {
-            return;
-        }
-        let (chance, gossip) = (&mut self.chance, &mut self.gossip);
-        let place = (work.job, work.tile);
-        let result = actor.compute(chance, gossip, &self.specs, place, &work.leaves);
-        let late = !actor.agent.finish(lease, false);
-        let (id, outcome) = (actor.id, result.outcome.clone());
-        if !late {
-            actor.results.insert(lease, result);
-            return self.hand_in(at);
-        }
-        // A process that died meanwhile has nothing to hand in; one that is late tries.
-        if let Some(worker) = id.filter(|_| self.actors[at].conduct == Conduct::Late) {
-            self.note_lie(at, &result);
-            self.say(at, Command::Report { worker, lease, outcome });
-        }
-    }
-
-    fn note_lie(&mut self, at: usize, result: &Finished) {
-        if let Some(worker) = self.actors[at].id.filter(|_| result.false_) {
-            self.shell.liars.insert(worker);
-        }
-    }
-
-    fn hand_in(&mut self, at: usize) {
-        if !self.actors[at].online {
-            return;
-        }
-        for lease in self.actors[at].agent.uploads() {
-            self.actors[at].agent.uploaded(lease);
-        }
-        for lease in self.actors[at].agent.reports() {
-            let actor = &self.actors[at];
-            let (Some(worker), Some(result)) = (actor.id, actor.results.get(&lease).cloned())
-            else {
-                continue;
-            };
-            self.note_lie(at, &result);
-            self.speak(at, Command::Report { worker, lease, outcome: result.outcome });
-        }
-    }
-
-    fn renew(&mut self, at: usize, stream: u32) {
-        let now = self.local(at);
-        let actor = &mut self.actors[at];
-        let Some(worker) = actor.id.filter(|_| actor.online && actor.stream == stream) else {
-            return;
-        };
-        let mut leases = actor.agent.renewals(now);
-        if matches!(actor.conduct, Conduct::Late | Conduct::Mute) {
-            leases.clear();
-        }
-        if !leases.is_empty() {
-            self.say(at, Command::Renew { worker, leases });
-        }
-        self.later(self.now + SECOND / 2, Event::Renew(at, stream));
-    }
-
     /// A command reaches the scheduler. The farm must stand what a stream would not let through:
     /// repeated, old and overtaken messages.
     fn arrive(&mut self, at: usize, stream: u32, command: Command) -> anyhow::Result<()> {
@@ -637,49 +463,6 @@ impl World {
             _ => Asker::Nobody,
         };
         self.command(command, asker)?;
-        Ok(())
-    }
-
-    /// Every job ended, the books close, what was delivered is true, replay gives the same farm.
-    fn judge(mut self) -> anyhow::Result<Summary> {
-        for release in self.shell.sync(&mut self.chance) {
-            self.release(release);
-        }
-        let jobs = self.shell.farm.jobs(None, None, usize::MAX);
-        for job in &jobs {
-            let ended = job.state != JobState::Open && job.tiles_claimed == 0;
-            ensure!(ended, "{} has not ended: {job:?}", job.job);
-            let gave_up = job.state == JobState::Failed;
-            let excused = self.swarm.is_hard() || self.is_anybody_slow();
-            ensure!(!gave_up || excused, "{} failed: {}", job.job, job.failure);
-            self.judge_outputs(job.job, job.state)?;
-        }
-        self.shell.close().context("at the end")?;
-        let workers = self.shell.farm.workers(None, None, usize::MAX);
-        Ok(Summary {
-            events: self.count,
-            entries: self.shell.entries(),
-            tiles: jobs.iter().map(|job| job.tiles_accepted).sum(),
-            refuted: workers.iter().filter(|worker| worker.refuted).count() as u64,
-            deaths: self.deaths,
-        })
-    }
-
-    fn is_anybody_slow(&self) -> bool {
-        self.actors.iter().any(|actor| matches!(actor.conduct, Conduct::Late))
-    }
-
-    /// Where nobody forged a little, every tile of a finished job is the true one.
-    fn judge_outputs(&self, job: JobId, state: JobState) -> anyhow::Result<()> {
-        if state != JobState::Done || self.actors.iter().any(|actor| actor.conduct.is_subtle()) {
-            return Ok(());
-        }
-        let spec = &self.specs[job.0 as usize];
-        for tile in 0..spec.tiles() {
-            let output = self.outputs.get(&(job, tile));
-            let right = output_of(&truth(spec, job, tile));
-            ensure!(output == Some(&right), "{job} tile {tile} is not the true one");
-        }
         Ok(())
     }
 }

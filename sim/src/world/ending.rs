@@ -1,0 +1,59 @@
+//! The end of a world: what must be true of it.
+
+use super::{Summary, World};
+use crate::actor::{Conduct, output_of, truth};
+use anyhow::{Context, ensure};
+use farm::id::JobId;
+use farm::view::{JobState, JobView};
+
+impl World {
+    /// Every job ended, the books close, what was delivered is true, replay gives the same farm.
+    pub(super) fn judge(&mut self) -> anyhow::Result<Summary> {
+        for release in self.shell.sync(&mut self.chance) {
+            self.release(release);
+        }
+        let jobs = self.shell.farm.jobs(None, None, usize::MAX);
+        for job in &jobs {
+            let ended = job.state != JobState::Open && job.tiles_claimed == 0;
+            ensure!(ended, "{} has not ended: {}", job.job, self.explain(job));
+            let gave_up = job.state == JobState::Failed;
+            let excused = self.swarm.is_hard() || self.is_anybody_slow();
+            ensure!(!gave_up || excused, "{} failed: {}", job.job, job.failure);
+            self.judge_outputs(job.job, job.state)?;
+        }
+        self.shell.close().context("at the end")?;
+        let workers = self.shell.farm.workers(None, None, usize::MAX);
+        Ok(Summary {
+            events: self.count,
+            entries: self.shell.entries(),
+            tiles: jobs.iter().map(|job| job.tiles_accepted).sum(),
+            refuted: workers.iter().filter(|worker| worker.refuted).count() as u64,
+            deaths: self.deaths,
+        })
+    }
+
+    /// What its tiles wait for.
+    fn explain(&self, job: &JobView) -> String {
+        let why = |tile: u64| self.shell.farm.explain_tile(job.job, tile).join(", ");
+        let whys = (0..job.tiles_total).map(|tile| format!("tile {tile}: {}", why(tile)));
+        whys.filter(|why| !why.ends_with("paid for")).collect::<Vec<_>>().join("; ")
+    }
+
+    fn is_anybody_slow(&self) -> bool {
+        self.actors.iter().any(|actor| matches!(actor.conduct, Conduct::Late))
+    }
+
+    /// Where nobody forged a little, every tile of a finished job is the true one.
+    fn judge_outputs(&self, job: JobId, state: JobState) -> anyhow::Result<()> {
+        if state != JobState::Done || self.actors.iter().any(|actor| actor.conduct.is_subtle()) {
+            return Ok(());
+        }
+        let spec = &self.specs[job.0 as usize];
+        for tile in 0..spec.tiles() {
+            let output = self.outputs.get(&(job, tile));
+            let right = output_of(&truth(spec, job, tile));
+            ensure!(output == Some(&right), "{job} tile {tile} is not the true one");
+        }
+        Ok(())
+    }
+}
