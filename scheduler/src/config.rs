@@ -62,7 +62,7 @@ impl Default for Config {
             frame_pixels_max: 1 << 27,
             journal_segment_bytes: 64 << 20,
             journal_bytes_max: 0,
-            snapshot_records: 2_000_000,
+            snapshot_records: 500_000,
             maturity_tiles: limit::MATURITY_TILES,
             maturity_ms: limit::MATURITY_MS,
             lease_ms: limit::LEASE_MS,
