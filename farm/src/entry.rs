@@ -131,6 +131,15 @@ pub enum Fact {
         epoch: u32,
         secret: [u8; 32],
     },
+    /// A frame's images, and the digest over the outputs of its tiles in order: what they are made
+    /// of. A frame of which a tile is computed again is stored again.
+    FrameStored {
+        job: JobId,
+        frame: u32,
+        exr: Digest,
+        png: Digest,
+        made_of: Digest,
+    },
 }
 
 layout_struct!(Entry { time, fact });
@@ -167,6 +176,7 @@ layout_enum!(Fact {
     10 = Transfer { debit, credit, amount, reason },
     11 = SecretCommitted { epoch, commitment },
     12 = SecretRevealed { epoch, secret },
+    13 = FrameStored { job, frame, exr, png, made_of },
 });
 
 impl Entry {

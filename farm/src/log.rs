@@ -1,6 +1,7 @@
 //! The public log as arithmetic: RFC 6962 Merkle trees over opaque bytes, SHA-256. Knows no entry.
 
 use sha2::{Digest as _, Sha256};
+use std::ops::Range;
 
 /// A SHA-256 hash of a node.
 pub type Hash = [u8; 32];
@@ -53,14 +54,31 @@ impl Frontier {
 
     /// Root of the tree so far.
     pub fn root(&self) -> Hash {
-        let mut peaks = self.peaks.iter().rev();
-        let Some(last) = peaks.next() else { return empty_root() };
-        peaks.fold(*last, |right, left| node_hash(left, &right))
+        root_of_peaks(&self.peaks)
     }
 }
 
+/// Root over the roots of complete subtrees that lie side by side, largest first.
+pub fn root_of_peaks(peaks: &[Hash]) -> Hash {
+    let mut peaks = peaks.iter().rev();
+    let Some(last) = peaks.next() else { return empty_root() };
+    peaks.fold(*last, |right, left| node_hash(left, &right))
+}
+
+/// The complete subtrees, largest first, that make up the subtree over these leaves: of each its
+/// level, and its place among those of 2^level leaves.
+pub fn peaks(leaves: Range<u64>) -> Vec<(u32, u64)> {
+    let (mut at, mut found) = (leaves.start, Vec::new());
+    while at < leaves.end {
+        let level = (leaves.end - at).ilog2();
+        found.push((level, at >> level));
+        at += 1 << level;
+    }
+    found
+}
+
 /// Size of the left subtree of a tree of `size` leaves: the largest power of two below it.
-fn split(size: u64) -> u64 {
+pub(crate) fn split(size: u64) -> u64 {
     debug_assert!(size > 1);
     1 << (63 - (size - 1).leading_zeros())
 }
@@ -112,33 +130,29 @@ pub fn is_included(root: &Hash, size: u64, index: u64, leaf: &Hash, path: &[Hash
     last == 0 && hash == *root
 }
 
-/// Proof that the tree over the first `old` leaves is a prefix of the tree over `leaves`
-/// (RFC 6962 §2.1.2); `None` if `old` is larger.
-pub fn consistency(leaves: &[Hash], old: u64) -> Option<Vec<Hash>> {
-    if old > leaves.len() as u64 {
-        return None;
+/// The subtrees whose roots prove that the first `old` leaves of a tree of `size` are a tree that was
+/// there before (RFC 6962 §2.1.2), in the proof's order. None if there is nothing to prove.
+pub fn consistency(old: u64, size: u64) -> Vec<Range<u64>> {
+    let mut path = Vec::new();
+    if old == 0 || old >= size {
+        return path;
     }
-    if old == 0 || old == leaves.len() as u64 {
-        return Some(Vec::new());
-    }
-    let (mut range, mut old, mut whole, mut path) = (leaves, old as usize, true, Vec::new());
-    while old < range.len() {
-        let (left, right) = range.split_at(split(range.len() as u64) as usize);
-        if old <= left.len() {
-            path.push(root_of(right));
-            range = left;
+    let mut leaves = 0..size;
+    while old < leaves.end {
+        let middle = leaves.start + split(leaves.end - leaves.start);
+        if old <= middle {
+            path.push(middle..leaves.end);
+            leaves.end = middle;
         } else {
-            path.push(root_of(left));
-            old -= left.len();
-            range = right;
-            whole = false;
+            path.push(leaves.start..middle);
+            leaves.start = middle;
         }
     }
-    if !whole {
-        path.push(root_of(range));
+    if leaves.start > 0 {
+        path.push(leaves);
     }
     path.reverse();
-    Some(path)
+    path
 }
 
 /// Whether the proof shows the old tree to be a prefix of the new one (RFC 9162 §2.1.4.2).
@@ -224,7 +238,15 @@ mod tests {
             let leaves = leaves(size);
             let root = root_of(&leaves);
             for old in 0..=size {
-                let path = consistency(&leaves, old).unwrap();
+                let subtrees = consistency(old, size);
+                let root_over = |subtree: Range<u64>| {
+                    let peaks = peaks(subtree).into_iter().map(|(level, at)| {
+                        let first = (at << level) as usize;
+                        root_of(&leaves[first..first + (1 << level)])
+                    });
+                    root_of_peaks(&peaks.collect::<Vec<_>>())
+                };
+                let path: Vec<Hash> = subtrees.into_iter().map(root_over).collect();
                 let old_root = root_of(&leaves[..old as usize]);
                 assert!(is_consistent((old, &old_root), (size, &root), &path), "{old} of {size}");
                 if old > 0 {

@@ -119,6 +119,8 @@ impl Farm {
             return Err(Reject::FrameOutdated);
         }
         job.images.insert(nth, image);
+        let Image { exr, png, .. } = image;
+        self.log(Fact::FrameStored { job: id, frame, exr, png, made_of }, effects);
         self.forget_settled(id, nth);
         effects.push(Effect::JobChanged { job: id });
         self.end_if_done(id, effects);

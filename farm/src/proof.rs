@@ -241,6 +241,8 @@ impl Books {
                 Ok(())
             }
             Fact::SecretRevealed { epoch, secret } => self.revealed(*epoch, secret),
+            // What it is made of, a job's receipt compares with the outputs committed to.
+            Fact::FrameStored { job, .. } => self.job(*job).map(|_| ()),
         }
     }
 

@@ -118,15 +118,19 @@ pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
     }
 }
 
-/// The wire's form of a job.
-pub fn wire_job(job: &JobView) -> v1::Job {
-    let state = match job.state {
+/// The wire's form of a job's state.
+pub fn wire_state(state: JobState) -> v1::JobState {
+    match state {
         JobState::Open => v1::JobState::Open,
         JobState::Done => v1::JobState::Done,
         JobState::Cancelled => v1::JobState::Cancelled,
         JobState::Failed => v1::JobState::Failed,
         JobState::OutOfBudget => v1::JobState::OutOfBudget,
-    };
+    }
+}
+
+/// The wire's form of a job.
+pub fn wire_job(job: &JobView) -> v1::Job {
     let frames = job.frames.iter().map(|frame| v1::Frame {
         frame: frame.frame,
         exr: wire_digest(&frame.exr),
@@ -136,7 +140,7 @@ pub fn wire_job(job: &JobView) -> v1::Job {
     v1::Job {
         job_id: u64::from(job.job.0),
         spec: Some(wire_spec(&job.spec)),
-        state: state.into(),
+        state: wire_state(job.state).into(),
         failure: job.failure.clone(),
         tiles_total: job.tiles_total,
         tiles_accepted: job.tiles_accepted,

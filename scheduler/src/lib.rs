@@ -16,6 +16,7 @@ mod metrics;
 mod outbox;
 mod picture;
 mod publish;
+mod receipt;
 mod recover;
 mod secret;
 mod server;

@@ -237,3 +237,65 @@ fn new_key(name: &str) -> anyhow::Result<String> {
     let data = STANDARD.encode([&[ED25519], &seed[..]].concat());
     Ok(format!("PRIVATE+KEY+{name}+{id:08x}+{data}\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiles::TILE;
+    use farm::log::leaf_hash;
+    use signed_note::{StandardVerifier, VerifierList};
+    use tlog_tiles::{Hash, Tile, TileHashReader, TileReader};
+
+    /// The log's folder, as somebody else's library asks for it.
+    struct Folder(PathBuf);
+
+    impl TileReader for Folder {
+        fn height(&self) -> u8 {
+            TILE.ilog2() as u8
+        }
+
+        fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+            // C2SP tlog-tiles leaves out the height that this library writes.
+            let read =
+                |tile: &Tile| std::fs::read(self.0.join(tile.path().replacen("/8/", "/", 1)));
+            tiles.iter().map(|tile| Ok(read(tile).unwrap())).collect()
+        }
+
+        fn save_tiles(&self, _tiles: &[Tile], _data: &[Vec<u8>]) {}
+    }
+
+    #[test]
+    fn an_independent_implementation_reads_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = Signer::open(dir.path(), "farm.example/log").unwrap();
+        let log = dir.path().join("log");
+        let mut tiles = Tiles::open(&log).unwrap();
+        let mut grown = Vec::new();
+        for n in 0..1_234_u32 {
+            tiles.append(&n.to_be_bytes()).unwrap();
+            if [300, 1_233].contains(&n) {
+                tiles.write_partial().unwrap();
+                let note = signer.checkpoint(tiles.size(), &tiles.root()).unwrap();
+                grown.push(opened(&note, &signer.verifier));
+            }
+        }
+        let folder = Folder(log);
+        let [older, newest] = [&grown[0], &grown[1]];
+        let (size, root) = (newest.size(), *newest.hash());
+        let reader = TileHashReader::new(size, root, &folder);
+        for n in [0, 255, 256, 1_023, 1_233_u64] {
+            let proof = tlog_tiles::prove_record(size, n, &reader).unwrap();
+            let leaf = Hash(leaf_hash(&(n as u32).to_be_bytes()));
+            tlog_tiles::check_record(&proof, size, root, n, leaf).unwrap();
+        }
+        let proof = tlog_tiles::prove_tree(size, older.size(), &reader).unwrap();
+        tlog_tiles::check_tree(&proof, size, root, older.size(), *older.hash()).unwrap();
+    }
+
+    fn opened(note: &str, verifier: &str) -> tlog_tiles::Checkpoint {
+        let key = StandardVerifier::new(verifier).unwrap();
+        let note = Note::from_bytes(note.as_bytes()).unwrap();
+        note.verify(&VerifierList::new(vec![Box::new(key)])).unwrap();
+        tlog_tiles::Checkpoint::from_bytes(note.text()).unwrap()
+    }
+}

@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -34,6 +34,8 @@ const TICKS_PER_SECRET: u64 = 240;
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// Between two signs of life on a quiet connection.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+/// Receipts read from the log at a time.
+const RECEIPTS_MAX: usize = 4;
 
 /// A scheduler that serves.
 #[derive(Debug)]
@@ -175,8 +177,20 @@ async fn start_engine(
         publishing,
         framing,
     };
-    let parts =
-        Parts { config, door, keys, blobs, terms, watchers, newest, publisher, failed, draining };
+    let receipts = Arc::new(Semaphore::new(RECEIPTS_MAX));
+    let parts = Parts {
+        config,
+        door,
+        keys,
+        blobs,
+        terms,
+        watchers,
+        newest,
+        publisher,
+        receipts,
+        failed,
+        draining,
+    };
     Ok((engine, parts))
 }
 

@@ -2,6 +2,7 @@
 //! not yet known to be on disk is derived again from the journal.
 
 use farm::log::{Hash, empty_root, leaf_hash, node_hash, root_of};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -190,6 +191,37 @@ impl Tiles {
     }
 }
 
+/// Reads the nodes of the tree over the first `size` entries of a log; keeps of each level the tile
+/// read last.
+#[derive(Debug)]
+pub struct Nodes<'a> {
+    dir: &'a Path,
+    size: u64,
+    held: BTreeMap<u32, (u64, Vec<Hash>)>,
+}
+
+impl<'a> Nodes<'a> {
+    pub fn new(dir: &'a Path, size: u64) -> Self {
+        Self { dir, size, held: BTreeMap::new() }
+    }
+
+    /// Root of the 2^level entries from `index << level` on, all of them below `size`.
+    pub fn node(&mut self, level: u32, index: u64) -> io::Result<Hash> {
+        let (tier, span) = (level / 8, 1 << (level % 8));
+        let first = index * span;
+        let tile = first / TILE;
+        if self.held.get(&tier).is_none_or(|(held, _)| *held != tile) {
+            let count = self.size >> (8 * tier);
+            let bytes = read_tile(self.dir, &tier.to_string(), tile, count)?;
+            self.held.insert(tier, (tile, bytes.as_chunks().0.to_vec()));
+        }
+        let hashes = &self.held[&tier].1;
+        let at = (first % TILE) as usize;
+        let under = hashes.get(at..at + span as usize);
+        under.map(root_of).ok_or_else(|| io::Error::other("a tile of hashes is too short"))
+    }
+}
+
 fn hex(hash: &Hash) -> String {
     farm::digest::Digest(*hash).to_string()
 }
@@ -228,9 +260,15 @@ pub fn entries(bundle: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Reads the bundle `index` of a log with `size` entries.
 pub fn read_bundle(dir: &Path, index: u64, size: u64) -> io::Result<Vec<u8>> {
-    let width = (size - index * TILE).min(TILE);
-    std::fs::read(dir.join(path("entries", index, TILE)))
-        .or_else(|_| std::fs::read(dir.join(path("entries", index, width))))
+    read_tile(dir, "entries", index, size)
+}
+
+/// Reads the tile `index` of a level with `count` items. One that is not whole may become so, and
+/// vanish, between two looks.
+fn read_tile(dir: &Path, level: &str, index: u64, count: u64) -> io::Result<Vec<u8>> {
+    let width = (count - index * TILE).min(TILE);
+    let read = |width| std::fs::read(dir.join(path(level, index, width)));
+    read(TILE).or_else(|_| read(width)).or_else(|_| read(TILE))
 }
 
 #[cfg(test)]
@@ -262,6 +300,25 @@ mod tests {
         tiles.write_partial().unwrap();
         let last = read_bundle(dir.path(), 257, 66_000).unwrap();
         assert_eq!(entries(&last).last(), Some(&65_999u32.to_be_bytes()[..]));
+    }
+
+    #[test]
+    fn every_node_of_the_tree_is_read_from_the_tiles() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tiles = Tiles::open(dir.path()).unwrap();
+        let hashes: Vec<Hash> = (0..70_000u32)
+            .map(|n| {
+                tiles.append(&n.to_be_bytes()).unwrap();
+                leaf_hash(&n.to_be_bytes())
+            })
+            .collect();
+        tiles.write_partial().unwrap();
+        let mut nodes = Nodes::new(dir.path(), 70_000);
+        for (level, index) in [(0, 0), (0, 69_999), (3, 8_749), (8, 272), (11, 33), (16, 0)] {
+            let first = index as usize * (1 << level);
+            let due = root_of(&hashes[first..first + (1 << level)]);
+            assert_eq!(nodes.node(level, index).unwrap(), due, "{index} of level {level}");
+        }
     }
 
     #[test]

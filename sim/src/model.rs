@@ -150,6 +150,9 @@ impl Model {
                 ensure!(self.promised == 1, "two secrets at once");
             }
             Fact::SecretRevealed { .. } => self.promised -= 1,
+            Fact::FrameStored { job, .. } => {
+                ensure!(self.jobs.contains_key(job), "a frame of no job is stored");
+            }
             Fact::AccountOpened { .. } | Fact::JobEnded { .. } | Fact::AuditDrawn { .. } => {}
         }
         Ok(())

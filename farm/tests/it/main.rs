@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod money;
+mod receipt;
 mod stories;
 mod table;

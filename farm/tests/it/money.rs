@@ -1,6 +1,6 @@
 //! Money: budgets, idempotency, and what a tampered log cannot hide.
 
-use crate::table::play;
+use crate::table::{Table, play};
 use farm::Farm;
 use farm::digest::Digest;
 use farm::entry::{Entry, Fact};
@@ -94,9 +94,9 @@ fn follow(entries: &[Entry]) -> Result<(), Breach> {
     books.finish()
 }
 
-/// A log with a liar, an honest worker, an auditor's pay, a maturity and a refund in it.
-fn honest_log() -> Vec<Entry> {
-    let table = play(
+/// A farm with a liar, an honest worker, an auditor's pay, a maturity and a refund in its log.
+pub fn honest_farm() -> Table {
+    play(
         "secret x -> ok
          account a0 -> A0
          account a1 -> A1
@@ -118,13 +118,12 @@ fn honest_log() -> Vec<Entry> {
          report W2 J1/0 -> settled: settle W0 J1/0, grant W2 J1/0
          secret xx -> ok
          cancel J1 -> ok: revoke W2 J1/0",
-    );
-    table.entries
+    )
 }
 
 #[test]
 fn no_transfer_can_be_altered_repeated_or_left_out() {
-    let log = honest_log();
+    let log = honest_farm().entries;
     follow(&log).unwrap();
     let transfers: Vec<usize> =
         (0..log.len()).filter(|at| matches!(log[*at].fact, Fact::Transfer { .. })).collect();
@@ -150,7 +149,7 @@ fn no_transfer_can_be_altered_repeated_or_left_out() {
 
 #[test]
 fn no_verdict_opinion_or_draw_can_be_altered() {
-    let log = honest_log();
+    let log = honest_farm().entries;
     for at in 0..log.len() {
         let mut other = log.clone();
         match &mut other[at].fact {

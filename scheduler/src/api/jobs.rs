@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status};
 
 impl Api {
     /// The caller's job; to others it does not exist.
-    async fn own_job(&self, caller: Caller, job: u64) -> Result<JobView, Status> {
+    pub(super) async fn own_job(&self, caller: Caller, job: u64) -> Result<JobView, Status> {
         let job = JobId(id(job));
         let view = self.read(move |farm| farm.job(job)).await?;
         view.filter(|view| caller.may_see(view.account))

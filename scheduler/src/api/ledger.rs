@@ -1,17 +1,22 @@
 //! The books and the log: balance, statement, checkpoint.
 
 use super::{Api, page_size, page_token, status};
+use crate::receipt::Order;
 use crate::tiles::{self, TILE};
 use farm::Reject;
 use farm::entry::{Book, Entry, Fact};
 use farm::id::AccountId;
+use farm::time::Time;
 use proto::{convert, v1};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 /// Bundles read for one page; a page may end there and go on with the next token.
 const BUNDLES_PER_PAGE: u64 = 4096;
+/// Parts of a receipt that may wait for their reader.
+const PARTS_WAITING_MAX: usize = 4;
 
 /// The books of an account: its own, its jobs' and its workers'.
 async fn books(api: &Api, account: AccountId) -> Result<BTreeSet<Book>, Status> {
@@ -123,10 +128,43 @@ impl v1::ledger_server::Ledger for Api {
 
 #[tonic::async_trait]
 impl v1::log_server::Log for Api {
+    type GetReceiptStream = ReceiverStream<Result<v1::Receipt, Status>>;
+
     async fn get_checkpoint(
         &self,
         _request: Request<v1::GetCheckpointRequest>,
     ) -> Result<Response<v1::Checkpoint>, Status> {
         Ok(Response::new(v1::Checkpoint { note: self.newest.get().1 }))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<Self::GetReceiptStream>, Status> {
+        let caller = self.caller(&request)?;
+        let job = self.own_job(caller, request.get_ref().job_id).await?;
+        let reading = self.receipts.clone().try_acquire_owned().map_err(|_| {
+            let message = "many receipts are being read; ask again in a moment";
+            status::because(Code::ResourceExhausted, "RECEIPTS_BUSY", message)
+        })?;
+        self.publisher.flush().await;
+        let (size, checkpoint) = self.newest.get();
+        // Once nothing of the job waits for a verdict, nothing follows but maturity.
+        let quiet = job.ended.filter(|_| job.tiles_claimed == 0);
+        let matured_us = self.config.maturity_ms.saturating_mul(1000);
+        let until = quiet.map(|ended| Time(ended.0.saturating_add(matured_us)));
+        let dir = self.config.state.join("log");
+        let order = Order { dir, size, checkpoint, job, until };
+        let (sender, parts) = tokio::sync::mpsc::channel(PARTS_WAITING_MAX);
+        tokio::task::spawn_blocking(move || {
+            let _reading = reading;
+            let written = order.write(|part| sender.blocking_send(Ok(part)).is_ok());
+            if let Err(error) = written {
+                let message = format!("the log: {error}");
+                let status = status::because(Code::Internal, "STORAGE_FAILED", message);
+                sender.blocking_send(Err(status)).ok();
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(parts)))
     }
 }

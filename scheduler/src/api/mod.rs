@@ -20,7 +20,7 @@ use proto::v1;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
@@ -41,6 +41,8 @@ pub struct Parts {
     pub watchers: Arc<Watchers>,
     pub newest: Newest,
     pub publisher: Publisher,
+    /// Receipts that may be read from the log at a time.
+    pub receipts: Arc<Semaphore>,
     /// The journal failed.
     pub failed: Arc<AtomicBool>,
     /// True once the scheduler drains.

@@ -1,0 +1,290 @@
+//! A job's receipt: which entries of the public log concern a job, and what they come to, followed
+//! without the rest of the log. It proves what is in it; that nothing was left out is for the proof
+//! of the whole log.
+
+use crate::audit::{self, Opinion, Verdict};
+use crate::digest::Digest;
+use crate::entry::{Entry, Fact, Reason};
+use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::job::Spec;
+use crate::layout;
+use crate::money::{Amount, Price};
+use crate::proof::Breach;
+use crate::view::JobState;
+use std::collections::BTreeMap;
+
+/// Tells the entries that concern one job, as they come in order.
+#[derive(Debug)]
+pub struct Concern {
+    job: JobId,
+    /// By slot, the epoch of the job's newest lease there.
+    leases: BTreeMap<u32, u32>,
+}
+
+impl Concern {
+    /// Of this job nothing has been seen yet.
+    pub fn of(job: JobId) -> Self {
+        Self { job, leases: BTreeMap::new() }
+    }
+
+    /// Whether the next entry of the log says something of the job.
+    pub fn takes(&mut self, fact: &Fact) -> bool {
+        match fact {
+            Fact::JobOpened { job, .. }
+            | Fact::JobEnded { job, .. }
+            | Fact::FrameStored { job, .. }
+            | Fact::Committed { job, .. }
+            | Fact::Verdict { job, .. } => *job == self.job,
+            Fact::Leased { lease, job, .. } => {
+                let own = *job == self.job;
+                if own {
+                    self.leases.insert(lease.slot, lease.epoch);
+                } else {
+                    self.leases.remove(&lease.slot);
+                }
+                own
+            }
+            Fact::AuditDrawn { lease, .. }
+            | Fact::Opinion { lease, .. }
+            | Fact::Refuted { lease, .. } => self.leases.get(&lease.slot) == Some(&lease.epoch),
+            Fact::Transfer { reason, .. } => job_of(*reason) == Some(self.job),
+            Fact::AccountOpened { .. }
+            | Fact::WorkerEnrolled { .. }
+            | Fact::SecretCommitted { .. }
+            | Fact::SecretRevealed { .. } => false,
+        }
+    }
+}
+
+fn job_of(reason: Reason) -> Option<JobId> {
+    match reason {
+        Reason::TopUp => None,
+        Reason::Submit(job)
+        | Reason::Tile(job, _)
+        | Reason::Maturity(job, _)
+        | Reason::Fee(job, _)
+        | Reason::Audit(job, _)
+        | Reason::Forfeit(job, _)
+        | Reason::Refund(job) => Some(job),
+    }
+}
+
+/// What a worker bound itself to, and what others said of it.
+#[derive(Debug)]
+struct Claim {
+    tile: u64,
+    output: Digest,
+    units: u64,
+    opinions: Vec<Opinion<Digest>>,
+}
+
+/// A tile that was accepted.
+#[derive(Debug)]
+struct Accepted {
+    output: Digest,
+    units: u64,
+    paid: Option<Amount>,
+    /// Nobody else looked at it: the job's own account computed it.
+    alone: bool,
+}
+
+/// A stored frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub frame: u32,
+    /// BLAKE3 digests of its files.
+    pub exr: Digest,
+    pub png: Digest,
+    /// Whether its every tile is accepted and these files are made of just those.
+    pub proven: bool,
+}
+
+/// What a receipt comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub state: JobState,
+    pub tiles: u64,
+    pub accepted: u64,
+    /// Tiles of those that nobody but the job's own account computed.
+    pub alone: u64,
+    pub units: u64,
+    pub cap: Amount,
+    pub spent: Amount,
+    pub refunded: Amount,
+    pub frames: Vec<Stored>,
+}
+
+/// A receipt being followed.
+#[derive(Debug)]
+pub struct Receipt {
+    job: JobId,
+    spec: Spec,
+    terms: Option<(Amount, Price)>,
+    state: JobState,
+    claims: BTreeMap<LeaseId, Claim>,
+    accepted: BTreeMap<u64, Accepted>,
+    refunded: Amount,
+    /// By frame: digests of the files, and of the outputs that they were made of.
+    frames: BTreeMap<u32, (Digest, Digest, Digest)>,
+}
+
+type Follows = Result<(), &'static str>;
+
+fn demand(holds: bool, why: &'static str) -> Follows {
+    if holds { Ok(()) } else { Err(why) }
+}
+
+impl Receipt {
+    /// The receipt of a job that is said to have ordered `spec`.
+    pub fn new(job: JobId, spec: Spec) -> Self {
+        Self {
+            job,
+            spec,
+            terms: None,
+            state: JobState::Open,
+            claims: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            refunded: Amount(0),
+            frames: BTreeMap::new(),
+        }
+    }
+
+    /// Follows the next entry that concerns the job.
+    pub fn follow(&mut self, index: u64, entry: &Entry) -> Result<(), Breach> {
+        self.fact(&entry.fact).map_err(|why| Breach { entry: index, why })
+    }
+
+    fn fact(&mut self, fact: &Fact) -> Follows {
+        match fact {
+            Fact::JobOpened { job, cap, price, tiles, spec, .. } => {
+                demand(*job == self.job && self.terms.is_none(), "another job was opened")?;
+                let same = *spec == self.spec.digest() && *tiles == self.spec.tiles();
+                demand(same, "what was ordered is not what the receipt says")?;
+                self.terms = Some((*cap, *price));
+                Ok(())
+            }
+            Fact::JobEnded { state, .. } => {
+                self.state = layout::read(&[*state]).ok_or("a job cannot end like that")?;
+                Ok(())
+            }
+            Fact::FrameStored { frame, exr, png, made_of, .. } => {
+                self.frames.insert(*frame, (*exr, *png, *made_of));
+                Ok(())
+            }
+            Fact::Committed { lease, tile, output, units, .. } => {
+                let (tile, output, units, opinions) = (*tile, *output, *units, Vec::new());
+                self.claims.insert(*lease, Claim { tile, output, units, opinions });
+                Ok(())
+            }
+            Fact::Opinion { lease, auditor, value, claim, .. } => {
+                self.opinion(*lease, *auditor, (value != claim).then_some(*value))
+            }
+            Fact::Verdict { lease, tile, accepted, units, .. } => {
+                self.verdict(*lease, *tile, *accepted, *units)
+            }
+            Fact::Transfer { amount, reason, .. } => self.transfer(*amount, *reason),
+            Fact::Leased { .. }
+            | Fact::AuditDrawn { .. }
+            | Fact::Refuted { .. }
+            | Fact::AccountOpened { .. }
+            | Fact::WorkerEnrolled { .. }
+            | Fact::SecretCommitted { .. }
+            | Fact::SecretRevealed { .. } => Ok(()),
+        }
+    }
+
+    fn opinion(&mut self, lease: LeaseId, worker: WorkerId, contrary: Option<Digest>) -> Follows {
+        let claim = self.claims.get_mut(&lease).ok_or("an opinion on no claim of the receipt")?;
+        let again = claim.opinions.iter().any(|opinion| opinion.worker == worker);
+        demand(!again, "the auditor was heard before")?;
+        // Whose the auditor is, stands elsewhere in the log; the verdict does not ask.
+        let owner = AccountId(u32::MAX);
+        claim.opinions.push(Opinion { worker, owner, contrary });
+        Ok(())
+    }
+
+    fn verdict(&mut self, lease: LeaseId, tile: u64, accepted: bool, units: u64) -> Follows {
+        let claim = self.claims.remove(&lease).ok_or("a verdict on no claim of the receipt")?;
+        let same = claim.tile == tile && claim.units == units && tile < self.spec.tiles();
+        demand(same, "the verdict is about another claim")?;
+        let alone = claim.opinions.is_empty();
+        let follows = match audit::judge(&claim.opinions) {
+            Verdict::Truth(truth) => accepted == truth.is_none(),
+            Verdict::Escalate | Verdict::Undecided => alone && accepted,
+        };
+        demand(follows, "the verdict does not follow from the opinions")?;
+        if accepted {
+            let tile_accepted = Accepted { output: claim.output, units, paid: None, alone };
+            let before = self.accepted.insert(tile, tile_accepted);
+            demand(before.is_none(), "the tile was accepted before")?;
+        }
+        Ok(())
+    }
+
+    fn transfer(&mut self, amount: Amount, reason: Reason) -> Follows {
+        match reason {
+            Reason::Tile(_, tile) => {
+                let (_, price) = self.terms.ok_or("the job was not opened")?;
+                let found = self.accepted.get_mut(&tile).ok_or("the tile was not accepted")?;
+                demand(amount == price.of(found.units), "not the price of the tile's work units")?;
+                demand(found.paid.replace(amount).is_none(), "the tile was paid before")
+            }
+            Reason::Forfeit(_, tile) => {
+                let found = self.accepted.remove(&tile).ok_or("the tile was not accepted")?;
+                if self.state == JobState::Done {
+                    self.state = JobState::Open;
+                }
+                demand(found.paid == Some(amount), "not what the tile was paid")
+            }
+            Reason::Refund(_) => {
+                self.refunded.0 = self.refunded.0.checked_add(amount.0).ok_or("too much")?;
+                Ok(())
+            }
+            // The hold comes before the job that it opens; the others are not the artist's money.
+            Reason::TopUp
+            | Reason::Submit(_)
+            | Reason::Maturity(..)
+            | Reason::Fee(..)
+            | Reason::Audit(..) => Ok(()),
+        }
+    }
+
+    /// What all of it comes to, once no more entries follow.
+    pub fn finish(&self) -> Result<Account, &'static str> {
+        let (cap, _) = self.terms.ok_or("the job's opening is missing")?;
+        let paid = self.accepted.values().filter_map(|tile| tile.paid);
+        let spent = paid.fold(0_u64, |sum, amount| sum.saturating_add(amount.0));
+        let out = spent.checked_add(self.refunded.0).is_some_and(|out| out <= cap.0);
+        demand(out, "more was spent and returned than was held")?;
+        let done = self.state == JobState::Done;
+        let whole = self.accepted.len() as u64 == self.spec.tiles();
+        demand(whole || !done, "the job is done and a tile of it is not accepted")?;
+        let frames = self.frames.iter().map(|(frame, (exr, png, made_of))| Stored {
+            frame: *frame,
+            exr: *exr,
+            png: *png,
+            proven: self.made_of(*frame).as_ref() == Some(made_of),
+        });
+        Ok(Account {
+            state: self.state,
+            tiles: self.spec.tiles(),
+            accepted: self.accepted.len() as u64,
+            alone: self.accepted.values().filter(|tile| tile.alone).count() as u64,
+            units: self.accepted.values().fold(0, |sum, tile| tile.units.saturating_add(sum)),
+            cap,
+            spent: Amount(spent),
+            refunded: self.refunded,
+            frames: frames.collect(),
+        })
+    }
+
+    /// The digest over the accepted outputs of a frame; `None` unless all are there.
+    fn made_of(&self, frame: u32) -> Option<Digest> {
+        let nth = frame.checked_sub(self.spec.frame_first)? / self.spec.frame_step;
+        let whole = self.spec.tiles_per_frame();
+        let first = u64::from(nth) * whole;
+        let tiles = self.accepted.range(first..first + whole);
+        let outputs: Vec<[u8; 32]> = tiles.map(|(_, tile)| tile.output.0).collect();
+        (outputs.len() as u64 == whole).then(|| Digest::of(outputs.as_flattened()))
+    }
+}
