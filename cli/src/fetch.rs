@@ -1,13 +1,16 @@
-//! Brings finished frames here: downloads by digest, checks, renames into place.
+//! Brings finished frames and the job's receipt here: downloads, checks, renames into place.
 
 use crate::config::Access;
 use crate::exit::Exit;
 use crate::jobs;
 use crate::output::{Form, Progress};
+use crate::verify::receipt::RECEIPT_BYTES_MAX;
 use farm::digest::Digest;
+use prost::Message;
 use proto::v1;
 use proto::v1::assets_client::AssetsClient;
 use proto::v1::jobs_client::JobsClient;
+use proto::v1::log_client::LogClient;
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ pub async fn run(access: &Access, form: Form, job_id: u64, out: &Path) -> anyhow
     let mut client = JobsClient::new(keyed.clone());
     let job = client.get_job(v1::GetJobRequest { job_id }).await?.into_inner();
     let files = frames(&keyed, form, &job, out).await?;
+    let receipt = receipt(&keyed, job_id, out).await?;
     let unproven = job.frames.iter().filter(|frame| !frame.proven).count();
     let lines = || {
         let mut lines: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
@@ -28,10 +32,17 @@ pub async fn run(access: &Access, form: Form, job_id: u64, out: &Path) -> anyhow
         if files.is_empty() {
             lines.push(format!("no finished frame yet; {}", jobs::summary(&job)));
         }
+        lines.push(checked_by(&receipt));
         lines.join("\n")
     };
-    form.say(lines, || json!({ "files": files, "unproven": unproven }))?;
+    let value = || json!({ "files": files, "receipt": receipt, "unproven": unproven });
+    form.say(lines, value)?;
     Ok(Exit::Ok)
+}
+
+/// Name of a frame's file.
+pub fn frame_name(frame: u32, end: &str) -> String {
+    format!("frame_{frame:04}.{end}")
 }
 
 /// Downloads every stored frame of the job; files that are there already stay.
@@ -48,7 +59,7 @@ pub async fn frames(
     for (done, frame) in (0..).zip(&job.frames) {
         progress.at(done, "frames fetched");
         for (bytes, end) in [(&frame.exr, "exr"), (&frame.png, "png")] {
-            let path = out.join(format!("frame_{:04}.{end}", frame.frame));
+            let path = out.join(frame_name(frame.frame, end));
             let digest = proto::convert::digest("frame.digest", bytes)?;
             download(keyed, &digest, &path).await?;
             files.push(path);
@@ -56,6 +67,34 @@ pub async fn frames(
     }
     progress.finish();
     Ok(files)
+}
+
+/// How a receipt is checked.
+pub fn checked_by(receipt: &Path) -> String {
+    let path = receipt.display();
+    format!("{path}: what was proven and paid; check it with `girih verify --receipt {path}`")
+}
+
+/// Downloads the job's receipt and puts it beside the frames.
+pub async fn receipt(keyed: &Keyed, job_id: u64, out: &Path) -> anyhow::Result<PathBuf> {
+    let path = out.join(format!("job_{job_id}.receipt"));
+    let part = path.with_extension("part");
+    let mut file = std::io::BufWriter::new(std::fs::File::create(&part)?);
+    let ask = v1::GetReceiptRequest { job_id };
+    let mut stream = LogClient::new(keyed.clone()).get_receipt(ask).await?.into_inner();
+    let mut bytes_total = 0;
+    while let Some(part) = stream.message().await? {
+        let bytes = part.encode_to_vec();
+        bytes_total += bytes.len() as u64;
+        anyhow::ensure!(
+            bytes_total <= RECEIPT_BYTES_MAX,
+            "the receipt is too large to be read back"
+        );
+        file.write_all(&bytes)?;
+    }
+    file.into_inner()?.sync_all()?;
+    std::fs::rename(&part, &path)?;
+    Ok(path)
 }
 
 /// Downloads one asset to this path, unless the same bytes are there.

@@ -13,9 +13,14 @@ use worker::channel::Keyed;
 /// Attempts to take up a broken watch again before giving up.
 const WATCH_ATTEMPTS_MAX: u32 = 8;
 
-/// A job's state as a word.
+/// Where a job stands, as a word.
 pub fn state(job: &v1::Job) -> &'static str {
-    match job.state() {
+    word(job.state())
+}
+
+/// A job's state as a word.
+pub fn word(state: v1::JobState) -> &'static str {
+    match state {
         v1::JobState::Unspecified => "unknown",
         v1::JobState::Open => "open",
         v1::JobState::Done => "done",

@@ -20,7 +20,7 @@ use worker::machine::EngineKind;
 const AUDIT_POT: u64 = 100 * farm::money::CREDIT;
 
 /// Turns true at the first SIGTERM or SIGINT; the second ends the process at once.
-fn shutdown() -> anyhow::Result<watch::Receiver<bool>> {
+pub fn shutdown() -> anyhow::Result<watch::Receiver<bool>> {
     let (say, heard) = watch::channel(false);
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
@@ -116,7 +116,7 @@ fn announce(form: Form, running: &Running, state: &Path) -> anyhow::Result<()> {
 }
 
 /// Appears whole or not at all: somebody waits for it.
-fn write_address(file: Option<&Path>, url: &str) -> anyhow::Result<()> {
+pub fn write_address(file: Option<&Path>, url: &str) -> anyhow::Result<()> {
     if let Some(file) = file {
         let fresh = file.with_extension("new");
         std::fs::write(&fresh, url)?;

@@ -13,6 +13,7 @@ mod output;
 mod quote;
 mod submit;
 mod verify;
+mod witness;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -82,6 +83,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Explain { what, number } => jobs::explain(access, form, &what, number).await,
         Command::Workers { all } => money::workers(access, form, all).await,
         Command::Verify(what) => verify::run(access, form, what).await,
+        Command::Witness(what) => witness::run(access, form, what).await,
         Command::Doctor(what) => doctor::run(access, form, what).await,
         Command::Account(what) => money::account(access, form, what).await,
     }

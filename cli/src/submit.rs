@@ -86,9 +86,11 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
     }
     let job = jobs::follow(&keyed, form, job.job_id).await?;
     let files = fetch::frames(&keyed, form, &job, &what.out).await?;
+    let receipt = fetch::receipt(&keyed, job.job_id, &what.out).await?;
     let lines = || {
         let files = files.iter().map(|path| path.display().to_string());
-        files.chain([jobs::summary(&job)]).collect::<Vec<_>>().join("\n")
+        let last = [fetch::checked_by(&receipt), jobs::summary(&job)];
+        files.chain(last).collect::<Vec<_>>().join("\n")
     };
     form.say(lines, || with_notes(&job, &notes, &files))?;
     Ok(jobs::exit(&job))

@@ -130,8 +130,8 @@ pub fn is_included(root: &Hash, size: u64, index: u64, leaf: &Hash, path: &[Hash
     last == 0 && hash == *root
 }
 
-/// The subtrees whose roots prove that the first `old` leaves of a tree of `size` are a tree that was
-/// there before (RFC 6962 §2.1.2), in the proof's order. None if there is nothing to prove.
+/// The subtrees whose roots prove that the first `old` leaves of a tree of `size` are a tree that
+/// was there before (RFC 6962 §2.1.2), in the proof's order. None if there is nothing to prove.
 pub fn consistency(old: u64, size: u64) -> Vec<Range<u64>> {
     let mut path = Vec::new();
     if old == 0 || old >= size {

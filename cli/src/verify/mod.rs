@@ -2,6 +2,7 @@
 //! that the past is still the past, follows every entry, and prints every balance.
 
 pub mod note;
+pub mod receipt;
 pub mod source;
 
 use crate::args;
@@ -13,10 +14,11 @@ use farm::entry::{Book, Entry};
 use farm::log::{Frontier, Hash, leaf_hash};
 use farm::money::Amount;
 use farm::proof::{Books, Lie};
-use note::{Checkpoint, LogKey};
+use note::{Checkpoint, LogKey, WitnessKey};
 use serde_json::json;
 use source::{Source, TILE};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Levels of hash tiles: 256^8 entries are more than a u64 counts.
 const LEVELS_MAX: u32 = 8;
@@ -36,16 +38,22 @@ pub struct Verified {
     pub since: Option<u64>,
 }
 
-fn breach(why: impl Into<String>) -> anyhow::Error {
+/// An error that is a breach.
+pub fn breach(why: impl Into<String>) -> anyhow::Error {
     Breach(why.into()).into()
 }
 
-/// Verifies a log against its key and, if given, an older checkpoint's text. Also gives the text
-/// of the checkpoint that it holds to.
+/// Whether an error says that the log does not hold, not that it could not be read.
+pub fn is_breach(error: &anyhow::Error) -> bool {
+    error.is::<Breach>()
+}
+
+/// Verifies a log against its key and older checkpoints. Also gives the text of the checkpoint that
+/// it holds to.
 pub async fn check(
     source: &mut Source,
     key: &LogKey,
-    since: Option<&str>,
+    older: &[Checkpoint],
     form: Form,
 ) -> anyhow::Result<(Verified, String)> {
     let note = String::from_utf8(source.read("checkpoint").await?)
@@ -53,12 +61,7 @@ pub async fn check(
     let head = key
         .open(&note)
         .map_err(|why| breach(format!("the checkpoint cannot be trusted: {why}")))?;
-    let older = since.map(|text| key.open(text)).transpose();
-    let older =
-        older.map_err(|why| BadUsage(format!("the older checkpoint is unusable: {why}")))?;
-    if let Some(older) = &older
-        && older.size > head.size
-    {
+    if let Some(older) = older.iter().find(|older| older.size > head.size) {
         return Err(breach(format!(
             "the log was rolled back: it had {} entries, now it has {}",
             older.size, head.size
@@ -70,7 +73,7 @@ pub async fn check(
         let entries = source.entries(bundle, head.size).await;
         let entries = entries.map_err(|error| breach(format!("{error:#}")))?;
         for (bytes, index) in entries.iter().zip(bundle * TILE..) {
-            reading.read(index, bytes, older.as_ref())?;
+            reading.read(index, bytes, older)?;
         }
         progress.at(reading.frontier.size(), "entries");
     }
@@ -88,7 +91,7 @@ pub async fn check(
     }
     books.finish().map_err(|fault| breach(fault.to_string()))?;
     hash_tiles_agree(source, &leaves).await?;
-    let since = older.map(|older| older.size);
+    let since = older.iter().map(|older| older.size).max();
     let (balances, lies) = (books.balances(), books.lies().to_vec());
     Ok((Verified { checkpoint: head, balances, lies, since }, note))
 }
@@ -104,14 +107,13 @@ struct Reading {
 }
 
 impl Reading {
-    fn read(&mut self, index: u64, bytes: &[u8], older: Option<&Checkpoint>) -> anyhow::Result<()> {
+    fn read(&mut self, index: u64, bytes: &[u8], older: &[Checkpoint]) -> anyhow::Result<()> {
         let leaf = leaf_hash(bytes);
         self.leaves.push(leaf);
         self.frontier.push(leaf);
-        if let Some(older) = older
-            && self.frontier.size() == older.size
-            && self.frontier.root() != older.root
-        {
+        let size = self.frontier.size();
+        let due = older.iter().filter(|older| older.size == size);
+        if let Some(older) = due.into_iter().find(|older| self.frontier.root() != older.root) {
             return Err(breach(format!(
                 "the log was forked: its first {} entries are not those that were signed before",
                 older.size
@@ -193,10 +195,17 @@ pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Res
         Some(place) => place.clone(),
         None => address.uri()?.to_string().trim_end_matches('/').to_owned(),
     };
-    let mut source = Source::open(&place, address).await?;
     let name = farm::digest::Digest::of(place.as_bytes()).to_string();
     let memory = Memory(config::data_dir().join("logs").join(&name[..16]));
-    let text = match log_key(access, &what, &memory)? {
+    let known = log_key(access, &what, &memory)?;
+    if let Some(file) = &what.receipt {
+        let text = known.ok_or_else(|| {
+            BadUsage("whose log is this receipt of? name its key with --log-key".into())
+        })?;
+        return receipt::run(form, &parse_key(&text)?, file);
+    }
+    let mut source = Source::open(&place, address).await?;
+    let text = match known {
         Some(text) => text,
         None => {
             let shown = source.read("vkey").await;
@@ -205,13 +214,18 @@ pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Res
             String::from_utf8_lossy(&shown).trim().to_owned()
         }
     };
-    let key = LogKey::parse(&text)
-        .ok_or_else(|| BadUsage(format!("`{text}` is no verifier key: name+hash+key")))?;
+    let key = parse_key(&text)?;
     let since = match &what.since {
         Some(file) => Some(read_checkpoint(file)?),
         None => memory.read("checkpoint"),
     };
-    match check(&mut source, &key, since.as_deref(), form).await {
+    let older = since.map(|text| key.open(&text)).transpose();
+    let older = older.map_err(|why| BadUsage(format!("the older checkpoint: {why}")))?;
+    let mut older: Vec<Checkpoint> = older.into_iter().collect();
+    if let (Some(place), Some(witness)) = (&what.witness, &what.witness_key) {
+        older.push(witnessed(access, form, place, witness, &key).await?);
+    }
+    match check(&mut source, &key, &older, form).await {
         Ok((verified, note)) => {
             if !what.forget {
                 memory.write("vkey", &text)?;
@@ -228,6 +242,37 @@ pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Res
             None => Err(error),
         },
     }
+}
+
+/// The last checkpoint that a witness signed beside the log.
+async fn witnessed(
+    access: &Access,
+    form: Form,
+    place: &str,
+    witness: &str,
+    log: &LogKey,
+) -> anyhow::Result<Checkpoint> {
+    let witness = WitnessKey::parse(witness)
+        .ok_or_else(|| BadUsage(format!("`{witness}` is no witness's key: name+hash+key")))?;
+    let bytes = Source::open(place, access.address()?).await?.read("checkpoint").await?;
+    let note = String::from_utf8_lossy(&bytes);
+    let head = log.open(&note).map_err(|why| breach(format!("what the witness shows: {why}")))?;
+    let time = witness.cosigned(&note).ok_or_else(|| {
+        breach(format!("{place} shows a checkpoint that {} did not sign", witness.name()))
+    })?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    form.remark(&format!(
+        "{} saw {} entries {} seconds ago",
+        witness.name(),
+        head.size,
+        now.saturating_sub(time)
+    ));
+    Ok(head)
+}
+
+fn parse_key(text: &str) -> Result<LogKey, BadUsage> {
+    let wrong = || BadUsage(format!("`{text}` is no verifier key: name+hash+key"));
+    LogKey::parse(text).ok_or_else(wrong)
 }
 
 /// The log's key: named, seen before, of the configured farm, or beside a scheduler's own folder.
@@ -309,4 +354,4 @@ fn of_lie(lie: &Lie) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -2,7 +2,7 @@
 //! tlog-tiles), not what entries say.
 
 use anyhow::Context;
-use farm::log::Hash;
+use farm::log::{self, Hash};
 use std::path::PathBuf;
 use tower::{Service, ServiceExt};
 use worker::channel::{Address, Keyed};
@@ -79,6 +79,30 @@ impl Source {
         let whole = rest.is_empty() && hashes.len() as u64 == expected;
         anyhow::ensure!(whole, "{name} has {} hashes instead of {expected}", hashes.len());
         Ok(hashes.to_vec())
+    }
+
+    /// The proof that the first `old` entries of the log of `size` are those that were there before
+    /// (RFC 6962 §2.1.2), as its hash tiles have it.
+    pub async fn consistency(&mut self, old: u64, size: u64) -> anyhow::Result<Vec<Hash>> {
+        let mut proof = Vec::new();
+        for subtree in log::consistency(old, size) {
+            let mut peaks = Vec::new();
+            for (level, index) in log::peaks(subtree) {
+                peaks.push(self.node(level, index, size).await?);
+            }
+            proof.push(log::root_of_peaks(&peaks));
+        }
+        Ok(proof)
+    }
+
+    /// Root of the 2^level entries from `index << level` on, of a log of `size`.
+    async fn node(&mut self, level: u32, index: u64, size: u64) -> anyhow::Result<Hash> {
+        let (tier, span) = (level / 8, 1 << (level % 8));
+        let first = index * span;
+        let hashes = self.hashes(tier, first / TILE, size >> (8 * tier)).await?;
+        let at = (first % TILE) as usize;
+        let under = hashes.get(at..at + span as usize);
+        under.map(log::root_of).context("a tile of hashes is too short")
     }
 }
 

@@ -10,14 +10,14 @@ use farm::id::AccountId;
 use farm::time::Time;
 use farm::{Command, Farm, Policy};
 
-const ORIGIN: &str = "farm.example/log";
+pub const ORIGIN: &str = "farm.example/log";
 
-fn signer() -> SigningKey {
+pub fn signer() -> SigningKey {
     SigningKey::from_bytes(&[9; 32])
 }
 
 /// A real farm's log: accounts and top-ups, more than one bundle.
-fn honest(accounts: u32) -> Vec<Entry> {
+pub fn honest(accounts: u32) -> Vec<Entry> {
     let mut farm = Farm::new(Policy { maturity_tiles: 64, maturity_ms: 1, lease_ms: 1 });
     let mut effects = Vec::new();
     let mut at = 1_000_000;
@@ -39,7 +39,7 @@ fn honest(accounts: u32) -> Vec<Entry> {
 }
 
 /// Writes the entries as a log's files, signed.
-fn publish(dir: &Path, entries: &[Vec<u8>]) {
+pub fn publish(dir: &Path, entries: &[Vec<u8>]) {
     let write = |name: String, bytes: &[u8]| {
         let path = dir.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -75,14 +75,15 @@ fn publish(dir: &Path, entries: &[Vec<u8>]) {
 async fn verdict(dir: &Path, since: Option<&str>) -> Result<Verified, String> {
     let key = LogKey::parse(&verifier(ORIGIN, &signer())).unwrap();
     let mut source = Source::Folder(dir.into());
-    let checked = check(&mut source, &key, since, Form::Json).await;
+    let older: Vec<Checkpoint> = since.map(|text| key.open(text).unwrap()).into_iter().collect();
+    let checked = check(&mut source, &key, &older, Form::Json).await;
     checked.map(|(verified, _)| verified).map_err(|error| {
         assert!(error.is::<Breach>(), "{error:#}");
         error.to_string()
     })
 }
 
-fn bytes(entries: &[Entry]) -> Vec<Vec<u8>> {
+pub fn bytes(entries: &[Entry]) -> Vec<Vec<u8>> {
     entries.iter().map(Entry::to_bytes).collect()
 }
 

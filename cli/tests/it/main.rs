@@ -10,3 +10,4 @@ mod farm;
 mod frames;
 mod local;
 mod quote;
+mod receipt;
