@@ -5,8 +5,8 @@ use crate::setup::swiftshader;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The peer of `bench render`, from PyPI.
-const MITSUBA: [&str; 2] = ["mitsuba==3.9.1", "numpy"];
+/// The peers of `bench render`, from PyPI; this Blender wants Python 3.11.
+const PEERS: [&str; 3] = ["mitsuba==3.9.1", "bpy==4.5.0", "numpy"];
 
 /// Runs a measurement by name.
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
@@ -34,7 +34,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release"]).args(example)
         }
         "render" => {
-            command.env("PYTHON", mitsuba()?);
+            command.env("PYTHON", peers()?);
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => {
@@ -56,14 +56,14 @@ pub fn sim(seeds: u64, from: u64, agents: Option<u32>) -> anyhow::Result<()> {
     run(&mut command)
 }
 
-/// An interpreter with the peer, installed once under `target`.
-fn mitsuba() -> anyhow::Result<PathBuf> {
-    let home = root().join("target/mitsuba");
+/// An interpreter with the peers, installed once under `target`.
+fn peers() -> anyhow::Result<PathBuf> {
+    let home = root().join("target/peers");
     let python = home.join("bin/python");
-    let known = Command::new(&python).args(["-c", "import mitsuba, numpy"]).output();
+    let known = Command::new(&python).args(["-c", "import bpy, mitsuba, numpy"]).output();
     if !known.is_ok_and(|output| output.status.success()) {
         run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(MITSUBA))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PEERS))?;
     }
     Ok(python)
 }

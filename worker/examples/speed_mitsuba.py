@@ -1,4 +1,5 @@
-"""The peer of speed.rs: reads a scene from a folder, then renders one image for each seed it is told."""
+"""Mitsuba 3 beside speed.rs: reads a scene from a folder, then renders one image for each line of a
+seed and a number of samples."""
 
 import json
 import sys
@@ -40,7 +41,7 @@ def scene(folder):
         "integrator": {"type": "path", "max_depth": told["depth"], "rr_depth": 4},
         "sensor": {"type": "perspective", "fov": float(2 * np.degrees(np.arctan(half))),
                    "fov_axis": "y", "near_clip": 1e-3, "far_clip": 1e6, "film": film,
-                   "sampler": {"type": "independent", "sample_count": told["samples"]},
+                   "sampler": {"type": "independent"},
                    "to_world": mi.ScalarTransform4f().look_at(
                        list(camera["position"]), list(target), list(camera["up"]))}}
     if told["sky"]:
@@ -49,17 +50,18 @@ def scene(folder):
         values = np.fromfile(folder / f"{at}.bin", np.float32).reshape(2, -1, 3)
         if values.size:
             described[f"shape{at}"] = mesh(values[0], values[1], material)
-    return mi.load_dict(described), told["samples"]
+    return mi.load_dict(described)
 
 
 def main():
     folder = Path(sys.argv[1])
-    built, samples = scene(folder)
+    built = scene(folder)
     for line in sys.stdin:
+        seed, samples = map(int, line.split())
         wall, cpu = time.perf_counter(), time.process_time()
-        pixels = np.array(mi.render(built, spp=samples, seed=int(line)), np.float32)
+        pixels = np.array(mi.render(built, spp=samples, seed=seed), np.float32)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        pixels.tofile(folder / "pixels")
+        pixels.tofile(folder / "mitsuba")
         print(wall, cpu, flush=True)
 
 
