@@ -5,7 +5,7 @@ use super::grid::{self, GridError};
 use super::scene::{Scene, layers};
 use super::{albedo, aov, exact};
 use crate::engine::TileSpec;
-use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
+use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Running, Texel, VulkanError};
 use shaders::{AOV_LEAF_WORDS, Camera, Emitter, LEAF_WORDS, MotionKey, PathParameters};
 use shaders::{FEATURE_CLAMP, FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LENS};
 use shaders::{FEATURE_LIGHTS, FEATURE_MOTION, FEATURE_SHEEN};
@@ -85,18 +85,46 @@ impl Pipelines {
     }
 }
 
-/// A scene's buffers on a device.
-pub struct Stage {
-    device: Device,
-    scene: Vec<Buffer>,
+/// What one dispatch reads and writes of its own.
+struct Lane {
     leaves: Buffer,
     sums: Buffer,
     /// What the shader for AOVs writes, once it was asked for.
     aovs: Option<Buffer>,
+}
+
+/// Leaves that the device is at.
+struct Flight<'a> {
+    lane: usize,
+    leaves: &'a [u32],
+    light: Running,
+    seen: Option<Running>,
+    began: Instant,
+}
+
+/// A scene's buffers on a device.
+pub struct Stage {
+    device: Device,
+    scene: Vec<Buffer>,
+    /// The device is at one while the leaves of the other are taken in.
+    lanes: [Lane; 2],
     sizes: PathParameters,
     kind: Kind,
     /// Leaves in the next dispatch.
     chunk: usize,
+    /// When the last dispatch ended.
+    ended: Instant,
+}
+
+impl Lane {
+    fn new(device: &Device) -> Result<Self, VulkanError> {
+        let sums = CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4;
+        Ok(Self {
+            leaves: Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?,
+            sums: Buffer::output(device, "the sums", sums)?,
+            aovs: None,
+        })
+    }
 }
 
 impl Stage {
@@ -136,17 +164,18 @@ impl Stage {
             motion_keys: scene.cameras.len() as u32,
             ..PathParameters::default()
         };
-        let mut leaves = Buffer::output(device, "the list of leaves", CHUNK_MAX as u64 * 4)?;
-        let texels = read_as_texels(device, buffers.iter_mut().chain([&mut leaves]).collect())?;
+        let mut lanes = [Lane::new(device)?, Lane::new(device)?];
+        let list = READS[buffers.len()];
+        let lists = lanes.iter_mut().map(|lane| (&mut lane.leaves, list));
+        let texels = read_as_texels(device, buffers.iter_mut().zip(READS).chain(lists).collect())?;
         Ok(Self {
             device: device.clone(),
             scene: buffers,
-            leaves,
-            sums: Buffer::output(device, "the sums", CHUNK_MAX as u64 * u64::from(LEAF_WORDS) * 4)?,
-            aovs: None,
+            lanes,
             sizes,
             kind: Kind { features: Some(features), texels, motion: scene.moving.steps > 0 },
             chunk: CHUNK_FIRST,
+            ended: Instant::now(),
         })
     }
 
@@ -155,9 +184,9 @@ impl Stage {
         pipelines.of(self.kind).map(|_| ())
     }
 
-    /// Traces leaves of a tile; `each` gets every leaf, in the order asked.
-    /// Every index must be below the tile's number of leaves. AOVs come from a pass of their own,
-    /// so that the picture has the same bits with and without them.
+    /// Traces leaves of a tile; `each` gets every leaf, in the order asked, while the device is at
+    /// the next ones. Every index must be below the tile's number of leaves. AOVs come from a pass
+    /// of their own, so that the picture has the same bits with and without them.
     pub fn trace(
         &mut self,
         pipelines: &mut Pipelines,
@@ -178,84 +207,103 @@ impl Stage {
             depth: spec.depth,
             ..self.sizes
         };
+        let with_aovs = aov::traced(spec.aovs) != 0;
         let mut left = leaves;
-        while !left.is_empty() {
-            if stop() {
-                return Err(StageError::Stopped);
+        let mut ahead: Option<Flight<'_>> = None;
+        while ahead.is_some() || !left.is_empty() {
+            let mut next = None;
+            if !left.is_empty() {
+                if stop() {
+                    return Err(StageError::Stopped);
+                }
+                let (now, later) = left.split_at(self.chunk.min(left.len()));
+                left = later;
+                let lane = ahead.as_ref().map_or(0, |flight| 1 - flight.lane);
+                next = Some(self.depart(pipelines, &parameters, now, lane, with_aovs)?);
             }
-            let (now, later) = left.split_at(self.chunk.min(left.len()));
-            left = later;
-            self.leaves.write(bytemuck::cast_slice(now));
-            let began = Instant::now();
-            let light = self.trace_light(pipelines.of(self.kind)?, &parameters, now.len())?;
-            let seen = match aov::traced(spec.aovs) {
-                0 => Vec::new(),
-                _ => self.trace_aovs(pipelines, &parameters, now.len())?,
-            };
-            self.pace(now.len(), began.elapsed());
-            let mut seen = seen.chunks_exact(AOV_LEAF_WORDS as usize);
-            for (leaf, words) in now.iter().zip(light.chunks_exact(LEAF_WORDS as usize)) {
-                let (sums, rays) = words.split_at(LIGHT_BYTES / 4);
-                let (besides, more) = seen.next().map(|leaf| aov::chosen(spec.aovs, leaf)).unzip();
-                let words = sums.iter().chain(besides.iter().flatten());
-                let payload: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
-                each(Traced { leaf: *leaf, payload, rays: rays[0] + more.unwrap_or(0) });
+            if let Some(flight) = ahead {
+                self.arrive(flight, spec.aovs, &mut each)?;
             }
+            ahead = next;
         }
         Ok(())
     }
 
-    /// What the path tracer writes for the leaves at hand.
-    fn trace_light(
-        &self,
-        pipeline: &Pipeline,
-        parameters: &PathParameters,
-        leaves: usize,
-    ) -> Result<Vec<u32>, VulkanError> {
-        let reads: Vec<&Buffer> = self.scene.iter().chain([&self.leaves]).collect();
-        Pass {
-            name: "trace leaves",
-            pipeline,
-            reads: &reads,
-            writes: &[&self.sums],
-            parameters: bytemuck::bytes_of(parameters),
-            workgroups: leaves as u32,
-        }
-        .run(&self.device)?;
-        let mut words = vec![0_u32; leaves * LEAF_WORDS as usize];
-        self.sums.read(bytemuck::cast_slice_mut(&mut words));
-        Ok(words)
-    }
-
-    /// What the shader for AOVs writes for the leaves at hand.
-    fn trace_aovs(
+    /// Hands leaves to the device, in a lane that is free.
+    fn depart<'a>(
         &mut self,
         pipelines: &mut Pipelines,
         parameters: &PathParameters,
-        leaves: usize,
-    ) -> Result<Vec<u32>, VulkanError> {
-        let written = match self.aovs.take() {
-            Some(buffer) => buffer,
-            None => {
-                let bytes = CHUNK_MAX as u64 * u64::from(AOV_LEAF_WORDS) * 4;
-                Buffer::output(&self.device, "the AOVs", bytes)?
-            }
-        };
-        let reads: Vec<&Buffer> = self.scene.iter().chain([&self.leaves]).collect();
-        let motion = self.sizes.motion_keys > 1;
-        Pass {
-            name: "trace what the camera sees first",
-            pipeline: pipelines.of(Kind { features: None, motion, ..self.kind })?,
-            reads: &reads,
-            writes: &[&written],
-            parameters: bytemuck::bytes_of(parameters),
-            workgroups: leaves as u32,
+        leaves: &'a [u32],
+        lane: usize,
+        with_aovs: bool,
+    ) -> Result<Flight<'a>, VulkanError> {
+        let own = &mut self.lanes[lane];
+        own.leaves.write(bytemuck::cast_slice(leaves));
+        if with_aovs && own.aovs.is_none() {
+            let bytes = CHUNK_MAX as u64 * u64::from(AOV_LEAF_WORDS) * 4;
+            own.aovs = Some(Buffer::output(&self.device, "the AOVs", bytes)?);
         }
-        .run(&self.device)?;
-        let mut words = vec![0_u32; leaves * AOV_LEAF_WORDS as usize];
-        written.read(bytemuck::cast_slice_mut(&mut words));
-        self.aovs = Some(written);
-        Ok(words)
+        let own = &self.lanes[lane];
+        let reads: Vec<&Buffer> = self.scene.iter().chain([&own.leaves]).collect();
+        let began = Instant::now();
+        let light = Pass {
+            name: "trace leaves",
+            pipeline: pipelines.of(self.kind)?,
+            reads: &reads,
+            writes: &[&own.sums],
+            parameters: bytemuck::bytes_of(parameters),
+            workgroups: leaves.len() as u32,
+        }
+        .begin(&self.device)?;
+        let motion = self.sizes.motion_keys > 1;
+        let kind = Kind { features: None, motion, ..self.kind };
+        let see = |aovs: &Buffer| {
+            Pass {
+                name: "trace what the camera sees first",
+                pipeline: pipelines.of(kind)?,
+                reads: &reads,
+                writes: &[aovs],
+                parameters: bytemuck::bytes_of(parameters),
+                workgroups: leaves.len() as u32,
+            }
+            .begin(&self.device)
+        };
+        let seen = own.aovs.as_ref().filter(|_| with_aovs).map(see).transpose()?;
+        Ok(Flight { lane, leaves, light, seen, began })
+    }
+
+    /// Waits for leaves and takes them in.
+    fn arrive(
+        &mut self,
+        flight: Flight<'_>,
+        aovs: u32,
+        each: &mut impl FnMut(Traced),
+    ) -> Result<(), VulkanError> {
+        let Flight { lane, leaves, light, seen, began } = flight;
+        let lane = &mut self.lanes[lane];
+        light.wait()?;
+        let mut light = vec![0_u32; leaves.len() * LEAF_WORDS as usize];
+        lane.sums.read(bytemuck::cast_slice_mut(&mut light));
+        let mut besides = Vec::new();
+        if let (Some(seen), Some(written)) = (seen, &mut lane.aovs) {
+            seen.wait()?;
+            besides.resize(leaves.len() * AOV_LEAF_WORDS as usize, 0_u32);
+            written.read(bytemuck::cast_slice_mut(&mut besides));
+        }
+        // Before that the device was at the dispatch before.
+        let took = began.max(self.ended).elapsed();
+        self.ended = Instant::now();
+        self.pace(leaves.len(), took);
+        let mut seen = besides.chunks_exact(AOV_LEAF_WORDS as usize);
+        for (leaf, words) in leaves.iter().zip(light.chunks_exact(LEAF_WORDS as usize)) {
+            let (sums, rays) = words.split_at(LIGHT_BYTES / 4);
+            let (besides, more) = seen.next().map(|leaf| aov::chosen(aovs, leaf)).unzip();
+            let words = sums.iter().chain(besides.iter().flatten());
+            let payload: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
+            each(Traced { leaf: *leaf, payload, rays: rays[0] + more.unwrap_or(0) });
+        }
+        Ok(())
     }
 
     /// Steers the size of dispatches towards [`DISPATCH_TIME`].
@@ -266,13 +314,16 @@ impl Stage {
 }
 
 /// Has the buffers read as texels where that is faster and all of them fit.
-fn read_as_texels(device: &Device, buffers: Vec<&mut Buffer>) -> Result<bool, VulkanError> {
+fn read_as_texels(
+    device: &Device,
+    buffers: Vec<(&mut Buffer, Texel)>,
+) -> Result<bool, VulkanError> {
     let info = device.info();
     let texels = info.kind == DeviceKind::Cpu
         && info.texel_buffers_max as usize >= READS.len()
-        && buffers.iter().zip(READS).all(|(buffer, texel)| buffer.fits(texel));
+        && buffers.iter().all(|(buffer, texel)| buffer.fits(*texel));
     if texels {
-        buffers.into_iter().zip(READS).try_for_each(|(buffer, texel)| buffer.view(texel))?;
+        buffers.into_iter().try_for_each(|(buffer, texel)| buffer.view(texel))?;
     }
     Ok(texels)
 }

@@ -29,8 +29,14 @@ impl Texel {
     }
 }
 
-/// A storage buffer that shaders read or write. Freed when dropped.
+/// A storage buffer that shaders read or write. Freed when dropped and no pass is at it.
 pub struct Buffer {
+    /// Shared with the passes that are at it.
+    pub(super) held: Arc<Held>,
+}
+
+/// What a buffer is made of.
+pub(super) struct Held {
     shared: Arc<Shared>,
     pub(super) raw: vk::Buffer,
     /// As texels, if shaders may read it so.
@@ -41,9 +47,11 @@ pub struct Buffer {
     pub(super) bytes: u64,
 }
 
-// SAFETY: the mapped memory belongs to this value alone; reading and writing it takes `&self` for
-// reads and `&mut self` for writes.
-unsafe impl Send for Buffer {}
+// SAFETY: the mapped memory belongs to this value alone, and is touched through the one `Buffer` that
+// holds it only, which takes `&mut self` for writes.
+unsafe impl Send for Held {}
+// SAFETY: as above; passes that share it read its handles, which do not change.
+unsafe impl Sync for Held {}
 
 const LOCAL: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::DEVICE_LOCAL;
 const COHERENT: vk::MemoryPropertyFlags = vk::MemoryPropertyFlags::from_raw(
@@ -63,19 +71,20 @@ impl Buffer {
         let content = if content.is_empty() { &[0; 16] } else { content };
         let bytes = content.len() as u64;
         let mut buffer = Self::allocate(device, what, bytes, &[LOCAL | COHERENT, LOCAL])?;
-        if buffer.mapped.is_some() {
+        if buffer.held.mapped.is_some() {
             buffer.write(content);
         } else {
             let mut staging = Self::allocate(device, "staging", bytes, &[COHERENT])?;
             staging.write(content);
             let region = [vk::BufferCopy::default().size(bytes)];
-            submit(&device.shared, |commands| {
-                // SAFETY: both buffers are alive until `submit` has waited for the copy.
+            let copy = submit(&device.shared, |commands| {
+                // SAFETY: both buffers are alive until the copy has been waited for.
                 unsafe {
                     let raw = &device.shared.raw;
-                    raw.cmd_copy_buffer(commands, staging.raw, buffer.raw, &region);
+                    raw.cmd_copy_buffer(commands, staging.held.raw, buffer.held.raw, &region);
                 }
             })?;
+            copy.wait()?;
         }
         Ok(buffer)
     }
@@ -87,35 +96,45 @@ impl Buffer {
 
     /// Whether shaders on its device can read the buffer as such texels.
     pub fn fits(&self, texel: Texel) -> bool {
-        self.bytes / texel.bytes() <= u64::from(self.shared.info.texels_max)
+        self.held.bytes / texel.bytes() <= u64::from(self.held.shared.info.texels_max)
     }
 
     /// Lets shaders read the buffer as texels, instead of as a storage buffer.
     pub fn view(&mut self, texel: Texel) -> Result<(), VulkanError> {
-        assert!(self.fits(texel) && self.view == vk::BufferView::null(), "viewed once");
-        let whole = self.bytes - self.bytes % texel.bytes();
+        assert!(self.fits(texel), "too long for texels");
+        let held = self.idle();
+        assert!(held.view == vk::BufferView::null(), "viewed once");
+        let whole = held.bytes - held.bytes % texel.bytes();
         let info = vk::BufferViewCreateInfo::default();
-        let info = info.buffer(self.raw).format(texel.format()).range(whole);
+        let info = info.buffer(held.raw).format(texel.format()).range(whole);
         // SAFETY: the buffer was made for texels, every device reads these formats as such.
-        self.view = unsafe { self.shared.raw.create_buffer_view(&info, None) }
+        held.view = unsafe { held.shared.raw.create_buffer_view(&info, None) }
             .map_err(failed("vkCreateBufferView"))?;
         Ok(())
     }
 
-    /// Copies `content` to the start of a mapped buffer.
+    /// Copies `content` to the start of a mapped buffer, which no pass is at.
     pub fn write(&mut self, content: &[u8]) {
-        let mapped = self.mapped.expect("only mapped buffers are written");
-        assert!(content.len() as u64 <= self.bytes, "content longer than its buffer");
-        // SAFETY: `mapped` points to `self.bytes` bytes; no dispatch runs: each one is waited for.
+        let held = self.idle();
+        let mapped = held.mapped.expect("only mapped buffers are written");
+        assert!(content.len() as u64 <= held.bytes, "content longer than its buffer");
+        // SAFETY: `mapped` points to `held.bytes` bytes, and no dispatch that has not been waited
+        // for uses them.
         unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), mapped, content.len()) }
     }
 
-    /// The first `into.len()` bytes of an output buffer.
-    pub fn read(&self, into: &mut [u8]) {
-        let mapped = self.mapped.expect("output buffers are mapped");
-        assert!(into.len() as u64 <= self.bytes, "reading past the buffer");
+    /// The first `into.len()` bytes of an output buffer, which no pass is at.
+    pub fn read(&mut self, into: &mut [u8]) {
+        let held = self.idle();
+        let mapped = held.mapped.expect("output buffers are mapped");
+        assert!(into.len() as u64 <= held.bytes, "reading past the buffer");
         // SAFETY: as in `write`; the memory is coherent and a host barrier ended the dispatch.
         unsafe { std::ptr::copy_nonoverlapping(mapped, into.as_mut_ptr(), into.len()) }
+    }
+
+    /// What it is made of, shared with no pass.
+    fn idle(&mut self) -> &mut Held {
+        Arc::get_mut(&mut self.held).expect("a pass that has not been waited for is at the buffer")
     }
 
     /// Makes a buffer in the first of the wished kinds of memory that the device has.
@@ -138,7 +157,7 @@ impl Buffer {
         // SAFETY: the device is valid, the size is not zero.
         let raw =
             unsafe { shared.raw.create_buffer(&info, None) }.map_err(failed("vkCreateBuffer"))?;
-        let mut buffer = Self {
+        let mut held = Held {
             shared: shared.clone(),
             raw,
             view: vk::BufferView::null(),
@@ -146,10 +165,12 @@ impl Buffer {
             mapped: None,
             bytes,
         };
-        buffer.bind(wishes)?;
-        Ok(buffer)
+        held.bind(wishes)?;
+        Ok(Self { held: Arc::new(held) })
     }
+}
 
+impl Held {
     fn bind(&mut self, wishes: &[vk::MemoryPropertyFlags]) -> Result<(), VulkanError> {
         let device = &self.shared.raw;
         // SAFETY: the buffer belongs to this device.
@@ -200,7 +221,7 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Held {
     fn drop(&mut self) {
         // SAFETY: every dispatch that used the buffer has been waited for. Freeing unmaps.
         unsafe {

@@ -11,7 +11,7 @@ mod pipeline;
 pub use device::{Device, DeviceInfo, DeviceKind, devices};
 pub use instance::validation_messages;
 pub use memory::{Buffer, Texel};
-pub use pass::Pass;
+pub use pass::{Pass, Running};
 pub use pipeline::Pipeline;
 
 use ash::vk;

@@ -8,6 +8,12 @@ use std::sync::Arc;
 /// A compiled compute shader whose set 0 has buffers at bindings 0, 1, 2 and so on: texel buffers,
 /// if any, then storage buffers.
 pub struct Pipeline {
+    /// Shared with the passes that run it.
+    pub(super) made: Arc<Made>,
+}
+
+/// What a pipeline is made of.
+pub(super) struct Made {
     shared: Arc<Shared>,
     pub(super) raw: vk::Pipeline,
     pub(super) layout: vk::PipelineLayout,
@@ -29,7 +35,7 @@ impl Pipeline {
         push_bytes: u32,
         constants: &[u32],
     ) -> Result<Self, VulkanError> {
-        let mut pipeline = Self {
+        let mut pipeline = Made {
             shared: device.shared.clone(),
             raw: vk::Pipeline::null(),
             layout: vk::PipelineLayout::null(),
@@ -41,9 +47,11 @@ impl Pipeline {
         };
         pipeline.lay_out()?;
         pipeline.compile(spirv, constants)?;
-        Ok(pipeline)
+        Ok(Self { made: Arc::new(pipeline) })
     }
+}
 
+impl Made {
     /// What is bound there.
     pub(super) fn kind(&self, binding: u32) -> vk::DescriptorType {
         if binding < self.texel_buffers {
@@ -107,7 +115,7 @@ impl Pipeline {
     }
 }
 
-impl Drop for Pipeline {
+impl Drop for Made {
     fn drop(&mut self) {
         let device = &self.shared.raw;
         // SAFETY: every dispatch of the pipeline has been waited for; null handles are ignored.

@@ -68,7 +68,7 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
         given(place, rows),
     ];
     let count = if rows == 0 { DRAWS } else { 2 * rows * rows };
-    let out = Buffer::output(device, "aims", count as u64 * 32).expect("a buffer");
+    let mut out = Buffer::output(device, "aims", count as u64 * 32).expect("a buffer");
     let words = shaders::spirv::words(shaders::spirv::AIM);
     let bytes = size_of::<PathParameters>() as u32;
     let parameters = PathParameters {

@@ -82,7 +82,7 @@ fn compare(device: &Device, pipeline: &Pipeline, inputs: &[[u32; 2]]) {
     let content = bytemuck::cast_slice(inputs);
     let inputs_buffer = Buffer::filled(device, "inputs", content).expect("inputs");
     let bytes = inputs.len() * WORDS * 4;
-    let outputs = Buffer::output(device, "outputs", bytes as u64).expect("outputs");
+    let mut outputs = Buffer::output(device, "outputs", bytes as u64).expect("outputs");
     Pass {
         name: "exact arithmetic",
         pipeline,
