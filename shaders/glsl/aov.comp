@@ -48,15 +48,24 @@ float depth_of(Ray ray, float distance) {
     return min(max(tame(depth), 0.0), NOWHERE);
 }
 
+// The object of a hit: that of its surface, or of the place where its mesh stands.
+uint object_of(Hit hit) {
+#ifdef INSTANCED
+    if (hit.stand != NONE) return FETCH_4(nodes, hit.stand * 5u + 4u).z;
+#endif
+    return FETCH_4(surfaces, hit.primitive * 7u + 6u).w;
+}
+
 Seen seen_by(uvec2 pixel, uint sample_index) {
     Seen seen = NOTHING;
     uvec3 key = sample_key(parameters.seed, parameters.frame, pixel, sample_index);
     Ray ray = camera_ray(key, pixel);
     uint passed = 0u;
-    uint triangle = NONE;
+    bool met = false;
+    Hit hit;
     vec3 weights = vec3(0.0);
     while (true) {
-        Hit hit = trace(ray, false, true);
+        hit = trace(ray, false, true);
         if (hit.primitive == NONE) break;
         Vertices vertices;
         Surface surface = surface_at(hit, ray, vertices);
@@ -64,9 +73,9 @@ Seen seen_by(uvec2 pixel, uint sample_index) {
             seen.albedo = surface.base;
             seen.normal = surface.shading;
             seen.depth = depth_of(ray, hit.distance);
-            seen.object = FETCH_4(surfaces, hit.primitive * 7u + 6u).w;
+            seen.object = object_of(hit);
             seen.material = FETCH_4(materials, vertices.material * 5u + 4u).z;
-            triangle = hit.triangle;
+            met = true;
             weights = surface.weights;
             break;
         }
@@ -75,7 +84,7 @@ Seen seen_by(uvec2 pixel, uint sample_index) {
         passed++;
     }
 #ifdef MOTION
-    seen.motion = vectors(triangle, weights, ray.direction);
+    seen.motion = vectors(hit, met, weights, ray.direction);
 #endif
     return seen;
 }

@@ -115,6 +115,7 @@ void escape(inout Path path) {
 
 // The surface glows: weighted against next-event estimation if that can draw it.
 void glow(inout Path path, Surface surface, float distance) {
+    if (max_component(surface.emissive) <= 0.0) return;
     float weight = 1.0;
     if (HAS_EMITTERS) {
         float density = emitter_density(surface.primitive, surface.spread);

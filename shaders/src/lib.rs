@@ -50,8 +50,35 @@ pub struct WideNode {
     pub high: [[u8; 8]; 3],
 }
 
+/// A place where a mesh stands that is drawn many times: it lies among the nodes, as the inner node
+/// of whatever is around it. Takes as many words as a [`WideNode`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub struct Instance {
+    /// The node at which the mesh's own hierarchy begins, in its own coordinates.
+    pub root: u32,
+    /// The number of its first triangle here; those of its own count from 0.
+    pub primitive_first: u32,
+    pub pad: u32,
+    /// [`INSTANCE_MARK`], which no node has there.
+    pub mark: u32,
+    /// The columns of the matrix that takes it to the world, then the origin.
+    pub columns: [[f32; 3]; 4],
+    /// What makes of a triangle's number, by wrapping addition, the place of its surface.
+    pub surface_shift: u32,
+    /// 1 if its place mirrors it.
+    pub mirrors: u32,
+    /// Id of the object that stands here.
+    pub object: u32,
+    pub pad_end: u32,
+}
+
+/// Tells an [`Instance`] from a node.
+pub const INSTANCE_MARK: u32 = u32::MAX;
+
 /// A triangle for intersection, stored in BVH order. `primitive` is its place in the scene file's
-/// order: it indexes [`Surface`] and breaks ties, so the hit does not depend on the BVH.
+/// order: it indexes [`Surface`] and breaks ties, so the hit does not depend on the BVH. Of a mesh
+/// that is drawn many times `corner`, `edge1` and `edge2` are the three vertices.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Triangle {

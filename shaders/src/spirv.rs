@@ -18,10 +18,26 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("path.comp", &["LAYERED", "MOTION"], "layered_motion.spv"),
     ("path.comp", &["TEXELS", "MOTION"], "path_texels_motion.spv"),
     ("path.comp", &["LAYERED", "TEXELS", "MOTION"], "layered_texels_motion.spv"),
+    ("path.comp", &["INSTANCED"], "path_instanced.spv"),
+    ("path.comp", &["LAYERED", "INSTANCED"], "layered_instanced.spv"),
+    ("path.comp", &["TEXELS", "INSTANCED"], "path_texels_instanced.spv"),
+    ("path.comp", &["LAYERED", "TEXELS", "INSTANCED"], "layered_texels_instanced.spv"),
+    ("path.comp", &["MOTION", "INSTANCED"], "path_motion_instanced.spv"),
+    ("path.comp", &["LAYERED", "MOTION", "INSTANCED"], "layered_motion_instanced.spv"),
+    ("path.comp", &["TEXELS", "MOTION", "INSTANCED"], "path_texels_motion_instanced.spv"),
+    (
+        "path.comp",
+        &["LAYERED", "TEXELS", "MOTION", "INSTANCED"],
+        "layered_texels_motion_instanced.spv",
+    ),
     ("aov.comp", &[], "aov.spv"),
     ("aov.comp", &["TEXELS"], "aov_texels.spv"),
     ("aov.comp", &["MOTION"], "aov_motion.spv"),
     ("aov.comp", &["TEXELS", "MOTION"], "aov_texels_motion.spv"),
+    ("aov.comp", &["INSTANCED"], "aov_instanced.spv"),
+    ("aov.comp", &["TEXELS", "INSTANCED"], "aov_texels_instanced.spv"),
+    ("aov.comp", &["MOTION", "INSTANCED"], "aov_motion_instanced.spv"),
+    ("aov.comp", &["TEXELS", "MOTION", "INSTANCED"], "aov_texels_motion_instanced.spv"),
 ];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
@@ -33,9 +49,26 @@ pub const AIM: &[u8] = include_bytes!("../spirv/aim.spv");
 /// One material with layers by itself, for tests.
 pub const BSDF: &[u8] = include_bytes!("../spirv/bsdf.spv");
 
-/// The path tracer: its place has bit 0 with [`crate::Layers`], bit 1 where texel buffers are read,
-/// bit 2 where something moves. What it reads from does not change its bits.
-const PATHS: [&[u8]; 8] = [
+/// For what a scene's shaders are compiled. The bits of a picture do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variant {
+    /// What is read lies in texel buffers.
+    pub texels: bool,
+    /// Something moves.
+    pub motion: bool,
+    /// Meshes are drawn many times.
+    pub instanced: bool,
+}
+
+impl Variant {
+    fn place(self) -> usize {
+        usize::from(self.texels) | usize::from(self.motion) << 1 | usize::from(self.instanced) << 2
+    }
+}
+
+/// The path tracer: bit 0 of its place is set with [`crate::Layers`]; above are those of
+/// [`Variant`].
+const PATHS: [&[u8]; 16] = [
     include_bytes!("../spirv/path.spv"),
     include_bytes!("../spirv/layered.spv"),
     include_bytes!("../spirv/path_texels.spv"),
@@ -44,29 +77,40 @@ const PATHS: [&[u8]; 8] = [
     include_bytes!("../spirv/layered_motion.spv"),
     include_bytes!("../spirv/path_texels_motion.spv"),
     include_bytes!("../spirv/layered_texels_motion.spv"),
+    include_bytes!("../spirv/path_instanced.spv"),
+    include_bytes!("../spirv/layered_instanced.spv"),
+    include_bytes!("../spirv/path_texels_instanced.spv"),
+    include_bytes!("../spirv/layered_texels_instanced.spv"),
+    include_bytes!("../spirv/path_motion_instanced.spv"),
+    include_bytes!("../spirv/layered_motion_instanced.spv"),
+    include_bytes!("../spirv/path_texels_motion_instanced.spv"),
+    include_bytes!("../spirv/layered_texels_motion_instanced.spv"),
 ];
 
-/// What the camera sees first besides its light: bit 0 where texel buffers are read, bit 1 where
-/// something moves.
-const AOVS: [&[u8]; 4] = [
+/// What the camera sees first besides its light, by [`Variant`].
+const AOVS: [&[u8]; 8] = [
     include_bytes!("../spirv/aov.spv"),
     include_bytes!("../spirv/aov_texels.spv"),
     include_bytes!("../spirv/aov_motion.spv"),
     include_bytes!("../spirv/aov_texels_motion.spv"),
+    include_bytes!("../spirv/aov_instanced.spv"),
+    include_bytes!("../spirv/aov_texels_instanced.spv"),
+    include_bytes!("../spirv/aov_motion_instanced.spv"),
+    include_bytes!("../spirv/aov_texels_motion_instanced.spv"),
 ];
 
-/// The path tracer, for scenes with [`crate::Layers`] or without, reading storage or texel buffers.
-pub fn path(layered: bool, texels: bool, motion: bool) -> &'static [u8] {
-    PATHS[usize::from(layered) | usize::from(texels) << 1 | usize::from(motion) << 2]
+/// The path tracer, for scenes with [`crate::Layers`] or without.
+pub fn path(layered: bool, variant: Variant) -> &'static [u8] {
+    PATHS[usize::from(layered) | variant.place() << 1]
 }
 
-/// What the camera sees first besides its light, reading storage or texel buffers.
-pub fn aov(texels: bool, motion: bool) -> &'static [u8] {
-    AOVS[usize::from(texels) | usize::from(motion) << 1]
+/// What the camera sees first besides its light.
+pub fn aov(variant: Variant) -> &'static [u8] {
+    AOVS[variant.place()]
 }
 
 /// Raised when what the CPU prepares for the path tracer changes its bits.
-pub const PREPARATION_VERSION: u32 = 10;
+pub const PREPARATION_VERSION: u32 = 11;
 
 /// Digest of the render engine (BLAKE3): its SPIR-V and the version of the preparation.
 pub fn render_digest() -> [u8; 32] {

@@ -11,12 +11,20 @@
 #define BVH_GLSL
 
 #include "motion.glsl"
+#ifdef INSTANCED
+#include "instance.glsl"
+#endif
 
 const float FAR = 1.0995116e12;
 // 1 + 2^-20: what the slab test allows for the rounding of a hit's distance.
 const float SLACK = 1.00000095367431640625;
-// A hierarchy of eight is no deeper than the binary one it comes from (scene/bvh.rs).
+// A hierarchy of eight is no deeper than the binary one it comes from (scene/bvh.rs); that of a mesh
+// may stand in that of the scene.
+#ifdef INSTANCED
+const uint STACK = 128u;
+#else
 const uint STACK = 64u;
+#endif
 
 struct Ray {
     vec3 origin;
@@ -37,7 +45,28 @@ struct Hit {
     uint primitive;
     // Place in the triangle buffer.
     uint triangle;
+#ifdef INSTANCED
+    // The node of the place where its mesh stands, or NONE.
+    uint stand;
+#endif
 };
+
+// Where a triangle is, given its place in the buffer, and its flags.
+Facet facet_of(Hit hit, Leg leg, out Facet still, out uint flags) {
+    uvec4 third = FETCH_4(triangles, hit.triangle * 3u + 2u);
+    flags = third.w;
+    still = Facet(
+        floats(FETCH_4(triangles, hit.triangle * 3u)),
+        floats(FETCH_4(triangles, hit.triangle * 3u + 1u)),
+        floats(third));
+#ifdef INSTANCED
+    if (hit.stand != NONE) {
+        still = stood_facet(stand_at(hit.stand), still.corner, still.edge1, still.edge2);
+        return still;
+    }
+#endif
+    return moved(still, flags, leg);
+}
 
 // Reciprocal direction; an axis the ray does not move along gets a large finite number.
 vec3 slopes(vec3 direction) {
@@ -149,6 +178,53 @@ uint entered_of_four(
     return bits;
 }
 
+#ifdef INSTANCED
+// The same for a mesh where it stands.
+uint entered_of_four_stood(
+    Walk walk, Stand stand, float nearest, vec3 base, vec3 steps, uint meta, uvec3 low,
+    uvec3 high) {
+    uint bits = 0u;
+    for (uint shift = 0u; shift < 32u; shift += 8u) {
+        uint own = (meta >> shift) & 255u;
+        vec3 least;
+        vec3 most;
+        stand_box(
+            stand,
+            unpacked(base, steps, low.x, low.y, low.z, shift),
+            unpacked(base, steps, high.x, high.y, high.z, shift),
+            least,
+            most);
+        float enter;
+        bool within = enters(least, most, walk.origin, walk.slope, nearest, enter);
+        uint place = own & 31u;
+        place = place >= 24u ? place ^ walk.turn : place;
+        bits |= within ? (own >> 5) << place : 0u;
+    }
+    return bits;
+}
+
+uvec4 entered_stood(Walk walk, Stand stand, float nearest, uint node) {
+    uvec4 a = FETCH_4(nodes, node * 5u);
+    uvec4 b = FETCH_4(nodes, node * 5u + 1u);
+    uvec4 c = FETCH_4(nodes, node * 5u + 2u);
+    uvec4 d = FETCH_4(nodes, node * 5u + 3u);
+    uvec4 e = FETCH_4(nodes, node * 5u + 4u);
+    vec3 base = floats(a);
+    vec3 steps = uintBitsToFloat(
+        uvec3((a.w & 255u) << 23, ((a.w >> 8) & 255u) << 23, ((a.w >> 16) & 255u) << 23));
+    uint bits = 0u;
+    // In a loop, since compilers copy what is called.
+    for (uint half_ = 0u; half_ < 2u; half_++) {
+        bool first = half_ == 0u;
+        bits |= entered_of_four_stood(
+            walk, stand, nearest, base, steps, first ? b.z : b.w,
+            first ? uvec3(c.x, c.z, d.x) : uvec3(c.y, c.w, d.y),
+            first ? uvec3(d.z, e.x, e.z) : uvec3(d.w, e.y, e.w));
+    }
+    return uvec4(b.x, (bits & 0xff000000u) | (a.w >> 24), b.y, bits & 0xffffffu);
+}
+#endif
+
 // The children of a node that the ray enters: x is the first inner child, y their bits and which
 // slots are inner; z is the first triangle, w the triangles' bits.
 uvec4 entered(Walk walk, float nearest, uint node) {
@@ -179,7 +255,15 @@ uint next_node(inout uvec2 group, uint turn) {
 // one, or else the nearest hit that is not opaque, is meant then. With `cull`, single-sided
 // triangles are not seen from behind.
 Hit trace(Ray ray, bool any, bool cull) {
+#ifdef INSTANCED
+    Hit hit = Hit(ray.reach, NONE, NONE, NONE);
+    Stand stand = Stand(0u, 0u, vec3(0.0), vec3(0.0), vec3(0.0), vec3(0.0));
+    uint inside = NONE;
+    // The stack's height when the mesh was entered.
+    uint outside = NONE;
+#else
     Hit hit = Hit(ray.reach, NONE, NONE);
+#endif
     vec3 slope = slopes(ray.direction);
     bvec3 minus = lessThan(slope, vec3(0.0));
     uint octant = (minus.x ? 4u : 0u) | (minus.y ? 2u : 0u) | (minus.z ? 1u : 0u);
@@ -195,7 +279,24 @@ Hit trace(Ray ray, bool any, bool cull) {
             stack[height] = group;
             height++;
         }
+#ifdef INSTANCED
+        if (FETCH_4(nodes, node * 5u).w == INSTANCE_MARK) {
+            stand = stand_at(node);
+            inside = node;
+            outside = height;
+            // The order of children does not change the hit: the transposed matrix will do.
+            walk.turn = 7u ^ ((dot3(stand.x, ray.direction) < 0.0 ? 4u : 0u)
+                | (dot3(stand.y, ray.direction) < 0.0 ? 2u : 0u)
+                | (dot3(stand.z, ray.direction) < 0.0 ? 1u : 0u));
+            group = uvec2(stand.root, 0x80000000u);
+            continue;
+        }
+        uvec4 found;
+        if (inside == NONE) found = entered(walk, hit.distance * SLACK, node);
+        else found = entered_stood(walk, stand, hit.distance * SLACK, node);
+#else
         uvec4 found = entered(walk, hit.distance * SLACK, node);
+#endif
         group = found.xy;
         while (found.w != 0u) {
             uint at = found.z + uint(findLSB(found.w));
@@ -204,22 +305,43 @@ Hit trace(Ray ray, bool any, bool cull) {
             uvec4 second = FETCH_4(triangles, at * 3u + 1u);
             uvec4 third = FETCH_4(triangles, at * 3u + 2u);
             Facet facet = Facet(floats(first), floats(second), floats(third));
+            uint primitive = first.w;
+#ifdef INSTANCED
+            if (inside == NONE) {
+                facet = moved(facet, third.w, leg);
+            } else {
+                facet = stood_facet(stand, facet.corner, facet.edge1, facet.edge2);
+                primitive += stand.primitive_first;
+            }
+#else
             facet = moved(facet, third.w, leg);
+#endif
             Crossing c;
             bool met = crosses(facet, ray.origin, ray.direction, c);
-            met = met && first.w != ray.leaves
+            met = met && primitive != ray.leaves
                 && !(cull && c.back && (third.w & SINGLE_SIDED) != 0u);
             if (met) {
                 float t = crossing_distance(c);
-                bool later = t > ray.start || (t == ray.start && first.w > ray.start_primitive);
+                bool later = t > ray.start || (t == ray.start && primitive > ray.start_primitive);
                 bool nearer =
-                    t < hit.distance || (t == hit.distance && first.w < hit.primitive);
+                    t < hit.distance || (t == hit.distance && primitive < hit.primitive);
                 if (later && nearer && meets_own_box(facet, ray.origin, slope, t)) {
-                    hit = Hit(t, first.w, at);
+#ifdef INSTANCED
+                    hit = Hit(t, primitive, at, inside);
+#else
+                    hit = Hit(t, primitive, at);
+#endif
                     if (any && (third.w & NOT_OPAQUE) == 0u) return hit;
                 }
             }
         }
+#ifdef INSTANCED
+        if (group.y <= 0xffffffu && height == outside) {
+            inside = NONE;
+            outside = NONE;
+            walk.turn = 7u - octant;
+        }
+#endif
         if (group.y <= 0xffffffu && height > 0u) {
             height--;
             group = stack[height];

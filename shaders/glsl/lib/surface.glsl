@@ -130,6 +130,43 @@ void move_vertices(uint flags, float time, vec3 weights, inout Vertices vertices
 #endif
 }
 
+#ifdef INSTANCED
+// Normals and tangents of a mesh where it stands; their lengths do not count.
+void stand_vertices(uint node, uint surface, vec3 weights, inout Vertices vertices) {
+    Stand stand = stand_at(node);
+    int shift = shift_near_one(max(max(abs(stand.x), abs(stand.y)), abs(stand.z)));
+    vec3 x = shifted(stand.x, shift);
+    vec3 y = shifted(stand.y, shift);
+    vec3 z = shifted(stand.z, shift);
+    // By the cofactors, turned back where the place mirrors.
+    float side = (FETCH_4(nodes, node * 5u + 4u).y & 1u) != 0u ? -1.0 : 1.0;
+    vec3 yz = tame3(cross3(y, z) * vec3(side));
+    vec3 zx = tame3(cross3(z, x) * vec3(side));
+    vec3 xy = tame3(cross3(x, y) * vec3(side));
+    uint at = surface * 7u;
+    vec4 a = uintBitsToFloat(FETCH_4(surfaces, at));
+    vec4 b = uintBitsToFloat(FETCH_4(surfaces, at + 1u));
+    vec4 c = uintBitsToFloat(FETCH_4(surfaces, at + 2u));
+    vec4 d = uintBitsToFloat(FETCH_4(surfaces, at + 3u));
+    vec4 e = uintBitsToFloat(FETCH_4(surfaces, at + 4u));
+    vec4 f = uintBitsToFloat(FETCH_4(surfaces, at + 5u));
+    vec3 normals[3];
+    vec3 tangents[3];
+    for (uint corner = 0u; corner < 3u; corner++) {
+        vec3 n = corner == 0u ? a.xyz : (corner == 1u ? vec3(a.w, b.xy) : vec3(b.zw, c.x));
+        vec3 t = corner == 0u ? vec3(d.w, e.xy) : (corner == 1u ? vec3(e.zw, f.x) : f.yzw);
+        n = tame3(n);
+        t = tame3(t);
+        vec3 normal = (yz * vec3(n.x) + zx * vec3(n.y)) + xy * vec3(n.z);
+        vec3 tangent = (x * vec3(t.x) + y * vec3(t.y)) + z * vec3(t.z);
+        normals[corner] = unit_of_any(normal);
+        tangents[corner] = unit_of_any(tangent);
+    }
+    vertices.normal = mixed3(normals[0], normals[1], normals[2], weights);
+    vertices.tangent = mixed3(tangents[0], tangents[1], tangents[2], weights);
+}
+#endif
+
 // The area of a triangle over that of its own record.
 float spread_of(Facet facet, Facet still, uint flags) {
 #ifdef MOTION
@@ -208,15 +245,12 @@ vec3 facing(vec3 shading, vec3 geometric, vec3 viewer) {
 Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
     Surface surface;
     vec3 direction = ray.direction;
-    uvec4 third = FETCH_4(triangles, hit.triangle * 3u + 2u);
-    Facet still = Facet(
-        floats(FETCH_4(triangles, hit.triangle * 3u)),
-        floats(FETCH_4(triangles, hit.triangle * 3u + 1u)),
-        floats(third));
-    Facet facet = moved(still, third.w, leg_at(ray.time));
+    Facet still;
+    uint flags;
+    Facet facet = facet_of(hit, leg_at(ray.time), still, flags);
     uint primitive = hit.primitive;
     surface.primitive = primitive;
-    surface.spread = HAS_EMITTERS ? spread_of(facet, still, third.w) : 1.0;
+    surface.spread = HAS_EMITTERS ? spread_of(facet, still, flags) : 1.0;
     Crossing c;
     crosses(facet, ray.origin, direction, c);
     float u = tame(div(c.u, c.det));
@@ -227,8 +261,15 @@ Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
 
     vec3 geometric = unit_of_any(cross3(facet.edge1, facet.edge2));
     geometric = c.back ? -geometric : geometric;
+#ifdef INSTANCED
+    uint own = hit.primitive;
+    if (hit.stand != NONE) own += FETCH_4(nodes, hit.stand * 5u + 4u).x;
+    vertices = vertices_of(own, weights);
+    if (hit.stand != NONE) stand_vertices(hit.stand, own, weights, vertices);
+#else
     vertices = vertices_of(primitive, weights);
-    move_vertices(third.w, ray.time, weights, vertices);
+#endif
+    move_vertices(flags, ray.time, weights, vertices);
     vec3 normal = unit(vertices.normal);
     if (dot3(normal, normal) < 0.5) normal = c.back ? -geometric : geometric;
 

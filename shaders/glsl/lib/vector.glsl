@@ -36,16 +36,18 @@ vec3 point_on(Facet facet, vec3 weights) {
     return tame3(point);
 }
 
-// From the frame to the one after it, and to the one before it: of a point of a triangle, or, if it
-// is NONE, of what lies endlessly far along `direction`.
-vec4 vectors(uint triangle, vec3 weights, vec3 direction) {
+// From the frame to the one after it, and to the one before it: of a point of the triangle that was
+// met, or else of what lies endlessly far along `direction`.
+vec4 vectors(Hit hit, bool met, vec3 weights, vec3 direction) {
     uint before = parameters.motion_steps + 1u;
     if (parameters.motion_keys <= before) return vec4(0.0);
-    bool far = triangle == NONE;
-    uint at = far ? 0u : triangle * 3u;
-    uvec4 third = FETCH_4(triangles, at + 2u);
-    Facet still = Facet(
-        floats(FETCH_4(triangles, at)), floats(FETCH_4(triangles, at + 1u)), floats(third));
+    bool far = !met;
+    if (far) {
+        hit.triangle = 0u;
+#ifdef INSTANCED
+        hit.stand = NONE;
+#endif
+    }
     vec4 ways = vec4(0.0);
     vec2 here = vec2(0.0);
     bool is_shown = true;
@@ -53,7 +55,9 @@ vec4 vectors(uint triangle, vec3 weights, vec3 direction) {
     for (uint turn = 0u; turn < 3u; turn++) {
         Leg leg = Leg(before + 2u - turn, before + 2u - turn, 0.0);
         if (turn == 0u) leg = leg_at(0.5 * float(parameters.motion_steps));
-        vec3 point = point_on(moved(still, third.w, leg), weights);
+        Facet still;
+        uint flags;
+        vec3 point = point_on(facet_of(hit, leg, still, flags), weights);
         vec2 place;
         bool there = shown(far ? direction : point, far, leg, place);
         if (turn == 0u) {

@@ -3,11 +3,13 @@
 //! padded box. Knows no Vulkan. The reasons are in
 //! `shaders/glsl/lib/bvh.glsl`.
 
-use super::scene::Moving;
-use super::wide;
+use super::scene::repeated::{Place, Repeated};
+use super::scene::{Moving, bvh, triangle};
+use super::wide::{self, PLACE, Wide};
 use bytemuck::Zeroable;
 use shaders::{ALPHA_OPAQUE, TRIANGLE_NOT_OPAQUE, TRIANGLE_SINGLE_SIDED};
-use shaders::{Material, MotionKey, Node, Triangle, WIDE_LEAF_MAX, WideNode};
+use shaders::{INSTANCE_MARK, Instance, Material, MotionKey, Node, Triangle};
+use shaders::{WIDE_LEAF_MAX, WideNode};
 
 /// Most triangles in one frame.
 pub const TRIANGLES_MAX: usize = 1 << 23;
@@ -16,6 +18,8 @@ const GRID_FROM: f32 = 1.0 / 524_288.0;
 /// 1.5 * 2^-19: adding and taking it away leaves multiples of 2^-42.
 const GRID_BIAS: f32 = 1.5 / 524_288.0;
 const COORDINATE_MAX: f32 = 16_777_216.0;
+/// Most triangles of places that are looked at for the scene's extent; then boxes must do.
+const LOOKS_MAX: usize = 1 << 26;
 
 /// What is wrong with a hierarchy or its triangles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,9 +86,12 @@ pub fn lay(
     triangles: &[Triangle],
     materials: &[Material],
     moving: &Moving,
+    repeated: &Repeated,
 ) -> Result<Grid, GridError> {
-    if triangles.len() > TRIANGLES_MAX {
-        return Err(GridError::TooManyTriangles(triangles.len()));
+    let own = repeated.patterns.iter().map(|pattern| pattern.triangles.len());
+    let count = triangles.len() + own.sum::<usize>();
+    if count > TRIANGLES_MAX {
+        return Err(GridError::TooManyTriangles(count));
     }
     let triangles: Vec<_> = triangles.iter().map(|triangle| on_grid(triangle, materials)).collect();
     let keys = moving.keys.iter().map(key_on_grid).collect();
@@ -93,13 +100,133 @@ pub fn lay(
         .flat_map(|triangle| [0, 1, 2].map(|axis| corners(&triangle, axis)))
         .flatten()
         .fold(0.0_f32, |furthest, x| furthest.max(x.abs()));
+    let furthest = furthest_place(repeated, furthest);
     // A power of two, 2^-20 to 2^-19 of the scene's extent, and on the grid itself.
     let padding = f32::from_bits(furthest.to_bits() & 0x7f80_0000) / 524_288.0;
     let padding = padding.max(2.0_f32.powi(-30));
     let mut nodes = nodes.to_vec();
     refit(&mut nodes, &triangles, |triangle| along_way(triangle, &moving, padding))?;
-    let (nodes, triangles) = wide::widen(&nodes, &triangles);
+    let boxes: Vec<_> = repeated
+        .places
+        .iter()
+        .map(|place| {
+            let around = place.around(&repeated.patterns[place.pattern as usize].bounds);
+            // As the shader has it for the nodes of a mesh.
+            triangle::Bounds {
+                min: around.min.map(|x| x - 2.0 * padding),
+                max: around.max.map(|x| x + 2.0 * padding),
+            }
+        })
+        .collect();
+    let mut wide = wide::widen(&with_places(nodes, &boxes), &triangles);
+    stand(&mut wide, repeated, materials)?;
+    let Wide { nodes, triangles, .. } = wide;
     Ok(Grid { nodes, triangles, moving, padding })
+}
+
+/// The farthest coordinate of what stands in many places, if it is farther than `so_far`: exact, for
+/// it decides the padding, but looked for only where that might change.
+fn furthest_place(repeated: &Repeated, so_far: f32) -> f32 {
+    let exponent = |x: f32| x.to_bits() >> 23;
+    let (mut furthest, mut left) = (so_far, LOOKS_MAX);
+    for place in &repeated.places {
+        let pattern = &repeated.patterns[place.pattern as usize];
+        let around = place.around(&pattern.bounds);
+        // What is put on the grid strays by rounding.
+        let sides = around.min.into_iter().chain(around.max);
+        let most = sides.fold(0.0_f32, |most, x| most.max(x.abs())) * 1.000_01;
+        if exponent(most) <= exponent(furthest) {
+            continue;
+        }
+        let Some(rest) = left.checked_sub(pattern.triangles.len()) else {
+            furthest = most;
+            continue;
+        };
+        left = rest;
+        for own in &pattern.triangles {
+            let there = on_grid(&place.triangle(own), &[]);
+            let sides = [0, 1, 2].map(|axis| corners(&there, axis));
+            furthest = sides.into_iter().flatten().fold(furthest, |most, x| most.max(x.abs()));
+        }
+    }
+    furthest
+}
+
+/// A hierarchy, and one over the boxes of places, below one root.
+fn with_places(nodes: Vec<Node>, boxes: &[triangle::Bounds]) -> Vec<Node> {
+    if boxes.is_empty() {
+        return nodes;
+    }
+    let mut above = bvh::build_over(boxes);
+    for node in &mut above {
+        for count in [&mut node.left_count, &mut node.right_count] {
+            *count = if *count > 0 { PLACE } else { 0 };
+        }
+    }
+    let whole = |node: &Node| {
+        let left = Bounds { min: node.left_min, max: node.left_max };
+        left.join(Bounds { min: node.right_min, max: node.right_max })
+    };
+    let (left, right) = (whole(&nodes[0]), whole(&above[0]));
+    let right_first = nodes.len() as u32 + 1;
+    let root = Node {
+        left_min: left.min,
+        left_first: 1,
+        left_max: left.max,
+        left_count: 0,
+        right_min: right.min,
+        right_first,
+        right_max: right.max,
+        right_count: 0,
+    };
+    let moved = |node: Node, by: u32| Node {
+        left_first: if node.left_count == 0 { node.left_first + by } else { node.left_first },
+        right_first: if node.right_count == 0 { node.right_first + by } else { node.right_first },
+        ..node
+    };
+    let below = nodes.into_iter().map(|node| moved(node, 1));
+    let above = above.into_iter().map(|node| moved(node, right_first));
+    [root].into_iter().chain(below).chain(above).collect()
+}
+
+/// Adds the hierarchies of patterns, and says where they stand.
+fn stand(wide: &mut Wide, repeated: &Repeated, materials: &[Material]) -> Result<(), GridError> {
+    let mut roots = Vec::with_capacity(repeated.patterns.len());
+    for pattern in &repeated.patterns {
+        let mut nodes = pattern.nodes.clone();
+        let flagged = pattern.triangles.iter().map(|own| flagged(*own, materials));
+        let triangles: Vec<_> = flagged.collect();
+        refit(&mut nodes, &triangles, |own| {
+            let vertices = [own.corner, own.edge1, own.edge2].map(|p| Bounds { min: p, max: p });
+            vertices.into_iter().fold(Bounds::NOWHERE, Bounds::join)
+        })?;
+        let own = wide::widen(&nodes, &triangles);
+        let (node_first, first) = (wide.nodes.len() as u32, wide.triangles.len() as u32);
+        roots.push(node_first);
+        wide.nodes.extend(own.nodes.into_iter().map(|node| WideNode {
+            child_first: node.child_first + node_first,
+            triangle_first: node.triangle_first + first,
+            ..node
+        }));
+        wide.triangles.extend(own.triangles);
+    }
+    for (node, number) in &wide.places {
+        let Place { pattern, columns, mirrors, primitive_first, object } =
+            repeated.places[*number as usize];
+        let surface_first = repeated.patterns[pattern as usize].surface_first;
+        wide.nodes[*node] = bytemuck::cast(Instance {
+            root: roots[pattern as usize],
+            primitive_first,
+            pad: 0,
+            mark: INSTANCE_MARK,
+            columns,
+            surface_shift: surface_first.wrapping_sub(primitive_first),
+            mirrors: u32::from(mirrors),
+            object,
+            pad_end: 0,
+        });
+    }
+    Ok(())
 }
 
 fn key_on_grid(key: &MotionKey) -> MotionKey {
@@ -125,18 +252,26 @@ fn along_way(triangle: &Triangle, moving: &Moving, padding: f32) -> Bounds {
 }
 
 fn on_grid(triangle: &Triangle, materials: &[Material]) -> Triangle {
+    let Triangle { corner, edge1, edge2, .. } = *triangle;
+    Triangle {
+        corner: corner.map(gridded),
+        edge1: edge1.map(gridded),
+        edge2: edge2.map(gridded),
+        ..flagged(*triangle, materials)
+    }
+}
+
+/// With the flags that its material decides.
+fn flagged(triangle: Triangle, materials: &[Material]) -> Triangle {
     let material = materials.get(triangle.material as usize);
     let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
     let single_sided = material.is_some_and(|material| material.double_sided == 0);
     let not_opaque = material.is_some_and(|material| material.alpha_mode != ALPHA_OPAQUE);
     Triangle {
-        corner: triangle.corner.map(gridded),
-        edge1: triangle.edge1.map(gridded),
-        edge2: triangle.edge2.map(gridded),
         flags: triangle.flags
             | flag(single_sided, TRIANGLE_SINGLE_SIDED)
             | flag(not_opaque, TRIANGLE_NOT_OPAQUE),
-        ..*triangle
+        ..triangle
     }
 }
 

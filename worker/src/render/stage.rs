@@ -6,6 +6,7 @@ use super::scene::{Scene, layers};
 use super::{albedo, aov, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Running, Texel, VulkanError};
+use shaders::spirv::Variant;
 use shaders::{AOV_LEAF_WORDS, Camera, Emitter, LEAF_WORDS, MotionKey, PathParameters};
 use shaders::{FEATURE_CLAMP, FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LENS};
 use shaders::{FEATURE_LIGHTS, FEATURE_MOTION, FEATURE_SHEEN};
@@ -43,12 +44,11 @@ pub enum StageError {
 }
 
 /// Which shader a scene needs: the path tracer with its features (`shaders::FEATURE_*`), or that
-/// for AOVs, which has none; if it reads texels, and if something moves.
+/// for AOVs, which has none; and for what it is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     features: Option<u32>,
-    texels: bool,
-    motion: bool,
+    variant: Variant,
 }
 
 /// The shaders compiled for a device, once for each set of features that scenes asked for.
@@ -68,14 +68,14 @@ impl Pipelines {
         match self.made.entry(kind) {
             Entry::Occupied(made) => Ok(made.into_mut()),
             Entry::Vacant(empty) => {
-                let Kind { features, texels, motion } = kind;
+                let Kind { features, variant } = kind;
                 let layered = |features| features & shaders::FEATURE_LAYERS != 0;
                 let words = shaders::spirv::words(match features {
-                    Some(features) => shaders::spirv::path(layered(features), texels, motion),
-                    None => shaders::spirv::aov(texels, motion),
+                    Some(features) => shaders::spirv::path(layered(features), variant),
+                    None => shaders::spirv::aov(variant),
                 });
                 let reads = READS.len() as u32;
-                let buffers = [reads + 1, if texels { reads } else { 0 }];
+                let buffers = [reads + 1, if variant.texels { reads } else { 0 }];
                 let parameters = size_of::<PathParameters>() as u32;
                 let constants = features.as_slice();
                 let pipeline = Pipeline::new(&self.device, &words, buffers, parameters, constants)?;
@@ -130,7 +130,8 @@ impl Lane {
 impl Stage {
     /// Copies a scene to the device.
     pub fn new(device: &Device, scene: &Scene) -> Result<Self, StageError> {
-        let laid = grid::lay(&scene.nodes, &scene.triangles, &scene.materials, &scene.moving)?;
+        let Scene { nodes, triangles, materials, moving, repeated, .. } = scene;
+        let laid = grid::lay(nodes, triangles, materials, moving, repeated)?;
         let features = features(scene);
         let constants = constants(features);
         let motions = motions(&scene.cameras, &laid.moving.keys);
@@ -173,7 +174,14 @@ impl Stage {
             scene: buffers,
             lanes,
             sizes,
-            kind: Kind { features: Some(features), texels, motion: scene.moving.steps > 0 },
+            kind: Kind {
+                features: Some(features),
+                variant: Variant {
+                    texels,
+                    motion: scene.moving.steps > 0,
+                    instanced: !scene.repeated.places.is_empty(),
+                },
+            },
             chunk: CHUNK_FIRST,
             ended: Instant::now(),
         })
@@ -257,7 +265,7 @@ impl Stage {
         }
         .begin(&self.device)?;
         let motion = self.sizes.motion_keys > 1;
-        let kind = Kind { features: None, motion, ..self.kind };
+        let kind = Kind { features: None, variant: Variant { motion, ..self.kind.variant } };
         let see = |aovs: &Buffer| {
             Pass {
                 name: "trace what the camera sees first",

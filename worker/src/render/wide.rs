@@ -13,7 +13,12 @@ const NODE_COST: f32 = 3.0;
 /// Finest step of a box's bytes: 2^-42, the grid of all coordinates.
 const EXPONENT_MIN: u32 = 127 - 42;
 
-/// Part of the binary hierarchy: an inner node, or a run of triangles.
+/// Count of a part that is a place where a mesh stands; its `first` is the place's number.
+pub const PLACE: u32 = u32::MAX;
+/// Cost of a place, in triangle tests.
+const PLACE_COST: f32 = 24.0;
+
+/// Part of the binary hierarchy: an inner node, a run of triangles, or a place.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     bounds: Bounds,
@@ -44,37 +49,51 @@ struct Plan {
     left: [u8; WIDTH + 1],
 }
 
+/// A hierarchy of eight.
+#[derive(Default)]
+pub struct Wide {
+    pub nodes: Vec<WideNode>,
+    /// In a new order.
+    pub triangles: Vec<Triangle>,
+    /// Nodes that stand for places, and which.
+    pub places: Vec<(usize, u32)>,
+}
+
 /// Merges the nodes of a binary hierarchy, whose children come after their parents and whose runs
-/// have at most [`shaders::WIDE_LEAF_MAX`] triangles; the triangles come in a new order.
-pub fn widen(nodes: &[Node], triangles: &[Triangle]) -> (Vec<WideNode>, Vec<Triangle>) {
+/// have at most [`shaders::WIDE_LEAF_MAX`] triangles.
+pub fn widen(nodes: &[Node], triangles: &[Triangle]) -> Wide {
     let plans = plan(nodes);
-    let mut wide = vec![WideNode::default()];
-    let mut ordered = Vec::with_capacity(triangles.len());
+    let mut wide = Wide { nodes: vec![WideNode::default()], ..Wide::default() };
+    wide.triangles.reserve(triangles.len());
     let mut waiting = vec![(0_usize, 0_u32)];
     while let Some((place, node)) = waiting.pop() {
         let mut children = Vec::with_capacity(WIDTH);
         gather(nodes, &plans, node, WIDTH, &mut children);
         let around = children.iter().fold(Bounds::NOWHERE, |all, child| all.join(child.bounds));
         let mut made = frame(&around);
-        (made.child_first, made.triangle_first) = (wide.len() as u32, ordered.len() as u32);
+        made.child_first = wide.nodes.len() as u32;
+        made.triangle_first = wide.triangles.len() as u32;
         for (slot, child) in placed(&around, &children).into_iter().enumerate() {
             let Some(child) = child else { continue };
             squeeze(&mut made, slot, &child.bounds);
-            if child.count == 0 {
+            if child.count == 0 || child.count == PLACE {
                 made.inner |= 1 << slot;
                 made.meta[slot] = (1 << 5) | (24 + slot as u8);
-                waiting.push((wide.len(), child.first));
-                wide.push(WideNode::default());
+                match child.count {
+                    0 => waiting.push((wide.nodes.len(), child.first)),
+                    _ => wide.places.push((wide.nodes.len(), child.first)),
+                }
+                wide.nodes.push(WideNode::default());
             } else {
-                let offset = ordered.len() as u32 - made.triangle_first;
+                let offset = wide.triangles.len() as u32 - made.triangle_first;
                 made.meta[slot] = (((1 << child.count) - 1) << 5) as u8 | offset as u8;
                 let run = child.first as usize..(child.first + child.count) as usize;
-                ordered.extend_from_slice(&triangles[run]);
+                wide.triangles.extend_from_slice(&triangles[run]);
             }
         }
-        wide[place] = made;
+        wide.nodes[place] = made;
     }
-    (wide, ordered)
+    wide
 }
 
 /// Cheapest forests of every subtree, children first (the paper's §3.1).
@@ -84,6 +103,7 @@ fn plan(nodes: &[Node]) -> Vec<Plan> {
         let [left, right] = parts(&nodes[at]);
         let cost = |part: &Part, trees: usize| match part.count {
             0 => plans[part.first as usize].cost[trees],
+            PLACE => part.bounds.half_area() * PLACE_COST,
             count => part.bounds.half_area() * count as f32,
         };
         let split = |trees: usize| {
@@ -194,7 +214,7 @@ fn squeeze(made: &mut WideNode, slot: usize, bounds: &Bounds) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{grid, scene::Moving, scene::bvh};
+    use super::super::{grid, scene::Moving, scene::Repeated, scene::bvh};
     use super::*;
     use proptest::prelude::*;
 
@@ -256,7 +276,7 @@ mod tests {
             }).collect();
             let still = Moving::default();
             let (nodes, ordered) = bvh::build(&all, &still);
-            let laid = grid::lay(&nodes, &ordered, &[], &still).unwrap();
+            let laid = grid::lay(&nodes, &ordered, &[], &still, &Repeated::default()).unwrap();
             let met = walk(&laid.nodes, &laid.triangles, laid.padding);
             prop_assert!(met.into_iter().eq(0..all.len() as u32));
         }

@@ -13,6 +13,7 @@ mod lobes;
 mod motion;
 mod procedural;
 mod reference;
+mod repeated;
 mod scene_bundle;
 mod scene_bvh;
 mod scene_decoders;

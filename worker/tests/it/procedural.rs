@@ -8,7 +8,7 @@ use worker::engine::TileSpec;
 use worker::render::scene::notes::Notes;
 use worker::render::scene::triangle::Geometry;
 use worker::render::scene::{
-    Emission, Environment, Moving, Scene, alias, bvh, environment, layers, motion,
+    Emission, Environment, Moving, Repeated, Scene, alias, bvh, environment, layers, motion,
 };
 
 /// A scene while it is put together.
@@ -248,6 +248,7 @@ impl Sketch {
             environment: self.environment,
             cameras: self.cameras,
             moving: self.moving,
+            repeated: Repeated::default(),
             clamp: None,
             notes: Vec::new(),
         }

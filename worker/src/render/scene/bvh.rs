@@ -43,7 +43,7 @@ pub fn build(triangles: &[Triangle], moving: &Moving) -> (Vec<Node>, Vec<Triangl
     let items = triangles.iter().zip(0..);
     let mut items: Vec<Item> = items.map(|(t, index)| item(t, moving.way(t), index)).collect();
     let bounds = around(&items);
-    let tree = grow(&mut items, &bounds, 0, 0);
+    let tree = grow(&mut items, &bounds, [0, 0], LEAF_MAX);
     let ordered: Vec<_> = items.iter().map(|item| triangles[item.index as usize]).collect();
     let children = match tree {
         Tree::Inner(children) => children,
@@ -53,6 +53,33 @@ pub fn build(triangles: &[Triangle], moving: &Moving) -> (Vec<Node>, Vec<Triangl
         }
     };
     (flatten(*children), ordered)
+}
+
+/// Nodes over boxes, one in each leaf: there `*_first` is its number. There is a box.
+pub fn build_over(boxes: &[Bounds]) -> Vec<Node> {
+    let middle = |b: &Bounds| [0, 1, 2].map(|axis| b.min[axis] / 2.0 + b.max[axis] / 2.0);
+    let items = boxes.iter().zip(0..);
+    let items =
+        items.map(|(bounds, index)| Item { bounds: *bounds, middle: middle(bounds), index });
+    let mut items: Vec<Item> = items.collect();
+    let bounds = around(&items);
+    let mut nodes = match grow(&mut items, &bounds, [0, 0], 1) {
+        Tree::Inner(children) => flatten(*children),
+        leaf @ Tree::Leaf { .. } => {
+            let child = (bounds, leaf);
+            vec![pair([&child, &child])]
+        }
+    };
+    let number = |first: &mut u32, count: u32| {
+        if count > 0 {
+            *first = items[*first as usize].index;
+        }
+    };
+    for node in &mut nodes {
+        number(&mut node.left_first, node.left_count);
+        number(&mut node.right_first, node.right_count);
+    }
+    nodes
 }
 
 fn empty_root() -> Node {
@@ -94,14 +121,14 @@ fn half_area(bounds: &Bounds) -> f64 {
     if x < 0.0 { 0.0 } else { x * y + y * z + z * x }
 }
 
-fn grow(items: &mut [Item], bounds: &Bounds, first: u32, depth: u32) -> Tree {
-    let Some(cut) = cut(items, bounds, depth) else {
+fn grow(items: &mut [Item], bounds: &Bounds, [first, depth]: [u32; 2], leaf_max: usize) -> Tree {
+    let Some(cut) = cut(items, bounds, depth, leaf_max) else {
         return Tree::Leaf { first, count: items.len() as u32 };
     };
     let (left, right) = items.split_at_mut(cut);
     let child = |items: &mut [Item], first: u32| {
         let bounds = around(items);
-        let tree = grow(items, &bounds, first, depth + 1);
+        let tree = grow(items, &bounds, [first, depth + 1], leaf_max);
         (bounds, tree)
     };
     let middle = first + cut as u32;
@@ -114,7 +141,7 @@ fn grow(items: &mut [Item], bounds: &Bounds, first: u32, depth: u32) -> Tree {
 }
 
 /// Reorders the items and says where to cut them; `None` makes a leaf.
-fn cut(items: &mut [Item], bounds: &Bounds, depth: u32) -> Option<usize> {
+fn cut(items: &mut [Item], bounds: &Bounds, depth: u32, leaf_max: usize) -> Option<usize> {
     if items.len() == 1 {
         return None;
     }
@@ -123,10 +150,10 @@ fn cut(items: &mut [Item], bounds: &Bounds, depth: u32) -> Option<usize> {
     let best = if depth < MEDIAN_DEPTH { best_split(items, bounds, &middles) } else { None };
     let leaf_cost = items.len() as f64 * half_area(bounds);
     match best {
-        Some(split) if items.len() > LEAF_MAX || split.cost < leaf_cost => {
+        Some(split) if items.len() > leaf_max || split.cost < leaf_cost => {
             Some(partition(items, |item| split.bins.of(item) < split.bin))
         }
-        _ if items.len() <= LEAF_MAX => None,
+        _ if items.len() <= leaf_max => None,
         _ => Some(halve(items, &middles)),
     }
 }

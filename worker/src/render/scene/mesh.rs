@@ -12,6 +12,7 @@ use super::names;
 use super::node::{Nodes, Placed};
 use super::notes::Notes;
 use super::pose::Pose;
+use super::repeated::Chosen;
 use super::texture_use::Placement;
 use super::triangle::{self, Geometry, Lost, Owner};
 use super::variant;
@@ -62,12 +63,14 @@ pub fn read<'a>(
     meshes.map(|mesh| read_mesh(reader, mesh, &mut reading, notes)).collect()
 }
 
-/// All triangles of the placed nodes, those without area among them.
+/// All triangles of the placed nodes, those without area among them, but for the shapes that are
+/// kept once.
 pub fn gather(
     reader: &Reader<'_>,
     meshes: &[Vec<Shape<'_>>],
     nodes: &Nodes,
     pose: &Pose,
+    chosen: &Chosen,
 ) -> Result<(Geometry, Lost), SceneError> {
     let mut scene = Gathered {
         geometry: Geometry::default(),
@@ -79,8 +82,11 @@ pub fn gather(
     for place in &nodes.placed {
         let node = item(&reader.document.nodes, place.node, "node", "the scene")?;
         let Some(mesh) = node.mesh else { continue };
-        let shapes = item(meshes, mesh, "mesh", format_args!("node {}", place.node))?;
-        scene.add(shapes, place, node, &nodes.worlds, weights(reader, pose, place.node, mesh))?;
+        let all = item(meshes, mesh, "mesh", format_args!("node {}", place.node))?;
+        let shapes = all.iter().enumerate().filter(|(at, _)| !chosen.contains(&(mesh, *at)));
+        let shapes: Vec<_> = shapes.map(|(_, shape)| shape).collect();
+        let weights = weights(reader, pose, place.node, mesh);
+        scene.add(&shapes, place, node, &nodes.worlds, weights)?;
     }
     Ok((scene.geometry, scene.lost))
 }
@@ -98,12 +104,15 @@ impl Gathered<'_> {
     /// Adds a node's mesh, once or for each of the node's instances.
     fn add(
         &mut self,
-        shapes: &[Shape<'_>],
+        shapes: &[&Shape<'_>],
         place: &Placed,
         node: &gltf::Node,
         worlds: &[Affine],
         weights: &[f64],
     ) -> Result<(), SceneError> {
+        if shapes.is_empty() {
+            return Ok(());
+        }
         let owner = format!("node {}", place.node);
         let id = names::id(&node.name, "node", place.node as usize);
         let named = Owner { node: place.node, id };

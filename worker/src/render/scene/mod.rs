@@ -35,6 +35,7 @@ pub mod picture;
 pub mod pointer;
 pub mod pose;
 pub mod radiance;
+pub mod repeated;
 pub mod settings;
 pub mod tangent;
 pub mod texture;
@@ -50,6 +51,7 @@ pub use emission::Emission;
 pub use environment::Environment;
 pub use fault::SceneError;
 pub use motion::Moving;
+pub use repeated::Repeated;
 pub use settings::{LightUnit, Settings};
 
 use notes::Notes;
@@ -73,7 +75,9 @@ pub struct Scene {
     pub nodes: Vec<shaders::Node>,
     /// In BVH order.
     pub triangles: Vec<shaders::Triangle>,
-    /// By primitive: the order of the file.
+    /// Meshes that are drawn many times.
+    pub repeated: Repeated,
+    /// By primitive: the order of the file. Then those of what is drawn many times.
     pub surfaces: Vec<shaders::Surface>,
     /// Second texture places and vertex colours, of the surfaces that have them.
     pub extras: Vec<shaders::SurfaceExtra>,
@@ -128,7 +132,7 @@ fn assemble(
     let images = texture::load(document, &buffers, bundle, &mut notes)?;
     let (materials, layers) = material::convert(document, &images, &mut notes)?;
     exporter::note_dropped(document, now.placed(), sky.is_some(), &mut notes);
-    let moment::Keys { geometry, moving, lights, cameras } = keys;
+    let moment::Keys { geometry, repeated, moving, lights, cameras } = keys;
     let lit = !lights.is_empty() || materials.iter().any(|m| m.emissive.iter().any(|c| *c > 0.0));
     let own = cube::of_scene(document, settings.scene.as_deref())?;
     if own.is_some() && sky.is_some() {
@@ -143,6 +147,7 @@ fn assemble(
     Ok(Scene {
         nodes,
         triangles,
+        repeated,
         surfaces: geometry.surfaces,
         extras: geometry.extras,
         materials,

@@ -10,6 +10,7 @@ use super::motion::{self, Moments, Moving};
 use super::node::{self, Nodes, Placed};
 use super::notes::Notes;
 use super::pose::Pose;
+use super::repeated::{self, Repeated};
 use super::settings::Settings;
 use super::triangle::{Geometry, Lost};
 use super::{View, camera, light, pointer};
@@ -48,6 +49,8 @@ impl Moment {
 /// What may move between the keys of a frame.
 pub struct Keys {
     pub geometry: Geometry,
+    /// What stands still in many places.
+    pub repeated: Repeated,
     pub moving: Moving,
     pub lights: Vec<Light>,
     pub cameras: Vec<Camera>,
@@ -86,18 +89,22 @@ impl File<'_> {
             |time: &f64| if *time == now.time { Ok(None) } else { self.at(*time, notes).map(Some) };
         let others: Vec<Option<Moment>> = times.iter().map(at).collect::<Result<_, _>>()?;
         let moments: Vec<&Moment> = others.iter().map(|at| at.as_ref().unwrap_or(now)).collect();
+        let readers = moments.iter().map(|moment| (self.reader(moment), &moment.nodes));
+        let readers: Vec<_> = readers.collect();
+        let chosen = repeated::choose(&readers, meshes)?;
         let mut geometries = Vec::with_capacity(moments.len());
         let mut lost = Lost::default();
-        for moment in &moments {
-            let reader = self.reader(moment);
-            let (geometry, own) = mesh::gather(&reader, meshes, &moment.nodes, &moment.pose)?;
+        for (moment, (reader, nodes)) in moments.iter().zip(&readers) {
+            let (geometry, own) = mesh::gather(reader, meshes, nodes, &moment.pose, &chosen)?;
             geometries.push(geometry);
             lost.bad_normals = lost.bad_normals.max(own.bad_normals);
         }
-        let (geometry, mut moving, degenerate) = motion::join(geometries, steps)?;
+        let (mut geometry, mut moving, degenerate) = motion::join(geometries, steps)?;
         lost.degenerate = degenerate;
+        let (reader, nodes) = &readers[0];
+        let repeated = repeated::place(reader, nodes, meshes, &chosen, &mut geometry, &mut lost)?;
         lost.say(notes);
-        if geometry.triangles.is_empty() {
+        if geometry.triangles.is_empty() && repeated.places.is_empty() {
             return Err(malformed("its scene has no triangles to draw"));
         }
         let (mut lights, mut cameras) = (Vec::new(), Vec::new());
@@ -116,7 +123,7 @@ impl File<'_> {
             cameras.truncate(1);
             (moving.each, moving.steps) = (1, 0);
         }
-        Ok(Keys { geometry, moving, lights, cameras })
+        Ok(Keys { geometry, repeated, moving, lights, cameras })
     }
 }
 
