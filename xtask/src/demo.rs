@@ -100,7 +100,8 @@ impl Farm {
         anyhow::ensure!(status.success(), "the job did not end well ({status})");
         println!("\nThe frames: {}/frame_*.exr and .png", out.display());
         self.settle(&artist)?;
-        self.report(&operator, &artist, &owners)
+        self.report(&operator, &artist, &owners)?;
+        self.prove(&artist, &out)
     }
 
     fn start_scheduler(&mut self) -> anyhow::Result<Account> {
@@ -252,12 +253,24 @@ impl Farm {
                 println!("  {}", line.as_str().unwrap_or_default());
             }
         }
-        println!("\ngirih verify, from the public log alone:");
-        let key = std::fs::read_to_string(self.state.join("farm").join("log.vkey"))?;
-        let mut command = self.command("");
-        let status = command.args(["verify", "--log-key", key.trim()]).status()?;
-        anyhow::ensure!(status.success(), "the log does not hold ({status})");
         Ok(())
+    }
+
+    /// The log proves the books, and the receipt beside the frames proves the job.
+    fn prove(&self, artist: &Account, out: &Path) -> anyhow::Result<()> {
+        let key = std::fs::read_to_string(self.state.join("farm").join("log.vkey"))?;
+        let verify = |words: &[&str]| {
+            let mut command = self.command("");
+            let status = command.args(["verify", "--log-key", key.trim()]).args(words).status()?;
+            anyhow::ensure!(status.success(), "the log does not hold ({status})");
+            Ok(())
+        };
+        println!("\ngirih verify, from the public log alone:");
+        verify(&[])?;
+        println!("\ngirih verify --receipt, from the files in {} alone:", out.display());
+        let folder = out.display().to_string();
+        self.ask(&artist.key, &["fetch", "0", "--out", &folder])?;
+        verify(&["--receipt", &out.join("job_0.receipt").display().to_string()])
     }
 
     /// The last lines of every log.
