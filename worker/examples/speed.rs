@@ -1,7 +1,7 @@
 //! The path tracer's speed and noise beside Mitsuba 3's (`scalar_rgb`) and Blender Cycles' on the
 //! CPU, in one run: the same triangles, camera, lights, path length and samples, taking turns.
-//! `cargo xtask bench render [SCENE [ENVIRONMENT|- [SIZE [SAMPLES [DEPTH]]]]]`, else three scenes of
-//! the project; wants PYTHON, an interpreter with mitsuba, bpy and numpy. Textures, layers and
+//! `cargo xtask bench render [SCENE [ENVIRONMENT|- [SIZE [SAMPLES [DEPTH]]]]]`, else three scenes
+//! of the project; wants PYTHON, an interpreter with mitsuba, bpy and numpy. Textures, layers and
 //! coverage are left out on all sides, and the peers' materials are their own `principled`.
 
 use anyhow::{Context, ensure};

@@ -124,8 +124,8 @@ pub fn lay(
     Ok(Grid { nodes, triangles, moving, padding })
 }
 
-/// The farthest coordinate of what stands in many places, if it is farther than `so_far`: exact, for
-/// it decides the padding, but looked for only where that might change.
+/// The farthest coordinate of what stands in many places, if it is farther than `so_far`: exact,
+/// for it decides the padding, but looked for only where that might change.
 fn furthest_place(repeated: &Repeated, so_far: f32) -> f32 {
     let exponent = |x: f32| x.to_bits() >> 23;
     let (mut furthest, mut left) = (so_far, LOOKS_MAX);

@@ -47,8 +47,8 @@ pub(super) struct Held {
     pub(super) bytes: u64,
 }
 
-// SAFETY: the mapped memory belongs to this value alone, and is touched through the one `Buffer` that
-// holds it only, which takes `&mut self` for writes.
+// SAFETY: the mapped memory belongs to this value alone, and is touched through the one `Buffer`
+// that holds it only, which takes `&mut self` for writes.
 unsafe impl Send for Held {}
 // SAFETY: as above; passes that share it read its handles, which do not change.
 unsafe impl Sync for Held {}

@@ -17,8 +17,8 @@ use super::triangle::{self, Bounds, Geometry, Lost, Owner};
 use shaders::{NONE, Node, Surface, SurfaceExtra, Triangle};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Fewest triangles that must be saved for a shape to be kept once: triangles that stand in the world
-/// are traced three times as fast.
+/// Fewest triangles that must be saved for a shape to be kept once: triangles that stand in the
+/// world are traced three times as fast.
 pub const SAVED_MIN: u64 = 1 << 19;
 /// The same for scenes that would have too many triangles otherwise.
 pub const SAVED_MIN_CROWDED: u64 = 1 << 12;
