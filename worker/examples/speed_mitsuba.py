@@ -45,7 +45,9 @@ def scene(folder):
                    "to_world": mi.ScalarTransform4f().look_at(
                        list(camera["position"]), list(target), list(camera["up"]))}}
     if told["sky"]:
-        described["sky"] = {"type": "envmap", "filename": told["sky"]}
+        # Mitsuba's sky begins a quarter turn from glTF's.
+        turned = mi.ScalarTransform4f().rotate([0, 1, 0], 90)
+        described["sky"] = {"type": "envmap", "filename": told["sky"], "to_world": turned}
     for at, material in enumerate(told["materials"]):
         values = np.fromfile(folder / f"{at}.bin", np.float32).reshape(2, -1, 3)
         if values.size:
