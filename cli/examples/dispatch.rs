@@ -306,6 +306,7 @@ async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64>
         seed: 0,
         aovs: Vec::new(),
         noise: 0,
+        cut: Vec::new(),
     };
     let ask = v1::CreateJobRequest {
         request_id: uuid::Uuid::new_v4().to_string(),

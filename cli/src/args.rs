@@ -203,9 +203,11 @@ pub struct Shot {
     pub aovs: Vec<Aov>,
     #[command(flatten)]
     pub draw: SceneSettings,
-    /// Side of a tile in pixels: a multiple of 8
-    #[arg(long, default_value_t = 64, value_name = "PIXELS")]
-    pub tile_size: u32,
+    /// `auto`: a few pixels are tried here, and frames are cut into tiles that all take about as
+    /// long. Else the side of each tile in pixels, a multiple of 8. No pixel depends on it [default:
+    /// auto if the job is large, else 64]
+    #[arg(long, value_parser = tile_size, value_name = "auto|PIXELS")]
+    pub tile_size: Option<TileSize>,
     /// Longest path in segments
     #[arg(long, default_value_t = 8, value_name = "COUNT")]
     pub depth: u32,
@@ -423,6 +425,23 @@ fn noise(text: &str) -> Result<u32, String> {
     let fits = |millionths: &f64| (1.0..=f64::from(farm::limit::NOISE_MAX)).contains(millionths);
     let found = millionths.ok().filter(fits).map(|millionths| millionths as u32);
     found.ok_or_else(|| "a noise threshold is like 0.01: from 0.000001 to 1".to_owned())
+}
+
+/// How frames are cut into tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TileSize {
+    /// By what their parts cost.
+    Auto,
+    /// Into a grid of this side in pixels.
+    Side(u32),
+}
+
+fn tile_size(text: &str) -> Result<TileSize, String> {
+    match text.parse() {
+        Ok(side) => Ok(TileSize::Side(side)),
+        Err(_) if text == "auto" => Ok(TileSize::Auto),
+        Err(_) => Err("a tile size is `auto` or a number of pixels like 64".to_owned()),
+    }
 }
 
 fn size(text: &str) -> Result<(u32, u32), String> {

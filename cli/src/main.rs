@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod cut;
 mod doctor;
 mod exit;
 mod fetch;
@@ -12,6 +13,7 @@ mod money;
 mod output;
 mod quote;
 mod submit;
+mod tried;
 mod verify;
 mod witness;
 

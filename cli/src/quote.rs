@@ -2,22 +2,19 @@
 //! would do it, and says what to expect. Uploads nothing and orders nothing.
 
 use crate::args::Quote;
-use crate::config::{self, Access};
-use crate::exit::{BadInput, Exit};
+use crate::config::Access;
+use crate::exit::Exit;
 use crate::output::{Form, credits};
-use crate::submit::{self, Bytes, Order};
-use anyhow::Context;
+use crate::tried::Tried;
+use crate::{cut, submit};
 use farm::digest::Digest;
 use farm::job::Spec;
 use farm::limit;
 use farm::money::Price;
 use proto::v1;
 use proto::v1::jobs_client::JobsClient;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
-use worker::engine::{Assets, EngineError};
-use worker::probe::{Probe, probe};
+use worker::channel::Keyed;
 
 /// Standard errors to either side of what is expected: 19 of 20 jobs lie between them.
 const INTERVAL: f64 = 1.96;
@@ -28,76 +25,46 @@ const AUDITS_MOST: f64 = 2.0;
 pub async fn run(access: &Access, form: Form, what: Quote) -> anyhow::Result<Exit> {
     let address = access.address_with_key()?;
     let (private, spec) = (what.shot.private, submit::spec(&what.shot)?);
-    let engine = spec.engine;
+    let (engine, is_by_cost) = (spec.engine, cut::is_by_cost(what.shot.tile_size, &spec));
     let tried = tokio::task::spawn_blocking(move || try_out(&what, spec));
     let keyed = address.connect().await?;
-    let ask = v1::GetMarketRequest { engine: engine.0.to_vec().into(), private };
-    let market = JobsClient::new(keyed).get_market(ask).await?.into_inner();
-    let (spec, tried) = tried.await??;
+    let market = market(&keyed, &engine, private).await?;
+    let (mut spec, tried) = tried.await??;
+    let even = if is_by_cost { cut::by_cost(&mut spec, &tried, &market, None) } else { None };
     let expected = Expected::of(&spec, &tried, &market);
-    form.say(|| expected.lines(&market), || expected.to_json(&market))?;
+    let said =
+        || format!("tiles     {}\n{}", cut::said(&spec, even.as_ref()), expected.lines(&market));
+    form.say(said, || {
+        let mut value = expected.to_json(&market);
+        value["cut"] = cut::to_json(&spec, even.as_ref());
+        value
+    })?;
     Ok(Exit::Ok)
 }
 
-/// What trying the frames on this machine showed.
-struct Tried {
-    probe: Probe,
-    /// How much faster this scene is than the one by which workers measure themselves.
-    ease: f64,
+/// What work costs on the farm now, and who would do it.
+pub async fn market(
+    keyed: &Keyed,
+    engine: &Digest,
+    private: bool,
+) -> Result<v1::Market, tonic::Status> {
+    let ask = v1::GetMarketRequest { engine: engine.0.to_vec().into(), private };
+    Ok(JobsClient::new(keyed.clone()).get_market(ask).await?.into_inner())
 }
 
 fn try_out(what: &Quote, spec: Spec) -> anyhow::Result<(Spec, Tried)> {
     let bundle = submit::open(&what.shot)?;
     let order = submit::gather(spec, &bundle, what.shot.env.as_deref())?;
-    let devices: Vec<String> = what.device.iter().cloned().collect();
-    let dir = config::data_dir().join("quote");
-    let (mut engine, speed) = worker::machine::first(&devices, &dir)?;
-    let files = Files::of(&order).context("the scene's manifest on disk")?;
-    let probe = match probe(&mut engine, &files, &order.spec) {
-        Err(EngineError::Scene(why)) => return Err(BadInput(why).into()),
-        found => found?,
-    };
-    Ok((order.spec, Tried { probe, ease: probe.units_per_second / speed.max(1) as f64 }))
-}
-
-/// An order's files where they lie; what was made in memory is in a folder of its own.
-struct Files {
-    paths: BTreeMap<Digest, PathBuf>,
-    _made: tempfile::TempDir,
-}
-
-impl Files {
-    fn of(order: &Order) -> std::io::Result<Self> {
-        let made = tempfile::tempdir()?;
-        let mut paths = BTreeMap::new();
-        for (digest, bytes) in &order.assets {
-            let path = match bytes {
-                Bytes::File(path, _) => path.clone(),
-                Bytes::Memory(bytes) => {
-                    let path = made.path().join(digest.to_string());
-                    std::fs::write(&path, bytes)?;
-                    path
-                }
-            };
-            paths.insert(*digest, path);
-        }
-        Ok(Self { paths, _made: made })
-    }
-}
-
-impl Assets for Files {
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
-        let path = self.paths.get(digest).cloned();
-        path.ok_or_else(|| EngineError::Scene(format!("nothing here has the digest {digest}")))
-    }
+    let tried = Tried::of(&order, what.device.as_deref())?;
+    Ok((order.spec, tried))
 }
 
 /// The least, what is expected, and the most.
 #[derive(Clone, Copy)]
-struct Range {
-    low: f64,
-    middle: f64,
-    high: f64,
+pub struct Range {
+    pub low: f64,
+    pub middle: f64,
+    pub high: f64,
 }
 
 impl Range {
@@ -111,18 +78,19 @@ impl Range {
     }
 }
 
-struct Expected {
+/// What a job is expected to take and to cost.
+pub struct Expected {
     units: Range,
     /// Micro-credits.
-    cost: Range,
+    pub cost: Range,
     /// `None`: nobody is there.
     seconds: Option<(f64, f64)>,
     /// Micro-credits that the job should be allowed.
-    max_spend: u64,
+    pub max_spend: u64,
 }
 
 impl Expected {
-    fn of(spec: &Spec, tried: &Tried, market: &v1::Market) -> Self {
+    pub fn of(spec: &Spec, tried: &Tried, market: &v1::Market) -> Self {
         let Tried { probe, ease } = tried;
         let apart = INTERVAL * probe.error;
         let least = (spec.tiles() as f64).min(probe.units);

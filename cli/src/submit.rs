@@ -1,11 +1,13 @@
 //! `girih submit`: loads the scene as a worker would, uploads what the farm lacks, holds the money,
 //! and, if asked, stays until the frames are here. A bad scene is refused before any of that.
 
-use crate::args::{LightUnitName, SceneSettings, Shot, Submit};
+use crate::args::{LightUnitName, SceneSettings, Shot, Submit, TileSize};
 use crate::config::Access;
 use crate::exit::{BadInput, BadUsage, Exit};
 use crate::output::{Form, Progress, credits};
-use crate::{fetch, jobs, money};
+use crate::tried::Tried;
+use crate::{cut, fetch, jobs, money, quote};
+use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::job::Spec;
 use proto::aov::{self, Aov};
@@ -54,15 +56,15 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         None => uuid::Uuid::new_v4().to_string(),
     };
     let (private, spec) = (what.shot.private, spec(&what.shot)?);
-    let prepared = tokio::task::spawn_blocking(move || {
-        let bundle = open(&what.shot)?;
-        let env = what.shot.env.as_deref();
-        let notes = check(&spec, &bundle, env)?;
-        anyhow::Ok((gather(spec, &bundle, env)?, notes))
-    });
-    let (order, notes) = prepared.await??;
-    notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
+    let prepared = tokio::task::spawn_blocking(move || prepare(form, &what.shot, spec));
+    let Prepared { mut order, notes, tried } = prepared.await??;
     let keyed = address.connect().await?;
+    let mut even = None;
+    if let Some(tried) = tried {
+        let market = quote::market(&keyed, &order.spec.engine, private).await?;
+        even = cut::by_cost(&mut order.spec, &tried, &market, Some(what.max_spend));
+    }
+    form.remark(&format!("tiles: {}", cut::said(&order.spec, even.as_ref())));
     upload(&keyed, form, &order.assets).await?;
     let ask = v1::CreateJobRequest {
         request_id,
@@ -79,9 +81,16 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         job.job_id,
         credits(what.max_spend)
     ));
+    let with_more = |job: &v1::Job, files: &[PathBuf]| {
+        let mut value = jobs::to_json(job);
+        value["notes"] = serde_json::json!(notes);
+        value["files"] = serde_json::json!(files);
+        value["cut"] = cut::to_json(&order.spec, even.as_ref());
+        value
+    };
     if !what.wait {
         let watch = || format!("{}\nfollow it with: girih watch {0}", job.job_id);
-        form.say(watch, || with_notes(&job, &notes, &[]))?;
+        form.say(watch, || with_more(&job, &[]))?;
         return Ok(Exit::Ok);
     }
     let job = jobs::follow(&keyed, form, job.job_id).await?;
@@ -92,15 +101,35 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         let last = [fetch::checked_by(&receipt), jobs::summary(&job)];
         files.chain(last).collect::<Vec<_>>().join("\n")
     };
-    form.say(lines, || with_notes(&job, &notes, &files))?;
+    form.say(lines, || with_more(&job, &files))?;
     Ok(jobs::exit(&job))
 }
 
-fn with_notes(job: &v1::Job, notes: &[String], files: &[PathBuf]) -> serde_json::Value {
-    let mut value = jobs::to_json(job);
-    value["notes"] = serde_json::json!(notes);
-    value["files"] = serde_json::json!(files);
-    value
+/// An order ready to be uploaded, what is to be known of it, and what trying it showed.
+struct Prepared {
+    order: Order,
+    notes: Vec<String>,
+    tried: Option<Tried>,
+}
+
+/// Loads the scene as a worker would, and tries its frames if they are to be cut by cost. Where
+/// nothing can be tried, and nobody asked for it, the grid will do.
+fn prepare(form: Form, what: &Shot, spec: Spec) -> anyhow::Result<Prepared> {
+    let (bundle, env) = (open(what)?, what.env.as_deref());
+    let mut notes = check(&spec, &bundle, env)?;
+    let is_by_cost = cut::is_by_cost(what.tile_size, &spec);
+    let order = gather(spec, &bundle, env)?;
+    let mut tried = None;
+    if is_by_cost {
+        form.remark("trying a few pixels here, to cut frames by cost; --tile-size 64 skips that");
+        match Tried::of(&order, None) {
+            Ok(found) => tried = Some(found),
+            Err(error) if what.tile_size.is_some() || error.is::<BadInput>() => return Err(error),
+            Err(error) => notes.push(format!("frames are cut into a grid, not by cost: {error}")),
+        }
+    }
+    notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
+    Ok(Prepared { order, notes, tried })
 }
 
 /// The order's sizes, without its digests; refused here if the farm would refuse them.
@@ -115,7 +144,10 @@ pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
         fps: what.fps,
         width: what.size.0,
         height: what.size.1,
-        tile_size: what.tile_size,
+        tile_size: match what.tile_size {
+            Some(TileSize::Side(side)) => side,
+            Some(TileSize::Auto) | None => cut::GRID,
+        },
         samples: what.samples,
         depth: what.depth,
         seed: what.seed,
@@ -124,6 +156,7 @@ pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
             what.noise.unwrap_or_default(),
         ),
         noise: what.noise.unwrap_or_default(),
+        cut: Cut::default(),
     };
     match spec.is_valid() {
         true => Ok(spec),

@@ -323,4 +323,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 4\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 5\n";

@@ -1,6 +1,7 @@
 //! A job: what was ordered, what it may cost, how far it is.
 
 use crate::command::Submit;
+use crate::cut::Cut;
 use crate::digest::Digest;
 use crate::id::AccountId;
 use crate::layout::Layout;
@@ -23,7 +24,7 @@ pub struct Spec {
     pub fps: u32,
     pub width: u32,
     pub height: u32,
-    /// Side of a tile in pixels, a multiple of 8.
+    /// Side of a tile in pixels, a multiple of 8; 0 where there is a cut.
     pub tile_size: u32,
     /// Samples per pixel, a multiple of 4.
     pub samples: u32,
@@ -34,27 +35,25 @@ pub struct Spec {
     pub aovs: u32,
     /// Noise, in millionths, at which a block of pixels gets no more samples; 0: all are taken.
     pub noise: u32,
+    /// How each frame is parted into tiles, unless into a grid.
+    pub cut: Cut,
 }
 
 impl Spec {
     /// Whether every size is within its limit.
     pub fn is_valid(&self) -> bool {
         let side = 1..=limit::SIDE_MAX;
-        let tile = self.tile_size;
         self.frame_step > 0
             && self.frame_first <= self.frame_last
             && (self.frame_last - self.frame_first) / self.frame_step < limit::FRAMES_MAX
             && (1..=1000).contains(&self.fps)
             && side.contains(&self.width)
             && side.contains(&self.height)
-            && tile > 0
-            && tile.is_multiple_of(8)
-            && tile <= limit::TILE_SIDE_MAX
             && (4..=limit::SAMPLES_MAX).contains(&self.samples)
             && self.samples.is_multiple_of(4)
             && (1..=limit::DEPTH_MAX).contains(&self.depth)
             && self.noise <= limit::NOISE_MAX
-            && self.leaves_per_tile_max() <= limit::LEAVES_MAX
+            && self.is_cut_within_limits()
     }
 
     /// Frames of the job.
@@ -83,16 +82,19 @@ layout_struct!(Spec {
     seed,
     aovs,
     noise,
+    cut,
 });
 
 impl Spec {
-    /// Digest of the spec in its fixed layout. It ends before `noise`, or before `aovs`, if there
+    /// Digest of the spec in its fixed layout. It ends before `cut`, or `noise`, or `aovs`, if there
     /// are only zeros from there on, so that what old public logs say of jobs can be derived again.
     pub fn digest(&self) -> Digest {
-        let mut bytes = Vec::with_capacity(160);
+        let mut bytes = Vec::with_capacity(160 + size_of_val(self.cut.words()));
         self.put(&mut bytes);
-        let zeros = [self.noise, self.aovs].iter().take_while(|word| **word == 0).count();
-        bytes.truncate(bytes.len() - zeros * size_of::<u32>());
+        if self.cut.is_none() {
+            let zeros = [self.noise, self.aovs].iter().take_while(|word| **word == 0).count();
+            bytes.truncate(bytes.len() - size_of::<u64>() - zeros * size_of::<u32>());
+        }
         Digest::of(&bytes)
     }
 }
@@ -290,5 +292,33 @@ impl Job {
     pub fn affords_tile(&self, hold: Amount) -> bool {
         let most = self.tile_cost_max.0;
         self.reserved().0.saturating_add(most) <= hold.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cut::Split;
+
+    /// The layout of the first farms: nothing after the seed.
+    fn first_layout(spec: &Spec) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        spec.put(&mut bytes);
+        bytes.truncate(bytes.len() - size_of::<u64>() - 2 * size_of::<u32>());
+        bytes
+    }
+
+    #[test]
+    fn what_old_logs_say_of_jobs_follows_still_and_every_cut_is_another_job() {
+        let grid = Spec { width: 64, height: 64, tile_size: 8, ..Spec::default() };
+        let mut bytes = first_layout(&grid);
+        assert_eq!(bytes.len(), 32 + 32 + 1 + 10 * 4);
+        assert_eq!(grid.digest(), Digest::of(&bytes));
+        bytes.extend([5_u32.to_le_bytes(), 7_u32.to_le_bytes()].as_flattened());
+        assert_eq!(Spec { aovs: 5, noise: 7, ..grid.clone() }.digest(), Digest::of(&bytes));
+        let cut = |at| Cut::of([Split { down: true, at, near: 1 }]);
+        let cuts = [Cut::default(), cut(1), cut(2)];
+        let digests = cuts.map(|cut| Spec { cut, ..grid.clone() }.digest());
+        assert!(digests[0] != digests[1] && digests[1] != digests[2]);
     }
 }

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod audit;
 pub mod command;
+pub mod cut;
 pub mod digest;
 pub mod effect;
 pub mod entry;

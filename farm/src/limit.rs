@@ -54,6 +54,10 @@ pub const FRAMES_MAX: u32 = 1_000_000;
 pub const SIDE_MAX: u32 = 65_536;
 /// Side of a tile in pixels.
 pub const TILE_SIDE_MAX: u32 = 1024;
+/// Tiles of a frame that is cut by a tree, so that its words stay small beside an order ...
+pub const CUT_TILES_MAX: u64 = 1024;
+/// ... and the depth of that tree, so that a tile is found in as many steps.
+pub const CUT_DEPTH_MAX: u32 = 32;
 /// Samples per pixel.
 pub const SAMPLES_MAX: u32 = 65_536;
 /// Largest noise threshold, millionths.

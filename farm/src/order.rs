@@ -1,12 +1,13 @@
 //! Orders: a job is submitted, its images are stored, it ends.
 
 use crate::command::Submit;
+use crate::cut::Cut;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Reply};
 use crate::entry::{Book, Fact, Reason};
 use crate::farm::{Farm, Request};
 use crate::id::{JobId, LeaseId};
-use crate::job::{Image, Job};
+use crate::job::{Image, Job, Spec};
 use crate::layout::Layout;
 use crate::lease::Role;
 use crate::limit;
@@ -258,10 +259,12 @@ impl Farm {
     }
 }
 
-/// What a request id stands for.
+/// What a request id stands for. How frames are parted is left out: it changes no pixel, and whoever
+/// asks again may have measured again.
 fn terms(submit: &Submit) -> Digest {
     let mut bytes = Vec::with_capacity(200);
-    submit.spec.put(&mut bytes);
+    let spec = Spec { tile_size: 0, cut: Cut::default(), ..submit.spec.clone() };
+    spec.put(&mut bytes);
     submit.cap.put(&mut bytes);
     submit.priority.put(&mut bytes);
     submit.private.put(&mut bytes);

@@ -1,6 +1,8 @@
 //! Tiles: a frame cut into rectangles, lazily: a tile that waits is a number, not memory.
 
+use crate::cut::Area;
 use crate::job::Spec;
+use crate::limit;
 use crate::money::{Amount, Price};
 
 /// A rectangle of one frame.
@@ -22,21 +24,44 @@ impl Spec {
     }
     /// Tiles of one frame.
     pub fn tiles_per_frame(&self) -> u64 {
+        if !self.cut.is_none() {
+            return self.cut.tiles();
+        }
         self.tiles_across() * u64::from(self.height.div_ceil(self.tile_size))
     }
     /// Tiles of the whole job.
     pub fn tiles(&self) -> u64 {
         self.tiles_per_frame() * u64::from(self.frames())
     }
-    pub(crate) fn leaves_per_tile_max(&self) -> u64 {
-        let blocks = u64::from(self.tile_size / 8);
-        blocks * blocks * u64::from(self.samples / 4)
+    fn blocks(&self) -> Area {
+        Area::of_frame(self.width, self.height)
     }
 
-    /// The tile at this place of the job: frames in order, in each the rows from the top.
+    /// Whether a frame of sizes within their limits is parted into tiles within theirs.
+    pub(crate) fn is_cut_within_limits(&self) -> bool {
+        let groups = u64::from(self.samples / 4);
+        let fits = |across: u32, down: u32| {
+            let side = 1..=limit::TILE_SIDE_MAX / 8;
+            side.contains(&across)
+                && side.contains(&down)
+                && u64::from(across) * u64::from(down) * groups <= limit::LEAVES_MAX
+        };
+        if self.cut.is_none() {
+            let side = self.tile_size / 8;
+            return self.tile_size.is_multiple_of(8) && fits(side, side);
+        }
+        self.tile_size == 0
+            && self.cut.is_valid(self.blocks(), |area| fits(area.width, area.height))
+    }
+
+    /// The tile at this place of the job: frames in order, in each the rows of the grid from the
+    /// top, or the parts of the cut in its order.
     pub fn tile(&self, index: u64) -> Tile {
         let per_frame = self.tiles_per_frame();
         let (nth, place) = ((index / per_frame) as u32, index % per_frame);
+        if !self.cut.is_none() {
+            return self.part(nth, self.cut.tile(place as u32, self.blocks()));
+        }
         let x = (place % self.tiles_across()) as u32 * self.tile_size;
         let y = (place / self.tiles_across()) as u32 * self.tile_size;
         Tile {
@@ -46,6 +71,18 @@ impl Spec {
             y,
             width: self.tile_size.min(self.width - x),
             height: self.tile_size.min(self.height - y),
+        }
+    }
+
+    fn part(&self, nth_frame: u32, area: Area) -> Tile {
+        let (x, y) = (area.x * 8, area.y * 8);
+        Tile {
+            nth_frame,
+            frame: self.frame(nth_frame),
+            x,
+            y,
+            width: (area.width * 8).min(self.width - x),
+            height: (area.height * 8).min(self.height - y),
         }
     }
 
@@ -62,6 +99,13 @@ impl Spec {
 
     /// The most that any tile of the job can cost.
     pub fn tile_cost_max(&self, price: Price) -> Amount {
-        price.of(self.units_max(&self.tile(0)))
+        let largest = match self.cut.is_none() {
+            true => self.units_max(&self.tile(0)),
+            false => {
+                let parts = (0..self.cut.tiles()).map(|nth| self.units_max(&self.tile(nth)));
+                parts.max().unwrap_or_default()
+            }
+        };
+        price.of(largest)
     }
 }

@@ -5,6 +5,7 @@ use crate::aov::{self, Aov};
 use crate::v1;
 use bytes::Bytes;
 use farm::command::Outcome;
+use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::entry::{Book, Reason};
 use farm::id::LeaseId;
@@ -73,7 +74,15 @@ pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
         seed: wire.seed,
         aovs: aov::with_noise(aovs(&wire.aovs)?, wire.noise),
         noise: wire.noise,
+        cut: cut(&wire.cut)?,
     })
+}
+
+fn cut(wire: &[u32]) -> Result<Cut, Malformed> {
+    if wire.len() as u64 >= limit::CUT_TILES_MAX {
+        return Err(malformed("spec.cut", "a list of fewer than 1024 splits"));
+    }
+    Ok(Cut::of_words(wire.to_vec()))
 }
 
 /// The bits of AOVs by their numbers on the wire.
@@ -115,6 +124,7 @@ pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
         seed: spec.seed,
         aovs: aov::asked(spec.aovs).map(|aov| wire_aov(aov).into()).collect(),
         noise: spec.noise,
+        cut: spec.cut.words().to_vec(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::journal::{self as wire, record, report};
 use bytes::Bytes;
 use farm::Command;
 use farm::command::{Connect, Outcome, Submit};
+use farm::cut::Cut;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{Commitment, Leaf, Opening};
@@ -181,6 +182,7 @@ fn spec_to_wire(spec: &Spec) -> wire::Spec {
         seed: spec.seed,
         aovs: spec.aovs,
         noise: spec.noise,
+        cut: spec.cut.words().to_vec(),
     }
 }
 
@@ -205,6 +207,7 @@ fn spec_from_wire(spec: &wire::Spec) -> Result<Spec, Malformed> {
         seed: spec.seed,
         aovs: spec.aovs,
         noise: spec.noise,
+        cut: Cut::of_words(spec.cut.clone()),
     })
 }
 

@@ -207,6 +207,7 @@ impl Load {
                 seed: 0,
                 aovs: 0,
                 noise: 0,
+                cut: farm::cut::Cut::default(),
             },
             cap: Amount(1_000_000 * CREDIT),
             price: Price(1_000_000),

@@ -44,6 +44,7 @@ fn spec(engine: u8, side: u32) -> Spec {
         seed: 0,
         aovs: 0,
         noise: 0,
+        cut: farm::cut::Cut::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod actor;
 pub mod bench;
+mod cut;
 mod disk;
 mod model;
 mod network;

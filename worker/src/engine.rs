@@ -59,6 +59,15 @@ pub struct Output {
     pub leaves: Vec<farm::leaf::Leaf>,
 }
 
+/// What blocks are expected to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// Work units of each block, all its groups together.
+    pub units: Vec<u64>,
+    /// Work units that were spent to know it.
+    pub spent: u64,
+}
+
 /// Why an engine gave nothing. `Scene` is the job's fault (the text is shown to the artist),
 /// `Device` the host's.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +98,14 @@ pub trait Engine: Send {
         assets: &dyn Assets,
         stop: &dyn Fn() -> bool,
     ) -> Result<Output, EngineError>;
+    /// What the blocks of the named leaves are expected to take, in the order of the question: each
+    /// from that leaf, or from those first ones that decide how many more there are.
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Forecast, EngineError>;
     /// Computes the named leaves only; the answer has the order of the question.
     fn audit(
         &mut self,

@@ -2,6 +2,8 @@
 
 pub mod assets;
 pub mod channel;
+pub mod cost;
+pub mod cut;
 pub mod engine;
 pub mod identity;
 pub mod link;

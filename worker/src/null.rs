@@ -1,6 +1,6 @@
 //! An engine that computes nothing: it measures dispatch alone. Needs no device.
 
-use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
 
@@ -31,6 +31,16 @@ impl Engine for NullEngine {
             return Err(EngineError::Stopped);
         }
         Ok(Output { bytes: Vec::new(), leaves: vec![nothing()] })
+    }
+
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        _: &dyn Assets,
+    ) -> Result<Forecast, EngineError> {
+        let units = leaves.iter().map(|_| u64::from(spec.groups())).collect();
+        Ok(Forecast { units, spent: leaves.len() as u64 })
     }
 
     fn audit(

@@ -1,8 +1,10 @@
 //! The probe: what the frames of a job will take, from few of their leaves computed here. Knows no
 //! prices.
 
+use crate::cost::Costs;
 use crate::engine::{Assets, Engine, EngineError};
 use crate::link::tile_spec;
+use farm::cut::Cut;
 use farm::job::Spec;
 use farm::limit;
 use std::collections::BTreeMap;
@@ -11,8 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Frames that are looked at, at most.
 const FRAMES_MAX: u32 = 4;
-/// Leaves of a frame that are computed, at least, and at most.
-const LEAVES_MIN: u64 = 512;
+/// Leaves that are computed, at least, shared by the frames that are looked at; and of one frame, at
+/// most.
+const LEAVES_MIN: u64 = 2048;
 const LEAVES_MAX: u64 = 1 << 16;
 /// Relative standard error with which a frame is known well enough.
 const ERROR_ENOUGH: f64 = 0.01;
@@ -22,7 +25,7 @@ const TIME_MAX: Duration = Duration::from_secs(6);
 const BATCH_TIME: Duration = Duration::from_millis(200);
 
 /// What is known of a job before it is ordered.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// Work units of the whole job.
     pub units: f64,
@@ -30,6 +33,8 @@ pub struct Probe {
     pub error: f64,
     /// Work units a second of this device on these frames.
     pub units_per_second: f64,
+    /// What the frames' parts take.
+    pub costs: Costs,
 }
 
 /// Computes leaves from all over the frame of some frames of the job.
@@ -40,17 +45,20 @@ pub fn probe(
 ) -> Result<Probe, EngineError> {
     let begun = Instant::now();
     // No leaf depends on the cut, and the largest tiles hold leaves from all over the frame.
-    let spec = &Spec { tile_size: limit::TILE_SIDE_MAX, ..spec.clone() };
-    let frames = spec.frames();
-    let mut looks = Vec::new();
-    for nth in 0..frames.min(FRAMES_MAX) {
+    let whole = Spec { tile_size: limit::TILE_SIDE_MAX, cut: Cut::default(), ..spec.clone() };
+    let (spec, frames) = (&whole, spec.frames());
+    let (mut looks, mut costs) = (Vec::new(), Costs::of_frame(spec.width, spec.height));
+    let watched = frames.min(FRAMES_MAX);
+    for nth in 0..watched {
         if nth > 0 && begun.elapsed() > TIME_MAX {
             break;
         }
         let place = (middle_first(nth) * f64::from(frames)) as u32;
-        looks.push(Look::at(place.min(frames - 1), engine, assets, spec, begun)?);
+        let mut look = Look { least: LEAVES_MIN.div_ceil(watched.into()), ..Look::default() };
+        look.run(place.min(frames - 1), engine, assets, spec, begun, &mut costs)?;
+        looks.push(look);
     }
-    Ok(sum_up(&looks, spec))
+    Ok(sum_up(&looks, spec, costs))
 }
 
 /// Van der Corput's sequence without its first number: 1/2, 1/4, 3/4, 1/8.
@@ -58,7 +66,7 @@ fn middle_first(nth: u32) -> f64 {
     f64::from((nth + 1).reverse_bits()) / (f64::from(u32::MAX) + 1.0)
 }
 
-fn sum_up(looks: &[Look], spec: &Spec) -> Probe {
+fn sum_up(looks: &[Look], spec: &Spec, costs: Costs) -> Probe {
     let (seen, frames) = (looks.len() as f64, f64::from(spec.frames()));
     let mean = looks.iter().map(Look::mean).sum::<f64>() / seen;
     let within = looks.iter().map(|look| look.error().powi(2)).sum::<f64>() / (seen * seen);
@@ -66,13 +74,15 @@ fn sum_up(looks: &[Look], spec: &Spec) -> Probe {
     // Frames that were not looked at differ as those do that were.
     let unseen = (1.0 - seen / frames).max(0.0);
     let between = if seen > 1.0 { apart / (seen - 1.0) / seen * unseen } else { 0.0 };
-    let leaves = leaves_per_frame(spec) as f64 * frames;
+    let (across, down) = blocks(spec);
+    let blocks = f64::from(across) * f64::from(down) * frames;
     let seconds: f64 = looks.iter().map(|look| look.seconds).sum();
     let timed: f64 = looks.iter().map(|look| look.timed).sum();
     Probe {
-        units: mean * leaves,
-        error: (within + between).sqrt() * leaves,
+        units: mean * blocks,
+        error: (within + between).sqrt() * blocks,
         units_per_second: timed / seconds.max(1e-9),
+        costs,
     }
 }
 
@@ -80,14 +90,10 @@ fn blocks(spec: &Spec) -> (u32, u32) {
     (spec.width.div_ceil(shaders::BLOCK), spec.height.div_ceil(shaders::BLOCK))
 }
 
-fn leaves_per_frame(spec: &Spec) -> u64 {
-    let (across, down) = blocks(spec);
-    u64::from(across) * u64::from(down) * u64::from(spec.samples / shaders::GROUP)
-}
-
-/// What the leaves of one frame took.
+/// What blocks of one frame take, as their leaves showed.
 #[derive(Default)]
 struct Look {
+    least: u64,
     count: f64,
     sum: f64,
     squares: f64,
@@ -97,35 +103,42 @@ struct Look {
 }
 
 impl Look {
-    fn at(
+    fn run(
+        &mut self,
         nth_frame: u32,
         engine: &mut dyn Engine,
         assets: &dyn Assets,
         spec: &Spec,
         begun: Instant,
-    ) -> Result<Self, EngineError> {
-        let mut look = Self::default();
+        costs: &mut Costs,
+    ) -> Result<(), EngineError> {
         let (mut next, mut batch) = (0, 64);
         // Two batches at least: the first loads and compiles, and only others tell the pace.
-        while !look.is_enough() && (look.seconds == 0.0 || begun.elapsed() < TIME_MAX) {
+        while !self.is_enough() && (self.seconds == 0.0 || begun.elapsed() < TIME_MAX) {
             let asked = asked(spec, nth_frame, next..next + batch);
             next += batch;
-            let started = Instant::now();
-            let before = look.sum;
+            let (started, mut spent) = (Instant::now(), 0);
             for (tile, leaves) in asked {
-                let found = engine.audit(&tile_spec(spec, tile), &leaves, assets)?;
-                found.iter().for_each(|leaf| look.add(leaf.units as f64));
+                let tile = tile_spec(spec, tile);
+                let found = engine.forecast(&tile, &leaves, assets)?;
+                spent += found.spent;
+                for (leaf, units) in leaves.iter().zip(found.units) {
+                    self.add(units as f64);
+                    let (block, across) = (leaf / tile.groups(), tile.width.div_ceil(8));
+                    let (x, y) = (tile.x / 8 + block % across, tile.y / 8 + block / across);
+                    costs.add(x, y, units as f64);
+                }
             }
             let took = started.elapsed();
             if next > batch {
-                look.timed += look.sum - before;
-                look.seconds += took.as_secs_f64();
+                self.timed += spent as f64;
+                self.seconds += took.as_secs_f64();
                 if took < BATCH_TIME {
                     batch *= 2;
                 }
             }
         }
-        Ok(look)
+        Ok(())
     }
 
     fn add(&mut self, units: f64) {
@@ -146,7 +159,7 @@ impl Look {
 
     fn is_enough(&self) -> bool {
         let known = self.error() <= ERROR_ENOUGH * self.mean() && self.seconds > 0.0;
-        self.count >= LEAVES_MIN as f64 && known || self.count >= LEAVES_MAX as f64
+        self.count >= self.least as f64 && known || self.count >= LEAVES_MAX as f64
     }
 }
 
@@ -202,6 +215,7 @@ mod tests {
             seed: 0,
             aovs: 0,
             noise: 0,
+            cut: farm::cut::Cut::default(),
         }
     }
 
@@ -228,7 +242,7 @@ mod tests {
         for (tile, leaves) in asked {
             let tile = spec.tile(tile);
             assert!(leaves.iter().all(|leaf| *leaf < spec.leaves(&tile)));
-            let area = f64::from(spec.leaves(&tile)) / leaves_per_frame(&spec) as f64;
+            let area = f64::from(spec.leaves(&tile)) / f64::from(141 * 135 * 2);
             shares.push((leaves.len() as f64 / 20_000.0, area));
         }
         assert!(shares.iter().all(|(asked, area)| (asked - area).abs() < 0.01), "{shares:?}");

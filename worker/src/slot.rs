@@ -213,7 +213,7 @@ fn shortened(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Assets, Output};
+    use crate::engine::{Assets, Forecast, Output};
     use farm::digest::Digest;
     use farm::id::JobId;
     use farm::leaf::Leaf;
@@ -236,6 +236,14 @@ mod tests {
         ) -> Result<Output, EngineError> {
             assert!(spec.frame.is_multiple_of(2), "an odd frame");
             Ok(Output { bytes: vec![1], leaves: vec![Leaf::default()] })
+        }
+        fn forecast(
+            &mut self,
+            _: &TileSpec,
+            leaves: &[u32],
+            _: &dyn Assets,
+        ) -> Result<Forecast, EngineError> {
+            Ok(Forecast { units: vec![1; leaves.len()], spent: 0 })
         }
         fn audit(
             &mut self,

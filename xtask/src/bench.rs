@@ -15,6 +15,9 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
         "core" | "trust" => {
             command.args(["run", "--release", "--package", "sim", "--", "--bench", name])
         }
+        "cut" => {
+            command.args(["run", "--release", "--package", "worker", "--example", "cut", "--"])
+        }
         "dispatch" => {
             command.args(["run", "--release", "--package", "cli", "--example", "dispatch", "--"])
         }
@@ -38,7 +41,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => {
-            let known = "core, dispatch, exactness, fidelity, recovery, render and trust";
+            let known = "core, cut, dispatch, exactness, fidelity, recovery, render and trust";
             anyhow::bail!("no measurement `{other}`: there are {known}")
         }
     };

@@ -13,6 +13,7 @@ fn a_job_takes_what_was_quoted_and_its_cap_is_enough() {
     let [scene, env] = scene();
     let mut words = vec![scene.to_str().unwrap(), "--env", env.to_str().unwrap()];
     words.extend(["--size", "200x120", "--samples", "16", "--depth", "6", "--frames", "1-3"]);
+    words.extend(["--tile-size", "auto"]);
     let ask = |farm: &Farm, command: &str, more: &[&str]| {
         farm.ask(&artist, &[&[command], &words[..], more].concat())
     };
@@ -29,6 +30,7 @@ fn a_job_takes_what_was_quoted_and_its_cap_is_enough() {
 
     let credits = quote["max_spend"].as_u64().unwrap() as f64 / 1e6;
     let job = ask(&farm, "submit", &["--max-spend", &format!("{credits:.6}")]);
+    assert_eq!((&quote["cut"]["by"], &job["cut"]["by"]), (&"cost".into(), &"cost".into()));
     let job = job["job_id"].as_u64().unwrap();
     farm.finish(&artist, job);
     let job = farm.job(&artist, job);

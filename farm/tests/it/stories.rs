@@ -36,6 +36,28 @@ fn a_private_job_is_paid_without_audits() {
 }
 
 #[test]
+fn a_job_cut_in_unequal_parts_holds_what_the_largest_may_cost() {
+    let table = story(
+        "connect W0 owner=A0 -> W0
+         submit A0 tiles=4 cut=3/1 price=4000000000 cap=300 -> reject budget_too_small
+         submit A0 tiles=4 cut=4/1 private -> reject spec_invalid
+         submit A0 tiles=4 cut=3/2 private -> reject spec_invalid
+         submit A0 tiles=4 cut=3/1 request=5 private -> J0: grant W0 J0/0, grant W0 J0/1
+         submit A0 tiles=4 cut=2/1 request=5 private -> J0
+         submit A0 tiles=4 tile-size=16 request=5 private -> J0
+         report W0 J0/0 -> settled: deliver J0/0
+         report W0 J0/1 -> settled: deliver J0/1, store J0 frame 1
+         stored J0 1 -> ok",
+    );
+    let job = table.farm.job(JobId(0)).unwrap();
+    assert_eq!((job.state, job.tiles_total), (JobState::Done, 2));
+    assert_eq!(job.spec.tile(0).width, 24);
+    assert_eq!((job.spec.tile(1).x, job.spec.tile(1).width), (24, 8));
+    let price = job.price;
+    assert_eq!(job.spec.tile_cost_max(price), price.of(job.spec.units_max(&job.spec.tile(0))));
+}
+
+#[test]
 fn a_newcomers_tile_is_computed_twice_and_then_paid() {
     let table = story(
         "connect W0 owner=A1 -> W0

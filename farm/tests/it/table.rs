@@ -4,6 +4,7 @@
 //! `as=x` says that a worker claims or finds the value x instead.
 
 use farm::command::{Command, Connect, Outcome, Submit};
+use farm::cut::{Cut, Split};
 use farm::digest::Digest;
 use farm::entry::Entry;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
@@ -63,6 +64,16 @@ fn number(word: &str) -> u32 {
 /// The value behind `key=` among the words.
 fn value<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn is_cut(word: &&str) -> bool {
+    word.starts_with("cut=")
+}
+
+/// `cut=3/1`: three blocks from the left are the near part, of one tile.
+fn split(word: &str) -> Split {
+    let (at, near) = word[4..].split_once('/').expect("cut=AT/NEAR");
+    Split { down: false, at: number(at), near: number(near) }
 }
 
 /// Leaves of a one-block tile of `samples`: those of the truth, or of another value.
@@ -201,12 +212,13 @@ impl Table {
             fps: 24,
             width: 8 * tiles,
             height: 8,
-            tile_size: or("tile-size", 8),
+            tile_size: if words.iter().any(is_cut) { 0 } else { or("tile-size", 8) },
             samples: or("samples", 256),
             depth: 1,
             seed: 0,
             aovs: 0,
             noise: 0,
+            cut: Cut::of(words.iter().filter(|word| is_cut(word)).map(|word| split(word))),
         };
         Command::Submit(Box::new(Submit {
             account: AccountId(number(words[1])),

@@ -128,7 +128,12 @@ impl v1::jobs_server::Jobs for Api {
             Some(last) if views.len() == size && last.job.0 > 0 => last.job.0.to_string(),
             _ => String::new(),
         };
-        let jobs = views.iter().map(convert::wire_job).collect();
+        let jobs = views.iter().map(|view| {
+            let mut job = convert::wire_job(view);
+            job.spec.iter_mut().for_each(|spec| spec.cut.clear());
+            job
+        });
+        let jobs = jobs.collect();
         Ok(Response::new(v1::ListJobsResponse { jobs, next_page_token }))
     }
 

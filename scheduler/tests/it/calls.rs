@@ -167,6 +167,7 @@ async fn an_order_that_cannot_be_filled_is_refused_before_any_money_is_held() {
     );
     let lacking = artist.upload(lacking.as_bytes()).await.unwrap();
     let with_scene = |scene: &Digest| Some(v1::JobSpec { scene: wire_digest(scene), ..spec(1) });
+    let with_cut = |tile_size, cut| Some(v1::JobSpec { tile_size, cut, ..spec(4) });
     let cases = [
         (Some(spec(1)), 1, 0, "BUDGET_TOO_SMALL"),
         (Some(spec(1)), 1 << 50, 0, "INSUFFICIENT_CREDIT"),
@@ -175,6 +176,10 @@ async fn an_order_that_cannot_be_filled_is_refused_before_any_money_is_held() {
         (Some(v1::JobSpec { aovs: vec![1, 99], ..spec(1) }), 1 << 30, 0, "MALFORMED"),
         (Some(v1::JobSpec { aovs: vec![1, 2, 3], ..spec(8) }), 1 << 30, 0, "FRAME_TOO_LARGE"),
         (Some(v1::JobSpec { tile_size: 7, ..spec(1) }), 1 << 30, 0, "SPEC_INVALID"),
+        (with_cut(8, vec![1 << 16 | 1]), 1 << 30, 0, "SPEC_INVALID"),
+        (with_cut(0, vec![4 << 16 | 1]), 1 << 30, 0, "SPEC_INVALID"),
+        (with_cut(0, vec![1 << 16 | 2]), 1 << 30, 0, "SPEC_INVALID"),
+        (with_cut(0, vec![1 << 16 | 1; 1024]), 1 << 30, 0, "MALFORMED"),
         (Some(v1::JobSpec { samples: 0, ..spec(1) }), 1 << 30, 0, "SPEC_INVALID"),
         (Some(v1::JobSpec { engine: vec![1].into(), ..spec(1) }), 1 << 30, 0, "MALFORMED"),
         (None, 1 << 30, 0, "MALFORMED"),

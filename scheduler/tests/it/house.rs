@@ -224,6 +224,7 @@ pub fn spec(side: u32) -> v1::JobSpec {
         seed: 0,
         aovs: Vec::new(),
         noise: 0,
+        cut: Vec::new(),
     }
 }
 

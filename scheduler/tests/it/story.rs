@@ -139,6 +139,7 @@ impl Story {
                 seed: 0,
                 aovs: 0,
                 noise: 0,
+                cut: farm::cut::Cut::default(),
             },
             cap: Amount(100 * CREDIT),
             price: Price(1_000_000),

@@ -6,6 +6,7 @@ mod ending;
 
 use crate::Chance;
 use crate::actor::{Actor, Conduct, Gossip};
+use crate::cut;
 use crate::network::{Network, Way};
 use crate::shell::{Asker, Release, Shell};
 use crate::swarm::{ACCOUNTS, Swarm};
@@ -168,7 +169,7 @@ impl World {
     fn submit(&mut self, request: u128, agents: u32) -> anyhow::Result<()> {
         let chance = &mut self.chance;
         let frames = 1 + chance.below(u64::from(3.max(agents / 8))) as u32;
-        let spec = Spec {
+        let mut spec = Spec {
             engine: ENGINE,
             scene: Digest::of(&[chance.below(3) as u8]),
             frame_first: 1,
@@ -182,6 +183,11 @@ impl World {
             depth: 4,
             ..Spec::default()
         };
+        if chance.percent(30) {
+            let cut = cut::random(chance, spec.width, spec.height, 24);
+            spec.tile_size = if cut.is_none() { spec.tile_size } else { 0 };
+            spec.cut = cut;
+        }
         let price = Price(1_000 + chance.below(100_000));
         let most = spec.tile_cost_max(price).0;
         let cap = Amount(most * (1 + chance.below(u64::from(200.max(agents)))));

@@ -6,7 +6,7 @@
 //! adds up to the delivered bytes exactly. It knows nothing of AOVs: asked for them, its leaves are
 //! false all the same.
 
-use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
 use std::str::FromStr;
@@ -117,6 +117,15 @@ impl<E: Engine> Engine for Cheater<E> {
             _ => {}
         }
         Ok(output)
+    }
+
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Forecast, EngineError> {
+        self.honest.forecast(spec, leaves, assets)
     }
 
     fn audit(

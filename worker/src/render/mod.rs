@@ -11,7 +11,7 @@ pub mod scene;
 pub mod stage;
 pub mod wide;
 
-use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};
 use canvas::{Canvas, Traced};
 use farm::digest::Digest;
@@ -97,6 +97,18 @@ impl Engine for PathTracer {
         draw(stage, &mut self.pipelines, spec, stop)
     }
 
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Forecast, EngineError> {
+        check(spec)?;
+        self.warm(spec, assets)?;
+        let (_, stage) = self.stage.as_mut().expect("the scene is on the device");
+        forecast(stage, &mut self.pipelines, spec, leaves)
+    }
+
     fn audit(
         &mut self,
         spec: &TileSpec,
@@ -173,13 +185,7 @@ pub fn recompute(
     leaves: &[u32],
 ) -> Result<Vec<Leaf>, EngineError> {
     check(spec)?;
-    if let Some(leaf) = leaves.iter().find(|leaf| **leaf >= spec.leaves()) {
-        let leaves = spec.leaves();
-        return Err(EngineError::Scene(format!("leaf {leaf} of a tile of {leaves} leaves")));
-    }
-    let mut blocks: Vec<u32> = leaves.iter().map(|leaf| leaf / spec.groups()).collect();
-    blocks.sort_unstable();
-    blocks.dedup();
+    let blocks = blocks_of(spec, leaves)?;
     // What is not traced is a leaf of nothing.
     let mut found: BTreeMap<u32, Leaf> = leaves.iter().map(|at| (*at, Leaf::default())).collect();
     let mut left = Vec::new();
@@ -199,6 +205,47 @@ pub fn recompute(
         found.insert(traced.leaf, traced.to_leaf());
     })?;
     Ok(leaves.iter().map(|leaf| found[leaf]).collect())
+}
+
+/// The blocks that the named leaves are of, in order.
+fn blocks_of(spec: &TileSpec, leaves: &[u32]) -> Result<Vec<u32>, EngineError> {
+    if let Some(leaf) = leaves.iter().find(|leaf| **leaf >= spec.leaves()) {
+        let leaves = spec.leaves();
+        return Err(EngineError::Scene(format!("leaf {leaf} of a tile of {leaves} leaves")));
+    }
+    let mut blocks: Vec<u32> = leaves.iter().map(|leaf| leaf / spec.groups()).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    Ok(blocks)
+}
+
+/// What the blocks of some leaves of the scene on stage will take: each leaf stands for its block,
+/// or, where the first leaves of a block decide how many it has, these for all.
+fn forecast(
+    stage: &mut Stage,
+    pipelines: &mut Pipelines,
+    spec: &TileSpec,
+    leaves: &[u32],
+) -> Result<Forecast, EngineError> {
+    let blocks = blocks_of(spec, leaves)?;
+    let pilot = adaptive::pilot(spec);
+    if pilot == 0 {
+        let found = recompute(stage, pipelines, spec, leaves)?;
+        let units = found.iter().map(|leaf| leaf.units * u64::from(spec.groups())).collect();
+        return Ok(Forecast { units, spent: found.iter().map(|leaf| leaf.units).sum() });
+    }
+    let (mut of, mut spent) = (BTreeMap::new(), 0);
+    for blocks in blocks.chunks(BLOCKS_AT_ONCE) {
+        let (groups, pilots) = plan(stage, pipelines, spec, blocks, &|| false)?;
+        let pilots = pilots.chunks_exact(pilot as usize);
+        for ((block, groups), pilots) in blocks.iter().zip(groups).zip(pilots) {
+            let seen: u64 = pilots.iter().map(|leaf| leaf.to_leaf().units).sum();
+            of.insert(*block, seen * u64::from(groups) / u64::from(pilot));
+            spent += seen;
+        }
+    }
+    let units = leaves.iter().map(|leaf| of[&(leaf / spec.groups())]).collect();
+    Ok(Forecast { units, spent })
 }
 
 /// Refuses a tile that no honest job asks for, before any memory is taken.
