@@ -115,8 +115,10 @@ struct Prepared {
 /// Loads the scene as a worker would, and tries its frames if they are to be cut by cost. Where
 /// nothing can be tried, and nobody asked for it, the grid will do.
 fn prepare(form: Form, what: &Shot, spec: Spec) -> anyhow::Result<Prepared> {
-    let (bundle, env) = (open(what)?, what.env.as_deref());
+    let env = what.env.as_deref();
+    let (bundle, unnamed) = open(what)?.with_ids(spec.aovs).map_err(unusable)?;
     let mut notes = check(&spec, &bundle, env)?;
+    notes.extend(unnamed);
     let is_by_cost = cut::is_by_cost(what.tile_size, &spec);
     let order = gather(spec, &bundle, env)?;
     let mut tried = None;

@@ -1,8 +1,13 @@
 //! Cryptomatte 1.2 (Friedman and Jones 2015): names of objects and materials as 32-bit ids that are
 //! also finite f32. Knows no files.
 
+use std::collections::BTreeSet;
+
 /// Ranks of ids that a pixel keeps, the widest first.
 pub const RANKS: u64 = 6;
+
+/// Bytes of what a scene bundle says of the names that ids stand for.
+pub const IDS_BYTES_MAX: usize = 1 << 20;
 
 /// MurmurHash3_x86_32 (Appleby 2008), seed 0.
 pub fn hash(bytes: &[u8]) -> u32 {
@@ -30,11 +35,38 @@ pub fn id(name: &str) -> u32 {
     }
 }
 
-/// What an OpenEXR header says of a layer of ids, as names and texts of attributes.
-pub fn attributes(layer: &str) -> [(String, String); 3] {
+/// What an OpenEXR header says of a layer of ids, as names and texts of attributes: what it is, and
+/// which names its ids stand for, if any are known.
+pub fn attributes(layer: &str, names: &BTreeSet<String>) -> Vec<(String, String)> {
     let key = format!("{:08x}", hash(layer.as_bytes()));
     let of = |name, text: &str| (format!("cryptomatte/{}/{name}", &key[..7]), text.to_owned());
-    [of("name", layer), of("hash", "MurmurHash3_32"), of("conversion", "uint32_to_float32")]
+    let mut attributes = vec![
+        of("name", layer),
+        of("hash", "MurmurHash3_32"),
+        of("conversion", "uint32_to_float32"),
+    ];
+    if !names.is_empty() {
+        attributes.push(of("manifest", &manifest(names)));
+    }
+    attributes
+}
+
+/// A JSON object of names and their ids, eight hexadecimal digits each; in ASCII, since attributes
+/// know no encoding.
+fn manifest(names: &BTreeSet<String>) -> String {
+    let mut text = String::from("{");
+    for name in names {
+        text.push_str(if text.len() > 1 { ",\"" } else { "\"" });
+        for unit in name.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(plain @ (b' '..=b'~')) if !b"\"\\".contains(&plain) => text.push(plain.into()),
+                _ => text.push_str(&format!("\\u{unit:04x}")),
+            }
+        }
+        text.push_str(&format!("\":\"{:08x}\"", id(name)));
+    }
+    text.push('}');
+    text
 }
 
 #[cfg(test)]
@@ -58,6 +90,25 @@ mod tests {
             assert!(number.is_normal(), "{n}");
         }
         assert_eq!(id(""), 1 << 23);
-        assert!(attributes("CryptoObject").iter().all(|(name, _)| name.len() < 32));
+        let names = BTreeSet::from(["a".to_owned()]);
+        assert!(attributes("CryptoObject", &names).iter().all(|(name, _)| name.len() < 32));
+    }
+
+    #[test]
+    fn a_manifest_is_json_of_any_names() {
+        let names = ["Wall", "say \"hi\"\\", "Würfel ❤\u{1f600}\n"].map(str::to_owned);
+        let attributes = attributes("CryptoObject", &names.clone().into());
+        let (key, text) = attributes.last().unwrap();
+        assert_eq!(key, "cryptomatte/3ae39a5/manifest");
+        assert_eq!(
+            text,
+            &format!(
+                "{{\"Wall\":\"{:08x}\",\"W\\u00fcrfel \\u2764\\ud83d\\ude00\\u000a\":\"{:08x}\",\
+                 \"say \\u0022hi\\u0022\\u005c\":\"{:08x}\"}}",
+                id(&names[0]),
+                id(&names[2]),
+                id(&names[1]),
+            )
+        );
     }
 }

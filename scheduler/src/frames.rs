@@ -2,6 +2,7 @@
 //! put together and stored as OpenEXR and PNG. One frame at a time, on a thread of its own.
 
 use crate::blobs::{BlobError, Blobs};
+use crate::bundle::{self, BundleError};
 use crate::driver::{Door, Refusal};
 use crate::picture::Picture;
 use crate::terms::Terms;
@@ -31,6 +32,8 @@ enum FrameError {
     TileSize { tile: u64, bytes: u64, due: u64 },
     #[error(transparent)]
     Blob(#[from] BlobError),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     #[error("image: {0}")]
     Picture(String),
     #[error(transparent)]
@@ -118,7 +121,11 @@ impl Assembler {
         }
         let picture_error = |error: anyhow::Error| FrameError::Picture(error.to_string());
         let png = picture.png().map_err(picture_error)?;
-        let exr = picture.into_exr().map_err(picture_error)?;
+        let names = match aov::asked(spec.aovs).any(|aov| aov.cryptomatte().is_some()) {
+            true => self.runtime.block_on(bundle::read(&self.blobs, &spec.scene))?.names,
+            false => BTreeMap::new(),
+        };
+        let exr = picture.into_exr(&names).map_err(picture_error)?;
         let exr = self.runtime.block_on(self.blobs.put(exr))?;
         let png = self.runtime.block_on(self.blobs.put(png))?;
         Ok((exr, png))

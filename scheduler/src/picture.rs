@@ -10,6 +10,7 @@ use exr::prelude::{
 use farm::tile::Tile;
 use proto::aov::{self, Aov, Word};
 use proto::cryptomatte;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 /// One number of each pixel, row by row.
@@ -62,11 +63,13 @@ impl Picture {
         }
     }
 
-    /// What the file says of its Cryptomattes.
-    fn attributes(&self) -> LayerAttributes {
+    /// What the file says of its Cryptomattes; `names` are those of their ids, by layer.
+    fn attributes(&self, names: &BTreeMap<String, BTreeSet<String>>) -> LayerAttributes {
         let mut attributes = LayerAttributes::default();
         for layer in aov::asked(self.aovs).filter_map(Aov::cryptomatte) {
-            let texts = cryptomatte::attributes(layer).map(|(name, text)| {
+            let none = BTreeSet::new();
+            let names = names.get(layer).unwrap_or(&none);
+            let texts = cryptomatte::attributes(layer, names).into_iter().map(|(name, text)| {
                 let value = AttributeValue::Text(Text::from(text.as_str()));
                 (Text::from(name.as_str()), value)
             });
@@ -75,9 +78,9 @@ impl Picture {
         attributes
     }
 
-    /// An OpenEXR file, 32-bit float, ZIP.
-    pub fn into_exr(self) -> anyhow::Result<Vec<u8>> {
-        let attributes = self.attributes();
+    /// An OpenEXR file, 32-bit float, ZIP; `names` are what ids stand for, by layer.
+    pub fn into_exr(self, names: &BTreeMap<String, BTreeSet<String>>) -> anyhow::Result<Vec<u8>> {
+        let attributes = self.attributes(names);
         let channels = self.channels.into_iter().map(|channel| {
             AnyChannel::new(channel.name.as_str(), FlatSamples::F32(channel.values))
         });
@@ -186,8 +189,8 @@ mod tests {
         };
         let (one, two) = (make(&[0, 1, 2]), make(&[2, 0, 1]));
         assert_eq!(one.png().unwrap(), two.png().unwrap());
-        let file = one.clone().into_exr().unwrap();
-        assert_eq!(file, two.into_exr().unwrap());
+        let file = one.clone().into_exr(&BTreeMap::new()).unwrap();
+        assert_eq!(file, two.into_exr(&BTreeMap::new()).unwrap());
         let read = channels_of(&file);
         assert_eq!(read.keys().collect::<Vec<_>>(), ["B", "G", "R"]);
         for channel in &one.channels {
@@ -207,7 +210,7 @@ mod tests {
             assert_eq!(bytes.len() as u64, aov::tile_bytes(picture_bits(), 64));
             picture.place(&tile(x, 0, 8, 8), &bytes, 4);
         }
-        let read = channels_of(&picture.into_exr().unwrap());
+        let read = channels_of(&picture.into_exr(&BTreeMap::new()).unwrap());
         assert_eq!(read.keys().collect::<Vec<_>>(), ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z"]);
         let at = |name: &str| [read[name][7], read[name][8], read[name][16 * 7]];
         assert_eq!(at("N.X"), [0.0, 2.0, 0.0]);
@@ -226,7 +229,7 @@ mod tests {
         }
         assert_eq!(bytes.len() as u64, aov::tile_bytes(aovs, 64));
         picture.place(&tile(0, 0, 8, 8), &bytes, 64);
-        let read = channels_of(&picture.into_exr().unwrap());
+        let read = channels_of(&picture.into_exr(&BTreeMap::new()).unwrap());
         let at = |name: &str| [read[name][7], read[name][8]];
         assert_eq!((at("G"), at("albedo.R")), ([1.5, 0.25], [3.0, 0.5]));
         assert_eq!(at("samples"), [4.0, 24.0]);
@@ -241,10 +244,12 @@ mod tests {
             bytes.extend(word.to_le_bytes().repeat(64));
         }
         picture.place(&tile(0, 0, 8, 8), &bytes, 4);
-        let file = picture.clone().into_exr().unwrap();
+        let known = BTreeSet::from(["Cube", "Lamp"].map(str::to_owned));
+        let names = BTreeMap::from([("CryptoObject".to_owned(), known.clone())]);
+        let file = picture.clone().into_exr(&names).unwrap();
         // The order of a file's attributes is not that of a map in memory.
         for _ in 0..8 {
-            assert_eq!(picture.clone().into_exr().unwrap(), file);
+            assert_eq!(picture.clone().into_exr(&names).unwrap(), file);
         }
         let read = channels_of(&file);
         let at = |letter: &str| read[&format!("CryptoObject00.{letter}")][5];
@@ -252,7 +257,7 @@ mod tests {
         assert_eq!([at("g"), at("a")], [0.75, 0.25]);
         assert_eq!(read.keys().filter(|name| name.starts_with("CryptoObject")).count(), 12);
         let said = read_file(&file).attributes.other;
-        for (name, text) in cryptomatte::attributes("CryptoObject") {
+        for (name, text) in cryptomatte::attributes("CryptoObject", &known) {
             let found = &said[&Text::from(name.as_str())];
             assert_eq!(*found, AttributeValue::Text(Text::from(text.as_str())), "{name}");
         }

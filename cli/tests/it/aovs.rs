@@ -16,6 +16,24 @@ fn channels(file: &[u8]) -> BTreeMap<String, Vec<u32>> {
     image.layer_data.channel_data.list.into_iter().map(bits).collect()
 }
 
+/// The names of a Cryptomatte's ids, read from the file's header as Cryptomatte 1.2 says: the layer's
+/// key is where its name stands.
+fn manifest(file: &[u8], layer: &str) -> BTreeMap<String, u32> {
+    let read = exr::prelude::read().no_deep_data().largest_resolution_level();
+    let read = read.all_channels().first_valid_layer().all_attributes();
+    let image = read.from_buffered(std::io::Cursor::new(file)).unwrap();
+    let texts: BTreeMap<String, String> = (image.layer_data.attributes.other.into_iter())
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_text().ok()?.to_string())))
+        .collect();
+    let own = |(key, name): (&String, &String)| {
+        (name == layer).then(|| key.strip_suffix("/name").map(str::to_owned)).flatten()
+    };
+    let key = texts.iter().find_map(own).unwrap();
+    let names: BTreeMap<String, String> =
+        serde_json::from_str(&texts[&format!("{key}/manifest")]).unwrap();
+    names.into_iter().map(|(name, id)| (name, u32::from_str_radix(&id, 16).unwrap())).collect()
+}
+
 #[test]
 fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
     if !has_device() {
@@ -33,7 +51,8 @@ fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
     let layered =
         farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo,material-id,motion"]);
     let bare = channels(&farm.finish(&artist, bare)[0]);
-    let layered = channels(&farm.finish(&artist, layered)[0]);
+    let layered_file = farm.finish(&artist, layered).remove(0);
+    let layered = channels(&layered_file);
     let (ids, names): (Vec<&str>, Vec<&str>) =
         layered.keys().map(String::as_str).partition(|name| name.starts_with("Crypto"));
     assert_eq!(
@@ -57,6 +76,11 @@ fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
     );
     assert_eq!(ids[..4], ["a", "b", "g", "r"].map(|letter| format!("CryptoMaterial00.{letter}")));
     assert_eq!(ids.len(), 12);
+    let named = manifest(&layered_file, "CryptoMaterial");
+    let known: BTreeSet<u32> = named.values().copied().collect();
+    let ranks = || ids.iter().filter(|name| name.ends_with(".r") || name.ends_with(".b"));
+    let seen: BTreeSet<u32> = ranks().flat_map(|name| layered[*name].iter().copied()).collect();
+    assert!(seen.len() > 2 && seen.iter().all(|id| *id == 0 || known.contains(id)));
     let share = |at: usize| -> f32 {
         let ranks = ids.iter().filter(|name| name.ends_with(".g") || name.ends_with(".a"));
         ranks.map(|name| f32::from_bits(layered[*name][at])).sum()

@@ -32,7 +32,7 @@ impl Api {
         let manifest = bundle::read(&self.blobs, &spec.scene).await.map_err(|error| {
             status::because(Code::InvalidArgument, "BUNDLE_MALFORMED", error.to_string())
         })?;
-        for file in manifest {
+        for file in manifest.files {
             self.check_asset(&file.digest, &file.path).await?;
         }
         Ok(())

@@ -2,15 +2,18 @@
 //! The scene digest is the BLAKE3 digest of the manifest. Knows no meshes, no network.
 //!
 //! Manifest: the line `girih-bundle 1`, then a line `set key value` for each setting, then a line
-//! `digest size path` for each file, the main file first, the others in the order of their paths.
-//! UTF-8, `\n` after every line.
+//! `id layer name` for each name that ids of a layer stand for (a JSON string; workers pass over it),
+//! then a line `digest size path` for each file, the main file first, the others in the order of
+//! their paths. UTF-8, `\n` after every line.
 
 use super::fault::{SceneError, malformed, missing, too_large, unsupported};
 use super::gltf::Document;
 use super::settings::Settings;
-use super::{glb, uri};
+use super::{glb, names, uri};
 use farm::digest::Digest;
-use std::collections::BTreeMap;
+use proto::aov::Aov;
+use proto::cryptomatte::IDS_BYTES_MAX;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +48,8 @@ pub struct Bundle {
     main: String,
     files: BTreeMap<String, Held>,
     settings: Settings,
+    /// Lines `id layer name`.
+    ids: BTreeSet<String>,
 }
 
 impl Bundle {
@@ -57,7 +62,8 @@ impl Bundle {
     /// The manifest and the files to send with it, the main file first.
     pub fn manifest(&self) -> Result<(Vec<u8>, Vec<Entry>), SceneError> {
         let mut manifest = format!("{HEAD}\n");
-        self.settings.lines().iter().for_each(|line| manifest.push_str(&format!("{line}\n")));
+        let lines = self.settings.lines();
+        lines.iter().chain(&self.ids).for_each(|line| manifest.push_str(&format!("{line}\n")));
         let mut entries = Vec::new();
         let others = self.files.iter().filter(|(path, _)| **path != self.main);
         let first = self.files.get_key_value(&self.main);
@@ -76,6 +82,32 @@ impl Bundle {
         settings.check()?;
         self.settings = settings;
         Ok(self)
+    }
+
+    /// The same bundle, saying also which names the ids of these AOVs stand for. Too many names are
+    /// left out, and a note says so.
+    pub fn with_ids(mut self, aovs: u32) -> Result<(Self, Option<String>), SceneError> {
+        let main = self.read_main()?;
+        let within = |error: SceneError| error.within(&self.main);
+        let document = glb::split(&main).and_then(|(json, _)| Document::parse(json));
+        let document = document.map_err(within)?;
+        for aov in proto::aov::asked(aovs) {
+            let Some(layer) = aov.cryptomatte() else { continue };
+            let line = |name: &str| format!("id {layer} {}", serde_json::Value::from(name));
+            match aov {
+                Aov::MaterialId => self.ids.extend(names::materials(&document).map(|n| line(&n))),
+                _ => self.ids.extend(names::objects(&document).map(|n| line(&n))),
+            }
+        }
+        if self.ids.iter().map(|line| line.len() + 1).sum::<usize>() <= IDS_BYTES_MAX {
+            return Ok((self, None));
+        }
+        self.ids.clear();
+        let note = format!(
+            "names have more than {IDS_BYTES_MAX} bytes; Cryptomattes come without a manifest, with \
+             ids only"
+        );
+        Ok((self, Some(note)))
     }
 
     /// What the job asks beyond the files.
@@ -112,6 +144,9 @@ impl Bundle {
                 settings.read(setting).map_err(|error| error.within(&thing))?;
                 continue;
             }
+            if line.starts_with("id ") {
+                continue;
+            }
             if files.len() == FILES_MAX {
                 return Err(too_large(format!("{thing}: more than {FILES_MAX} files")));
             }
@@ -124,7 +159,7 @@ impl Bundle {
             main.get_or_insert(name);
         }
         let main = main.ok_or_else(|| malformed("manifest: it lists no file"))?;
-        Ok(Self { main, files, settings })
+        Ok(Self { main, files, settings, ids: BTreeSet::new() })
     }
 
     /// Name of the main file.
@@ -168,7 +203,12 @@ impl Bundle {
             bytes_left = spend(bytes_left, held.bytes_total)?;
             files.insert(path, held);
         }
-        Ok(Self { main: name.to_owned(), files, settings: Settings::default() })
+        Ok(Self {
+            main: name.to_owned(),
+            files,
+            settings: Settings::default(),
+            ids: BTreeSet::new(),
+        })
     }
 }
 
