@@ -204,8 +204,8 @@ pub struct Shot {
     #[command(flatten)]
     pub draw: SceneSettings,
     /// `auto`: a few pixels are tried here, and frames are cut into tiles that all take about as
-    /// long. Else the side of each tile in pixels, a multiple of 8. No pixel depends on it [default:
-    /// auto if the job is large, else 64]
+    /// long. Else the side of each tile in pixels, a multiple of 8. No pixel depends on it
+    /// [default: auto if the job is large, else 64]
     #[arg(long, value_parser = tile_size, value_name = "auto|PIXELS")]
     pub tile_size: Option<TileSize>,
     /// Longest path in segments

@@ -33,8 +33,9 @@ pub fn is_by_cost(asked: Option<TileSize>, spec: &Spec) -> bool {
     }
 }
 
-/// Cuts the order's frames by cost: into more tiles than else if the cap asks for it, since of the
-/// cap the most that a tile may cost is set aside for each that is computed. `None`: the grid stays.
+/// Cuts the order's frames by cost: into more tiles than else if the cap asks for it, since of
+/// the cap the most that a tile may cost is set aside for each that is computed. `None`: the grid
+/// stays.
 pub fn by_cost(
     spec: &mut Spec,
     tried: &Tried,

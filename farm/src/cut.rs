@@ -1,5 +1,5 @@
-//! A cut: a frame parted into tiles that need not be alike. A tree of splits covers the frame exactly
-//! once, whatever its numbers. Why the splits lie where they do it does not know.
+//! A cut: a frame parted into tiles that need not be alike. A tree of splits covers the frame
+//! exactly once, whatever its numbers. Why the splits lie where they do it does not know.
 
 use crate::layout::Layout;
 use crate::limit;

@@ -86,8 +86,9 @@ layout_struct!(Spec {
 });
 
 impl Spec {
-    /// Digest of the spec in its fixed layout. It ends before `cut`, or `noise`, or `aovs`, if there
-    /// are only zeros from there on, so that what old public logs say of jobs can be derived again.
+    /// Digest of the spec in its fixed layout. It ends before `cut`, or `noise`, or `aovs`, if
+    /// there are only zeros from there on, so that what old public logs say of jobs can be derived
+    /// again.
     pub fn digest(&self) -> Digest {
         let mut bytes = Vec::with_capacity(160 + size_of_val(self.cut.words()));
         self.put(&mut bytes);

@@ -259,8 +259,8 @@ impl Farm {
     }
 }
 
-/// What a request id stands for. How frames are parted is left out: it changes no pixel, and whoever
-/// asks again may have measured again.
+/// What a request id stands for. How frames are parted is left out: it changes no pixel, and
+/// whoever asks again may have measured again.
 fn terms(submit: &Submit) -> Digest {
     let mut bytes = Vec::with_capacity(200);
     let spec = Spec { tile_size: 0, cut: Cut::default(), ..submit.spec.clone() };

@@ -1,5 +1,5 @@
-//! Cutting frames by what their parts take, so that every tile takes about as long. Changes no pixel,
-//! and need not be right: the worse it is, the less even are the tiles.
+//! Cutting frames by what their parts take, so that every tile takes about as long. Changes no
+//! pixel, and need not be right: the worse it is, the less even are the tiles.
 
 use crate::cost::Costs;
 use farm::cut::{Area, Cut, Split};
@@ -20,9 +20,19 @@ pub struct Even {
     pub spread: f64,
 }
 
-/// Cuts a frame into about so many tiles, more where they would be too large; `None`: into more than
-/// a cut may have.
+/// Cuts a frame into about so many tiles, more where they would be too large, fewer if that makes
+/// more than a cut may have; `None`: any cut has more.
 pub fn even(spec: &Spec, costs: &Costs, tiles: u64) -> Option<Even> {
+    let mut tiles = tiles.min(limit::CUT_TILES_MAX);
+    loop {
+        match attempt(spec, costs, tiles) {
+            None if tiles > 2 => tiles = tiles * 3 / 4,
+            found => return found,
+        }
+    }
+}
+
+fn attempt(spec: &Spec, costs: &Costs, tiles: u64) -> Option<Even> {
     let (across, down) = costs.size();
     let cells = u64::from(across) * u64::from(down);
     let tiles = tiles.clamp(1, limit::CUT_TILES_MAX.min(cells)) as u32;
@@ -161,8 +171,8 @@ impl Cutter {
     }
 }
 
-/// An area cut in the middle of its longer side, each part with tiles for its share of the area, but
-/// no more than it has cells.
+/// An area cut in the middle of its longer side, each part with tiles for its share of the area,
+/// but no more than it has cells.
 fn halved(area: Area, tiles: u32) -> Split {
     let down = area.height > area.width;
     let (along, across) = match down {
@@ -231,9 +241,9 @@ mod tests {
         // At 16,384 groups a tile has at most 64 blocks.
         assert_eq!(even_of(&spec, 2), None);
         let fewer = Spec { samples: 1024, ..spec };
-        for tiles in [2, 100, 1024] {
+        for (tiles, least) in [(2, 2), (100, 100), (5000, 500)] {
             let cut = even_of(&fewer, tiles).unwrap().cut;
-            assert!(cut.tiles() >= tiles && Spec { tile_size: 0, cut, ..fewer.clone() }.is_valid());
+            assert!(cut.tiles() >= least && Spec { tile_size: 0, cut, ..fewer.clone() }.is_valid());
         }
         let tiny = self::spec(16, 16, 4);
         let costs = Costs::of_frame(16, 16);

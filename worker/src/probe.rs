@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Frames that are looked at, at most.
 const FRAMES_MAX: u32 = 4;
-/// Leaves that are computed, at least, shared by the frames that are looked at; and of one frame, at
-/// most.
+/// Leaves that are computed, at least, shared by the frames that are looked at; and of one frame,
+/// at most.
 const LEAVES_MIN: u64 = 2048;
 const LEAVES_MAX: u64 = 1 << 16;
 /// Relative standard error with which a frame is known well enough.

@@ -2,9 +2,9 @@
 //! The scene digest is the BLAKE3 digest of the manifest. Knows no meshes, no network.
 //!
 //! Manifest: the line `girih-bundle 1`, then a line `set key value` for each setting, then a line
-//! `id layer name` for each name that ids of a layer stand for (a JSON string; workers pass over it),
-//! then a line `digest size path` for each file, the main file first, the others in the order of
-//! their paths. UTF-8, `\n` after every line.
+//! `id layer name` for each name that ids of a layer stand for (a JSON string; workers pass over
+//! it), then a line `digest size path` for each file, the main file first, the others in the order
+//! of their paths. UTF-8, `\n` after every line.
 
 use super::fault::{SceneError, malformed, missing, too_large, unsupported};
 use super::gltf::Document;
@@ -104,8 +104,8 @@ impl Bundle {
         }
         self.ids.clear();
         let note = format!(
-            "names have more than {IDS_BYTES_MAX} bytes; Cryptomattes come without a manifest, with \
-             ids only"
+            "names have more than {IDS_BYTES_MAX} bytes; Cryptomattes come without a manifest, \
+             with ids only"
         );
         Ok((self, Some(note)))
     }
