@@ -1,11 +1,13 @@
 //! Audits: which results get a second opinion, and what opinions mean. Knows no money.
 
 use crate::digest::Digest;
+use crate::entry::{Extra, Tried};
 use crate::farm::Secret;
 use crate::id::{AccountId, LeaseId, WorkerId};
 use crate::leaf::{Commitment, Indices, Leaf};
 use crate::limit;
-use crate::prng::Draws;
+use crate::prng::{self, Draws};
+use crate::time::Time;
 use crate::{layout_enum, layout_struct};
 use arrayvec::ArrayVec;
 use smallvec::SmallVec;
@@ -67,6 +69,8 @@ pub struct Opinion<V> {
     pub owner: AccountId,
     /// Its answer, unless that is the claim's own.
     pub contrary: Option<V>,
+    /// It was judged before, and paid for.
+    pub paid: bool,
 }
 
 /// What is drawn for a report.
@@ -74,6 +78,7 @@ pub struct Opinion<V> {
 pub struct Drawn {
     pub question: Question,
     pub lot: Lot,
+    pub extra: Extra,
 }
 
 /// The lot of the first auditor, drawn along with the question: one keyed hash serves for both.
@@ -85,6 +90,9 @@ pub struct Lot {
 }
 
 impl Lot {
+    /// Of no epoch.
+    pub const NONE: Self = Self { epoch: u32::MAX, draw: 0 };
+
     /// The draw, if this is still its epoch.
     pub fn draw_in(&self, epoch: u32) -> Option<u64> {
         (self.epoch == epoch).then_some(self.draw)
@@ -99,6 +107,7 @@ pub struct Claim {
     pub leaves: u32,
     pub question: Question,
     pub lot: Lot,
+    pub extra: Extra,
     /// The claim's own answer to the question; for leaves known once they are opened.
     pub answer: Option<Answer>,
     /// Work units of the question, for the auditors' pay.
@@ -106,34 +115,49 @@ pub struct Claim {
     pub opinions: SmallVec<[Opinion<Answer>; 1]>,
     /// Auditors drawn who have not answered yet.
     pub asked: SmallVec<[WorkerId; 4]>,
-    /// Auditors still to be drawn.
+    /// Auditors still to be drawn, and how many ever were.
     pub wanted: u32,
-    /// Owners that were asked and gave no answer.
-    pub silent: Vec<AccountId>,
+    pub asks: u32,
+    /// Owners that were asked and gave no answer, and when.
+    pub silent: Vec<(AccountId, Time)>,
 }
 
 impl Claim {
-    /// Whether nobody was asked about it yet.
-    pub fn is_unheard(&self) -> bool {
-        self.opinions.is_empty() && self.asked.is_empty() && self.silent.is_empty()
+    /// Whether all who were heard agree with it.
+    pub fn is_agreed(&self) -> bool {
+        self.opinions.iter().all(|opinion| opinion.contrary.is_none())
+    }
+
+    /// Those who agree with it.
+    pub fn vouched(&self) -> impl Iterator<Item = WorkerId> {
+        let agree = self.opinions.iter().filter(|opinion| opinion.contrary.is_none());
+        agree.map(|opinion| opinion.worker)
+    }
+
+    /// Whether this owner was asked a moment ago and gave no answer.
+    pub fn is_silent(&self, owner: AccountId, now: Time) -> bool {
+        let lately = |at: Time| now < at.after_ms(limit::AUDIT_AGAIN_MS);
+        self.silent.iter().any(|(silent, at)| *silent == owner && lately(*at))
     }
 }
 
 layout_enum!(Question { 0 = Whole, 1 = Leaves(leaves) });
 layout_struct!(Lot { epoch, draw });
 layout_enum!(Answer { 0 = Whole(digest), 1 = Leaves(leaves) });
-layout_struct!(Opinion<Answer> { worker, owner, contrary });
+layout_struct!(Opinion<Answer> { worker, owner, contrary, paid });
 layout_struct!(Commitment { root, units });
 layout_struct!(Claim {
     commitment,
     leaves,
     question,
     lot,
+    extra,
     answer,
     units_asked,
     opinions,
     asked,
     wanted,
+    asks,
     silent,
 });
 
@@ -150,18 +174,110 @@ pub(crate) fn draw(
     subject[..8].copy_from_slice(&lease.to_u64().to_le_bytes());
     subject[8..].copy_from_slice(&root.0);
     let mut draws = Draws::new(&secret.secret, &subject);
-    let parts = match clean {
-        0 => 1_000_000,
-        _ => (limit::REPLICAS_FIRST * 1_000_000 / clean).clamp(limit::REPLICA_PARTS_MIN, 1_000_000),
-    };
-    let whole = draws.happens(parts as u32);
+    let whole = draws.happens(replica_parts(clean) as u32);
     let lot = Lot { epoch: secret.epoch, draw: draws.next() };
+    let extra = match draws.below(1_000_000) {
+        parts if parts < limit::TWICE_PARTS => Extra::Twice,
+        parts if parts < limit::TWICE_PARTS + limit::RINGER_PARTS => Extra::Ringer,
+        _ => Extra::Nothing,
+    };
     if whole {
-        return Drawn { question: Question::Whole, lot };
+        return Drawn { question: Question::Whole, lot, extra };
     }
-    let wanted = limit::LEAVES_DRAWN_MAX * 64 / (64 + clean);
-    let wanted = wanted.clamp(limit::LEAVES_DRAWN_MIN, limit::LEAVES_DRAWN_MAX);
-    Drawn { question: Question::Leaves(draws.distinct(wanted as u32, leaves)), lot }
+    let leaves = draws.distinct(leaves_drawn(clean) as u32, leaves);
+    Drawn { question: Question::Leaves(leaves), lot, extra }
+}
+
+/// Of a million tiles of a worker with so many clean ones, those that are computed in full again.
+pub(crate) fn replica_parts(clean: u64) -> u64 {
+    let parts = (limit::REPLICAS_FIRST.pow(2) * 1_000_000).checked_div(clean.saturating_mul(clean));
+    parts.unwrap_or(1_000_000).clamp(limit::REPLICA_PARTS_MIN, 1_000_000)
+}
+
+/// Leaves drawn of its other tiles.
+pub(crate) fn leaves_drawn(clean: u64) -> u64 {
+    let wanted = limit::LEAVES_DRAWN_MAX * 64 / clean.saturating_add(64);
+    wanted.clamp(limit::LEAVES_DRAWN_MIN, limit::LEAVES_DRAWN_MAX)
+}
+
+/// How well somebody fits as an auditor, the best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// May not audit this claim.
+    No,
+    /// May, but was among the worker's last auditors; has the scene at hand or not.
+    Stale,
+    StaleWarm,
+    Fresh,
+    FreshWarm,
+}
+
+impl Fit {
+    /// Of somebody who may audit.
+    pub fn of(fresh: bool, warm: bool) -> Self {
+        match (fresh, warm) {
+            (false, false) => Self::Stale,
+            (false, true) => Self::StaleWarm,
+            (true, false) => Self::Fresh,
+            (true, true) => Self::FreshWarm,
+        }
+    }
+}
+
+/// The places that are drawn for a claim's auditor, one after the other: the first for a claim that
+/// nobody was asked about yet is the `lot` drawn with its question.
+pub(crate) fn places<'a>(
+    secret: &'a Secret,
+    lease: LeaseId,
+    root: &'a Digest,
+    (ask, lot): (u32, Option<u64>),
+    count: u32,
+) -> impl Iterator<Item = u32> + 'a {
+    let later = std::iter::once_with(move || {
+        let mut subject = [0; 44];
+        subject[..8].copy_from_slice(&lease.to_u64().to_le_bytes());
+        subject[8..40].copy_from_slice(&root.0);
+        subject[40..].copy_from_slice(&ask.to_le_bytes());
+        let mut draws = Draws::new(&secret.secret, &subject);
+        std::iter::repeat_with(move || draws.next())
+    });
+    let draws = lot.into_iter().chain(later.flatten());
+    draws.map(move |draw| prng::scaled(draw, count)).take(limit::AUDITOR_DRAWS)
+}
+
+/// Chooses an auditor's place among `count`: the best of those drawn, if it is not stale; else the
+/// first one in order from the first drawn. Says which places it looked at by draw.
+pub(crate) fn choose(
+    places: impl Iterator<Item = u32>,
+    count: u32,
+    fit: impl Fn(u32) -> Fit,
+) -> Option<(u32, Tried)> {
+    let mut tried = Tried::new();
+    let mut best = (Fit::No, 0);
+    for place in places {
+        tried.push(place);
+        let found = fit(place);
+        if found > best.0 {
+            best = (found, place);
+        }
+        if found == Fit::FreshWarm {
+            break;
+        }
+    }
+    let first = *tried.first()?;
+    if best.0 >= Fit::Fresh {
+        return Some((best.1, tried));
+    }
+    for place in (first..count).chain(0..first) {
+        let found = fit(place);
+        if found >= Fit::Fresh {
+            return Some((place, tried));
+        }
+        if found > best.0 {
+            best = (found, place);
+        }
+    }
+    (best.0 > Fit::No).then_some((best.1, tried))
 }
 
 /// What opinions mean.
@@ -175,8 +291,9 @@ pub enum Verdict<V> {
     Undecided,
 }
 
-/// Judges a claim by the opinions on it. One agreeing opinion is enough; once two differ, it takes
-/// three and a strict majority, the claim's own answer counted in.
+/// Judges a claim by the opinions on it, once all who were asked have answered. One agreeing
+/// opinion is enough; once two differ, it takes three and a strict majority, the claim's own answer
+/// counted in.
 pub fn judge<V: Clone + Eq>(opinions: &[Opinion<V>]) -> Verdict<V> {
     if !opinions.is_empty() && opinions.iter().all(|opinion| opinion.contrary.is_none()) {
         return Verdict::Truth(None);
@@ -197,8 +314,12 @@ mod tests {
 
     fn judged(claim: u8, opinions: &[u8]) -> Verdict<u8> {
         let contrary = |v: &u8| Some(*v).filter(|v| *v != claim);
-        let opinion =
-            |v| Opinion { worker: WorkerId(0), owner: AccountId(0), contrary: contrary(v) };
+        let opinion = |v| Opinion {
+            worker: WorkerId(0),
+            owner: AccountId(0),
+            contrary: contrary(v),
+            paid: false,
+        };
         judge(&opinions.iter().map(opinion).collect::<Vec<_>>())
     }
 

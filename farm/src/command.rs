@@ -97,6 +97,9 @@ pub struct Connect {
     pub units_per_second: u64,
     /// Leases it still works on or holds results for.
     pub leases: Vec<LeaseId>,
+    /// What the shell knows it to have in common with others, as opaque digests: its machine, the
+    /// block of its address. Workers that share one count as one owner's.
+    pub groups: Vec<Digest>,
 }
 
 /// What became of a lease.

@@ -7,7 +7,8 @@ use crate::layout::{self, Layout};
 use crate::leaf::Indices;
 use crate::money::{Amount, Price};
 use crate::time::Time;
-use crate::{layout_enum, layout_struct};
+use crate::{layout_enum, layout_struct, limit};
+use arrayvec::ArrayVec;
 
 /// An entry of the public log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,10 @@ pub enum Fact {
         price: Price,
         tiles: u64,
         spec: Digest,
+        engine: Box<Digest>,
+        /// Digest of the scene's digest: the same for the same scene, and nobody's key to it.
+        scene: Box<Digest>,
+        private: bool,
     },
     JobEnded {
         job: JobId,
@@ -75,7 +80,8 @@ pub enum Fact {
         worker: WorkerId,
         job: JobId,
         tile: u64,
-        audit: bool,
+        /// The claim that this lease is an audit of.
+        audit: Option<LeaseId>,
     },
     /// A report: what the worker binds itself to.
     Committed {
@@ -87,13 +93,15 @@ pub enum Fact {
         units: u64,
     },
     /// What is to be computed a second time: these leaves, or (none) the whole tile. It follows
-    /// from the epoch's secret and the clean tiles of the worker so far.
+    /// from the epoch's secret and the clean tiles of the worker so far, and so does what is done
+    /// besides.
     AuditDrawn {
         lease: LeaseId,
         epoch: u32,
         clean: u64,
         count: u32,
         leaves: Indices,
+        extra: Extra,
     },
     /// An auditor's opinion, the claim's own answer to the same question, and the work units that
     /// the auditor is paid for if it spoke the truth.
@@ -140,7 +148,66 @@ pub enum Fact {
         png: Digest,
         made_of: Digest,
     },
+    /// A worker takes leases from now on: what it offers, and the groups of workers it belongs to.
+    WorkerOnline {
+        worker: WorkerId,
+        engines: Vec<Digest>,
+        groups: Vec<Digest>,
+    },
+    WorkerOffline {
+        worker: WorkerId,
+    },
+    /// A claim ends without a verdict.
+    ClaimDropped {
+        lease: LeaseId,
+    },
+    /// Who is asked: the places in the list of those who take leases that were drawn, up to the
+    /// one that decided.
+    AuditorDrawn {
+        lease: LeaseId,
+        epoch: u32,
+        ask: u32,
+        auditor: WorkerId,
+        tried: Tried,
+    },
+    /// An auditor gave no answer under this lease.
+    AuditMissed {
+        audit: LeaseId,
+    },
+    /// An accepted tile whose pay is held back is put before auditors once more.
+    ReviewOpened {
+        lease: LeaseId,
+        worker: WorkerId,
+        job: JobId,
+        tile: u64,
+        cause: Cause,
+    },
 }
+
+/// Places that were drawn for an auditor.
+pub type Tried = ArrayVec<u32, { limit::AUDITOR_DRAWS }>;
+
+/// What is done at a claim besides asking one auditor about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extra {
+    Nothing,
+    /// A second auditor is asked at once.
+    Twice,
+    /// Once it is accepted, it tries another auditor.
+    Ringer,
+}
+
+/// Why an accepted tile is looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Its answer is known: the auditor is tried.
+    Ringer,
+    /// A liar had vouched for it.
+    Vouched,
+}
+
+layout_enum!(Extra { 0 = Nothing, 1 = Twice, 2 = Ringer });
+layout_enum!(Cause { 0 = Ringer, 1 = Vouched });
 
 layout_struct!(Entry { time, fact });
 layout_enum!(Book {
@@ -165,11 +232,11 @@ layout_enum!(Reason {
 layout_enum!(Fact {
     0 = AccountOpened { account },
     1 = WorkerEnrolled { worker, owner, key },
-    2 = JobOpened { job, account, cap, price, tiles, spec },
+    2 = JobOpened { job, account, cap, price, tiles, spec, engine, scene, private },
     3 = JobEnded { job, state },
     4 = Leased { lease, worker, job, tile, audit },
     5 = Committed { lease, job, tile, output, root, units },
-    6 = AuditDrawn { lease, epoch, clean, count, leaves },
+    6 = AuditDrawn { lease, epoch, clean, count, leaves, extra },
     7 = Opinion { lease, auditor, value, claim, units },
     8 = Verdict { lease, worker, job, tile, accepted, units },
     9 = Refuted { worker, lease },
@@ -177,6 +244,12 @@ layout_enum!(Fact {
     11 = SecretCommitted { epoch, commitment },
     12 = SecretRevealed { epoch, secret },
     13 = FrameStored { job, frame, exr, png, made_of },
+    14 = WorkerOnline { worker, engines, groups },
+    15 = WorkerOffline { worker },
+    16 = ClaimDropped { lease },
+    17 = AuditorDrawn { lease, epoch, ask, auditor, tried },
+    18 = AuditMissed { audit },
+    19 = ReviewOpened { lease, worker, job, tile, cause },
 });
 
 impl Entry {

@@ -1,12 +1,13 @@
 //! Explanations: why a tile waits, why a worker got nothing. Sentences for people; changes nothing.
 
-use crate::audit::{Claim, Question};
+use crate::audit::{self, Claim, Question};
 use crate::entry::Book;
 use crate::farm::Farm;
 use crate::id::{JobId, WorkerId};
 use crate::job::Job;
 use crate::lease::{Lease, Role};
 use crate::limit;
+use crate::roster::Worker;
 use crate::view::JobState;
 
 impl Farm {
@@ -20,7 +21,8 @@ impl Farm {
         }
         let mut lines = self.explain_state(id, job);
         let found = self.leases.iter().find(|(_, lease)| {
-            lease.job == id && lease.tile == tile && !matches!(lease.role, Role::Audit(_))
+            let holds = matches!(lease.role, Role::Computing | Role::Claimed(_));
+            lease.job == id && lease.tile == tile && holds
         });
         match found {
             Some((lease, found)) => {
@@ -95,7 +97,7 @@ impl Farm {
             Role::Computing | Role::Audit(_) => {
                 vec![format!("it has been computed for {age} s")]
             }
-            Role::Claimed(claim) => explain_claim(claim),
+            Role::Claimed(claim) | Role::Reviewed(claim) => explain_claim(claim),
         }
     }
 
@@ -109,9 +111,10 @@ impl Farm {
              tiles waiting for a verdict",
             worker.clean, worker.faults, worker.computing, worker.claims
         )];
-        let first = limit::REPLICAS_FIRST;
-        if worker.clean < first {
-            lines.push(format!("a newcomer: each of its first {first} tiles is computed twice"));
+        lines.extend(explain_punctuality(worker));
+        lines.extend(explain_speed(worker));
+        if !worker.refuted {
+            lines.push(explain_standing(worker.clean));
         }
         lines.push(if worker.refuted {
             "it was found lying and gets no more leases; what was held back is forfeit".into()
@@ -145,6 +148,49 @@ impl Farm {
             "it is next to be served".into()
         }
     }
+}
+
+fn explain_punctuality(worker: &Worker) -> Option<String> {
+    let (reported, late, lost) = (worker.reported, worker.late, worker.lost);
+    let all = reported + u64::from(late) + u64::from(lost);
+    let share = (reported * 100).checked_div(all)?;
+    Some(format!(
+        "{share} % on time: {reported} tiles reported, {late} leases ran out, {lost} were lost or \
+         given up; that is its host's fault and never counts as a lie"
+    ))
+}
+
+/// Units a second from lease to report: with one tile computing and one waiting in each slot, that
+/// is about half of what a slot can do.
+fn explain_speed(worker: &Worker) -> Option<String> {
+    let per_slot = u128::from(worker.units) * 1_000_000 / u128::from(worker.leased_us.max(1));
+    let most = per_slot * u128::from(worker.slots * limit::LEASES_PER_SLOT);
+    (worker.reported > 0).then(|| {
+        format!(
+            "it does at most {most} work units a second, as its reports show; its benchmark says \
+             {}; placement asks neither",
+            worker.units_per_second
+        )
+    })
+}
+
+/// What of its next tile is computed again, and what would make that less.
+fn explain_standing(clean: u64) -> String {
+    let first = limit::REPLICAS_FIRST;
+    if clean < first {
+        return format!("a newcomer: each of its first {first} tiles is computed twice");
+    }
+    let parts = audit::replica_parts(clean);
+    let leaves = audit::leaves_drawn(clean);
+    let least = (audit::replica_parts(u64::MAX), audit::leaves_drawn(u64::MAX));
+    let more = match (parts, leaves) == least {
+        true => "it cannot be less".to_string(),
+        false => "each clean tile makes that less, one lie ends it".to_string(),
+    };
+    format!(
+        "{parts} of a million of its tiles are computed in full again, of the others {leaves} \
+         leaves; {more}"
+    )
 }
 
 fn explain_claim(claim: &Claim) -> Vec<String> {

@@ -305,9 +305,11 @@ impl Farm {
             match &lease.role {
                 Role::Computing => computing[lease.job.0 as usize] += 1,
                 Role::Claimed(_) => claims[lease.job.0 as usize] += 1,
-                Role::Audit(of) => assert!(self.leases.get(*of).is_some(), "audit of nothing"),
+                Role::Audit(of) => assert!(self.leases.claim(*of).is_some(), "audit of nothing"),
+                Role::Reviewed(_) => {}
             }
-            busy[lease.worker.0 as usize] += u32::from(!matches!(lease.role, Role::Claimed(_)));
+            let works = matches!(lease.role, Role::Computing | Role::Audit(_));
+            busy[lease.worker.0 as usize] += u32::from(works);
         }
         for (at, job) in self.jobs.iter().enumerate() {
             assert_eq!((job.computing, job.claims), (computing[at], claims[at]), "J{at}");

@@ -30,6 +30,7 @@ impl Farm {
             || connect.slots > limit::SLOTS_MAX
             || !offers.contains(&connect.engines.len())
             || connect.device.len() > limit::NAME_BYTES_MAX
+            || connect.groups.len() > limit::GROUPS_MAX
         {
             return Err(Reject::OfferInvalid);
         }
@@ -76,9 +77,12 @@ impl Farm {
         worker.lanes = lanes;
         worker.online = true;
         worker.draining = false;
+        worker.groups = connect.groups;
+        let (engines, groups) = (worker.engines.clone(), worker.groups.clone());
         if !self.roster.working.contains(&id) {
             self.roster.working.push(id);
         }
+        self.log(Fact::WorkerOnline { worker: id, engines, groups }, effects);
         let own: Vec<LeaseId> =
             self.leases.iter().filter(|(_, l)| l.worker == id).map(|(l, _)| l).collect();
         let named = |lease: &LeaseId| connect.leases.contains(lease);
@@ -96,10 +100,13 @@ impl Farm {
     /// A lease that its worker no longer knows of.
     fn lose(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
+        if matches!(lease.role, Role::Computing | Role::Audit(_)) {
+            self.roster[lease.worker].lost += 1;
+        }
         match &lease.role {
             Role::Computing => self.take_back(id, effects),
             Role::Claimed(claim) if claim.answer.is_none() => self.drop_claim(id, effects),
-            Role::Claimed(_) => {}
+            Role::Claimed(_) | Role::Reviewed(_) => {}
             Role::Audit(_) => self.miss_audit(id, effects),
         }
     }
@@ -117,6 +124,7 @@ impl Farm {
                     effects.push(Effect::Challenge { worker, lease: id, leaves });
                 }
             }
+            Role::Reviewed(_) => {}
         }
     }
 
@@ -142,20 +150,12 @@ impl Farm {
         Ok(Reply::Done)
     }
 
-    /// No new work for this worker: audits drawn for it and not yet leased go to others.
-    pub(crate) fn rest(&mut self, id: WorkerId, effects: &mut impl Effects) {
-        self.roster.working.retain(|worker| *worker != id);
-        self.roster.idle.remove(&id);
-        for claim in std::mem::take(&mut self.roster[id].audits) {
-            self.unask(claim, id, effects);
-        }
-    }
-
     pub(crate) fn renew(&mut self, worker: WorkerId, leases: &[LeaseId]) -> Result<Reply, Reject> {
         self.roster.get(worker).ok_or(Reject::UnknownWorker)?;
         for id in leases {
             let Ok(lease) = self.leases.own(worker, *id) else { continue };
-            if self.leases.has_deadline(*id) && !matches!(lease.role, Role::Claimed(_)) {
+            let works = matches!(lease.role, Role::Computing | Role::Audit(_));
+            if works && self.leases.has_deadline(*id) {
                 let deadline = self.deadline(lease);
                 self.leases.set_deadline(*id, Some(deadline));
             }
@@ -252,10 +252,10 @@ impl Farm {
         leaves: Indices,
         effects: &mut impl Effects,
     ) {
-        let audit = matches!(role, Role::Audit(_));
+        let audit = if let Role::Audit(of) = role { Some(of) } else { None };
         let deadline = self.now.after_ms(self.policy.lease_ms);
         let lease = Lease { worker, job, tile, granted: self.now, role };
-        let lease = self.leases.grant(lease, deadline);
+        let lease = self.leases.grant(lease, Some(deadline));
         self.roster[worker].computing += 1;
         self.log(Fact::Leased { lease, worker, job, tile, audit }, effects);
         effects.push(Effect::Grant { worker, lease, job, tile, leaves });
@@ -291,6 +291,7 @@ impl Farm {
     pub(crate) fn expire(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
         let (worker, job, tile) = (lease.worker, lease.job, lease.tile);
+        self.roster[worker].late += 1;
         match &lease.role {
             Role::Computing => {
                 self.leases.end(id);
@@ -301,6 +302,7 @@ impl Farm {
             }
             Role::Claimed(_) => self.drop_claim(id, effects),
             Role::Audit(_) => self.miss_audit(id, effects),
+            Role::Reviewed(_) => {}
         }
         self.fill(worker, effects);
     }

@@ -182,6 +182,10 @@ impl Frame {
         let taken = self.outputs.get_mut(place as usize).and_then(Option::take);
         self.delivered -= u64::from(taken.is_some());
     }
+    /// The output in a place, if it is delivered.
+    pub fn output(&self, place: u64) -> Option<Digest> {
+        self.outputs.get(place as usize).copied().flatten()
+    }
     /// The delivered outputs and their places, in order.
     pub fn outputs(&self) -> impl Iterator<Item = (u64, Digest)> {
         let places = (0..).zip(&self.outputs);

@@ -25,6 +25,8 @@ pub enum Role {
     Claimed(Box<Claim>),
     /// A second opinion on another lease's claim.
     Audit(LeaseId),
+    /// An accepted tile that is put before auditors once more; its worker has nothing to do.
+    Reviewed(Box<Claim>),
 }
 
 #[derive(Debug, Default)]
@@ -46,14 +48,15 @@ pub struct Leases {
     free: Vec<u32>,
 }
 
-layout_enum!(Role { 0 = Computing, 1 = Claimed(claim), 2 = Audit(of) });
+layout_enum!(Role { 0 = Computing, 1 = Claimed(claim), 2 = Audit(of), 3 = Reviewed(claim) });
 layout_struct!(Lease { worker, job, tile, granted, role });
 layout_struct!(Slot { epoch, lease });
 layout_struct!(Leases { slots, deadlines, free });
 
 impl Leases {
     /// Grants a lease in a free slot, with the slot's next epoch.
-    pub fn grant(&mut self, lease: Lease, deadline: Time) -> LeaseId {
+    pub fn grant(&mut self, lease: Lease, deadline: Option<Time>) -> LeaseId {
+        let deadline = deadline.unwrap_or(NEVER);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.deadlines.push(NEVER);
@@ -76,10 +79,10 @@ impl Leases {
         slot.lease.as_mut().filter(|_| slot.epoch == id.epoch)
     }
 
-    /// The claim under this lease, if a tile is reported there.
+    /// The claim under this lease, if a tile is reported or looked at again there.
     pub fn claim(&self, id: LeaseId) -> Option<&Claim> {
         match &self.get(id)?.role {
-            Role::Claimed(claim) => Some(claim),
+            Role::Claimed(claim) | Role::Reviewed(claim) => Some(claim),
             Role::Computing | Role::Audit(_) => None,
         }
     }
@@ -87,7 +90,7 @@ impl Leases {
     /// The same, to be changed.
     pub fn claim_mut(&mut self, id: LeaseId) -> Option<&mut Claim> {
         match &mut self.get_mut(id)?.role {
-            Role::Claimed(claim) => Some(claim),
+            Role::Claimed(claim) | Role::Reviewed(claim) => Some(claim),
             Role::Computing | Role::Audit(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod audit;
+pub(crate) mod auditor;
 pub mod command;
 pub mod cut;
 pub mod digest;
@@ -28,6 +29,7 @@ pub mod proof;
 pub mod receipt;
 pub mod reject;
 pub(crate) mod report;
+pub(crate) mod review;
 pub(crate) mod roster;
 pub(crate) mod settle;
 pub mod tile;

@@ -38,11 +38,24 @@ pub const WARM_LOOKS: usize = 16;
 pub const WARM_SCENES: usize = 4;
 /// Random draws for an auditor before the roster is searched in order.
 pub const AUDITOR_DRAWS: usize = 8;
+/// Of a worker's auditors, so many last ones are not asked again while there are others.
+pub const AUDITORS_REMEMBERED: usize = 8;
+/// An owner that gave a claim no answer is not asked about it again for this long.
+pub const AUDIT_AGAIN_MS: u64 = 1_000;
+/// Claims in a million that are put before two auditors at once.
+pub const TWICE_PARTS: u32 = 10_000;
+/// Claims in a million that are put, once they are accepted, before an auditor who cannot tell them
+/// from any other: the answer is known, so it is the auditor that is tried.
+pub const RINGER_PARTS: u32 = 20_000;
+/// Groups that the shell may name for a worker: what its machine and address have in common with
+/// others.
+pub const GROUPS_MAX: usize = 4;
 /// Leaves drawn of a tile: this many times 64 over (64 + clean tiles) ...
 pub const LEAVES_DRAWN_MAX: u64 = 16;
 /// ... and never fewer than this.
 pub const LEAVES_DRAWN_MIN: u64 = 4;
-/// The first tiles of a newcomer, each computed in full a second time.
+/// The first tiles of a newcomer, each computed in full a second time; after `n` clean tiles one is
+/// with probability (this / n)², which keeps the redundancy of the first hundred below a fifth.
 pub const REPLICAS_FIRST: u64 = 10;
 /// Full replicas of a trusted worker, in a million tiles.
 pub const REPLICA_PARTS_MIN: u64 = 5_000;

@@ -47,6 +47,9 @@ impl Farm {
             price: submit.price,
             tiles: submit.spec.tiles(),
             spec: submit.spec.digest(),
+            engine: Box::new(submit.spec.engine),
+            scene: Box::new(Digest::of(&submit.spec.scene.0)),
+            private: submit.private,
         };
         self.log(opened, effects);
         let lane = self.queue.lane(submit.spec.engine, submit.private.then_some(account));

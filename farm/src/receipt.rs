@@ -33,8 +33,7 @@ impl Concern {
             Fact::JobOpened { job, .. }
             | Fact::JobEnded { job, .. }
             | Fact::FrameStored { job, .. }
-            | Fact::Committed { job, .. }
-            | Fact::Verdict { job, .. } => *job == self.job,
+            | Fact::Committed { job, .. } => *job == self.job,
             Fact::Leased { lease, job, .. } => {
                 let own = *job == self.job;
                 if own {
@@ -46,12 +45,23 @@ impl Concern {
             }
             Fact::AuditDrawn { lease, .. }
             | Fact::Opinion { lease, .. }
+            | Fact::Verdict { lease, .. }
             | Fact::Refuted { lease, .. } => self.leases.get(&lease.slot) == Some(&lease.epoch),
             Fact::Transfer { reason, .. } => job_of(*reason) == Some(self.job),
             Fact::AccountOpened { .. }
             | Fact::WorkerEnrolled { .. }
             | Fact::SecretCommitted { .. }
-            | Fact::SecretRevealed { .. } => false,
+            | Fact::SecretRevealed { .. }
+            | Fact::WorkerOnline { .. }
+            | Fact::WorkerOffline { .. }
+            | Fact::ClaimDropped { .. }
+            | Fact::AuditorDrawn { .. }
+            | Fact::AuditMissed { .. } => false,
+            // What comes of a review the artist sees only if the tile is forfeit.
+            Fact::ReviewOpened { lease, .. } => {
+                self.leases.remove(&lease.slot);
+                false
+            }
         }
     }
 }
@@ -189,7 +199,13 @@ impl Receipt {
             | Fact::AccountOpened { .. }
             | Fact::WorkerEnrolled { .. }
             | Fact::SecretCommitted { .. }
-            | Fact::SecretRevealed { .. } => Ok(()),
+            | Fact::SecretRevealed { .. }
+            | Fact::WorkerOnline { .. }
+            | Fact::WorkerOffline { .. }
+            | Fact::ClaimDropped { .. }
+            | Fact::AuditorDrawn { .. }
+            | Fact::AuditMissed { .. }
+            | Fact::ReviewOpened { .. } => Ok(()),
         }
     }
 
@@ -199,7 +215,7 @@ impl Receipt {
         demand(!again, "the auditor was heard before")?;
         // Whose the auditor is, stands elsewhere in the log; the verdict does not ask.
         let owner = AccountId(u32::MAX);
-        claim.opinions.push(Opinion { worker, owner, contrary });
+        claim.opinions.push(Opinion { worker, owner, contrary, paid: false });
         Ok(())
     }
 

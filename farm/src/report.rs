@@ -4,7 +4,7 @@ use crate::audit::{self, Answer, Claim, Drawn, Question};
 use crate::command::Outcome;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Reply};
-use crate::entry::Fact;
+use crate::entry::{Extra, Fact};
 use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::job::Again;
@@ -28,7 +28,7 @@ impl Farm {
         let lease = self.leases.own(worker, id)?;
         let (job, tile) = (lease.job, lease.tile);
         let settled = match (&lease.role, outcome) {
-            (Role::Claimed(_), _) => return Err(Reject::ReportRepeated),
+            (Role::Claimed(_) | Role::Reviewed(_), _) => return Err(Reject::ReportRepeated),
             (Role::Computing, Outcome::Done { output, commitment }) => {
                 let spec = &self.jobs[job.0 as usize].spec;
                 let tile = spec.tile(tile);
@@ -42,6 +42,7 @@ impl Farm {
             (Role::Computing, Outcome::Failed { why, .. }) => {
                 self.leases.end(id);
                 self.roster[worker].computing -= 1;
+                self.roster[worker].lost += 1;
                 self.jobs[job.0 as usize].computing -= 1;
                 self.fail_tile(worker, job, tile, &why, effects);
                 true
@@ -72,11 +73,8 @@ impl Farm {
     }
 
     fn asked(&self, claim: LeaseId, fits: impl Fn(&Question) -> bool) -> Result<(), Reject> {
-        let lease = self.leases.get(claim).map(|lease| &lease.role);
-        match lease {
-            Some(Role::Claimed(claim)) if fits(&claim.question) => Ok(()),
-            _ => Err(Reject::ReportMismatch),
-        }
+        let claim = self.leases.claim(claim).filter(|claim| fits(&claim.question));
+        claim.map(|_| ()).ok_or(Reject::ReportMismatch)
     }
 
     /// A tile of so many leaves is reported: the worker is bound, the picture gets it, and unless
@@ -96,18 +94,18 @@ impl Farm {
         job.computing -= 1;
         job.claims += 1;
         job.claims_cost.0 += job.price.of(commitment.units).0;
-        self.roster[worker].computing -= 1;
-        self.roster[worker].claims += 1;
+        let took = self.now.0.saturating_sub(lease.granted.0);
+        self.roster[worker].reported(commitment.units, took);
         let Commitment { root, units } = commitment;
         let committed = Fact::Committed { lease: id, job: job_id, tile, output, root, units };
         self.log(committed, effects);
         self.deliver(job_id, tile, output, effects);
         if own {
             self.leases.end(id);
-            self.accept(id, worker, job_id, tile, units, effects);
+            self.accept(id, worker, job_id, tile, (units, None), effects);
             return true;
         }
-        let Drawn { question, lot } = self.draw(id, worker, &commitment, leaves, effects);
+        let Drawn { question, lot, extra } = self.draw(id, worker, &commitment, leaves, effects);
         let answer = match &question {
             Question::Whole => Some(Answer::to_whole(&output, &commitment)),
             Question::Leaves(leaves) => {
@@ -123,11 +121,13 @@ impl Farm {
                 leaves,
                 question,
                 lot,
+                extra,
                 answer,
                 units_asked: units,
                 opinions: SmallVec::new(),
                 asked: SmallVec::new(),
-                wanted: 1,
+                wanted: if extra == Extra::Twice { 2 } else { 1 },
+                asks: 0,
                 silent: Vec::new(),
             }));
         }
@@ -149,9 +149,9 @@ impl Farm {
     ) -> Drawn {
         let clean = self.roster[worker].clean;
         let drawn = audit::draw(&self.secret, id, &commitment.root, clean, count);
-        let leaves = drawn.question.leaves();
+        let (leaves, extra) = (drawn.question.leaves(), drawn.extra);
         let epoch = self.secret.epoch;
-        self.log(Fact::AuditDrawn { lease: id, epoch, clean, count, leaves }, effects);
+        self.log(Fact::AuditDrawn { lease: id, epoch, clean, count, leaves, extra }, effects);
         drawn
     }
 

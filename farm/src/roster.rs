@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::id::{AccountId, LeaseId, WorkerId};
 use crate::layout_struct;
 use crate::limit;
+use arrayvec::ArrayVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A process on an owner's machine.
@@ -32,6 +33,17 @@ pub struct Worker {
     pub warm: VecDeque<Digest>,
     /// Claims whose audit was drawn for it and is not yet leased.
     pub audits: VecDeque<LeaseId>,
+    /// Those last drawn to audit it, the latest last.
+    pub auditors: ArrayVec<WorkerId, { limit::AUDITORS_REMEMBERED }>,
+    /// What it has in common with others of its kind.
+    pub groups: Vec<Digest>,
+    /// Tiles it reported, their work units, and the microseconds from lease to report.
+    pub reported: u64,
+    pub units: u64,
+    pub leased_us: u64,
+    /// Leases that ran out, and that it lost or gave up: its host's faults, never lies.
+    pub late: u32,
+    pub lost: u32,
 }
 
 layout_struct!(Worker {
@@ -51,6 +63,13 @@ layout_struct!(Worker {
     lanes,
     warm,
     audits,
+    auditors,
+    groups,
+    reported,
+    units,
+    leased_us,
+    late,
+    lost,
 });
 
 impl Worker {
@@ -67,6 +86,25 @@ impl Worker {
     /// beyond its tiles.
     pub fn has_room_for_audit(&self) -> bool {
         self.computing < self.slots * (limit::LEASES_PER_SLOT + 1)
+    }
+    /// It reports a tile of so many units, so long after it was leased.
+    pub fn reported(&mut self, units: u64, took_us: u64) {
+        self.computing -= 1;
+        self.claims += 1;
+        self.reported += 1;
+        self.units = self.units.saturating_add(units);
+        self.leased_us = self.leased_us.saturating_add(took_us);
+    }
+    /// Whether an owner, a machine or an address stands behind both.
+    pub fn is_kin(&self, other: &Worker) -> bool {
+        self.owner == other.owner || self.groups.iter().any(|group| other.groups.contains(group))
+    }
+    /// Remembers who was drawn to audit it, instead of the earliest one remembered.
+    pub fn audited_by(&mut self, auditor: WorkerId) {
+        if self.auditors.is_full() {
+            self.auditors.remove(0);
+        }
+        self.auditors.push(auditor);
     }
     /// Remembers the scene as the newest.
     pub fn warmed(&mut self, scene: &Digest) {

@@ -1,38 +1,69 @@
 //! Settlement: verdicts become transfers. The one file where trials and money meet.
 
+use crate::audit::Claim;
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
-use crate::entry::{Book, Reason};
+use crate::entry::{Book, Cause, Extra, Reason};
 use crate::farm::Farm;
-use crate::id::{JobId, WorkerId};
+use crate::id::{JobId, LeaseId, WorkerId};
 use crate::layout_struct;
 use crate::limit;
 use crate::money::Amount;
 use crate::time::Time;
+use arrayvec::ArrayVec;
 
 /// An accepted tile whose pay is held back until it is mature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct HeldTile {
     pub job: JobId,
     pub tile: u64,
     pub units: u64,
     pub amount: Amount,
     pub at: Time,
+    pub root: Digest,
+    /// Those who vouched for it.
+    pub auditors: ArrayVec<WorkerId, { limit::OPINIONS_MAX }>,
+    /// It must be looked at again before its pay is final, or is being looked at.
+    pub again: Option<Box<Doubt>>,
 }
 
-layout_struct!(HeldTile { job, tile, units, amount, at });
+/// Why and how far an accepted tile is looked at again.
+#[derive(Debug)]
+pub struct Doubt {
+    pub cause: Cause,
+    /// The claim as it was judged, where its question is asked again.
+    pub claim: Option<Box<Claim>>,
+    pub review: Option<LeaseId>,
+}
+
+layout_struct!(HeldTile { job, tile, units, amount, at, root, auditors, again });
+layout_struct!(Doubt { cause, claim, review });
+
+impl HeldTile {
+    pub fn new(
+        (job, tile): (JobId, u64),
+        (units, amount): (u64, Amount),
+        at: Time,
+        claim: Option<Box<Claim>>,
+    ) -> Self {
+        let root = claim.as_ref().map_or(Digest::default(), |claim| claim.commitment.root);
+        let auditors = claim.iter().flat_map(|claim| claim.vouched()).collect();
+        let rung = claim.filter(|claim| claim.extra == Extra::Ringer).map(|mut claim| {
+            // Whoever said otherwise is out.
+            claim.opinions.retain(|opinion| opinion.contrary.is_none());
+            claim
+        });
+        let doubt = |claim| Doubt { cause: Cause::Ringer, claim: Some(claim), review: None };
+        let again = rung.map(|claim| Box::new(doubt(claim)));
+        Self { job, tile, units, amount, at, root, auditors, again }
+    }
+}
 
 impl Farm {
     /// Pays for an accepted tile: to a job's own worker at once and without a fee, to others into
     /// what is held back for them.
-    pub(crate) fn earn(
-        &mut self,
-        worker: WorkerId,
-        job: JobId,
-        tile: u64,
-        units: u64,
-        amount: Amount,
-        effects: &mut impl Effects,
-    ) {
+    pub(crate) fn earn(&mut self, worker: WorkerId, held: HeldTile, effects: &mut impl Effects) {
+        let HeldTile { job, tile, amount, .. } = held;
         let found = &self.jobs[job.0 as usize];
         let reason = Reason::Tile(job, tile);
         if self.roster[worker].owner == found.account && !found.audit_own {
@@ -40,7 +71,6 @@ impl Farm {
             return self.settle_tile(job, tile);
         }
         self.transfer(Book::Hold(job), Book::Held(worker), amount, reason, effects);
-        let held = HeldTile { job, tile, units, amount, at: self.now };
         self.held[worker.0 as usize].push_back(held);
         self.mature(worker, effects);
     }
@@ -60,6 +90,9 @@ impl Farm {
     /// Pays out tiles that enough later ones or enough time have proven, less the farm's fee.
     pub(crate) fn mature(&mut self, worker: WorkerId, effects: &mut impl Effects) {
         while let Some(held) = self.held[worker.0 as usize].front() {
+            if held.again.is_some() {
+                break;
+            }
             let late = held.at.after_ms(self.policy.maturity_ms) <= self.now;
             let many = self.held[worker.0 as usize].len() > self.policy.maturity_tiles as usize;
             if !late && !many {

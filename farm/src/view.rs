@@ -133,7 +133,8 @@ impl Farm {
         let job = self.jobs.get(id.0 as usize)?;
         let mut workers: Vec<WorkerId> = Vec::new();
         if job.computing + job.claims > 0 {
-            let busy = |lease: &Lease| lease.job == id && !matches!(lease.role, Role::Claimed(_));
+            let works = |role: &Role| matches!(role, Role::Computing | Role::Audit(_));
+            let busy = |lease: &Lease| lease.job == id && works(&lease.role);
             let busy = self.leases.iter().filter(|(_, lease)| busy(lease));
             workers = busy.map(|(_, lease)| lease.worker).collect();
             workers.sort_unstable();
@@ -190,11 +191,8 @@ impl Farm {
     pub fn lease(&self, id: LeaseId) -> Option<(JobId, u64, Indices)> {
         let lease = self.leases.get(id)?;
         let leaves = match &lease.role {
-            Role::Computing | Role::Claimed(_) => Indices::new(),
-            Role::Audit(of) => match &self.leases.get(*of)?.role {
-                Role::Claimed(claim) => claim.question.leaves(),
-                Role::Computing | Role::Audit(_) => Indices::new(),
-            },
+            Role::Computing | Role::Claimed(_) | Role::Reviewed(_) => Indices::new(),
+            Role::Audit(of) => self.leases.claim(*of)?.question.leaves(),
         };
         Some((lease.job, lease.tile, leaves))
     }

@@ -220,11 +220,13 @@ fn connect_to_wire(connect: &Connect) -> wire::Connect {
         slots: connect.slots,
         units_per_second: connect.units_per_second,
         leases: lease_bits(&connect.leases),
+        groups: connect.groups.iter().map(wire_digest).collect(),
     }
 }
 
 fn connect_from_wire(connect: wire::Connect) -> Result<Connect, Malformed> {
     let engines = connect.engines.iter().map(|engine| digest("connect.engine", engine));
+    let groups = connect.groups.iter().map(|group| digest("connect.group", group));
     Ok(Connect {
         key: bytes32("connect.key", &connect.key)?,
         owner: AccountId(connect.owner),
@@ -233,6 +235,7 @@ fn connect_from_wire(connect: wire::Connect) -> Result<Connect, Malformed> {
         slots: connect.slots,
         units_per_second: connect.units_per_second,
         leases: connect.leases.into_iter().map(LeaseId::from_u64).collect(),
+        groups: groups.collect::<Result<_, _>>()?,
     })
 }
 

@@ -168,6 +168,7 @@ impl Load {
                 slots: SLOTS,
                 units_per_second: 1_000_000_000,
                 leases: Vec::new(),
+                groups: Vec::new(),
             })))?;
         }
         Ok(load)

@@ -12,6 +12,7 @@ mod frames;
 mod handout;
 mod header;
 pub mod journal;
+mod kin;
 mod metrics;
 mod outbox;
 mod picture;

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::driver::{self, Door, Request, Threads};
 use crate::frames::{Assembler, News};
 use crate::handout::{Handout, Release};
+use crate::kin::Kin;
 use crate::publish::{self, Publisher, Signer};
 use crate::recover::{self, Recovered};
 use crate::terms::Terms;
@@ -169,6 +170,7 @@ async fn start_engine(
         door.apply(command).await?;
     }
     recover::found(&config.state, &door, &keys, accounts).await?;
+    let kin = Kin::open(&config.state)?;
     let engine = Engine {
         door: door.clone(),
         publisher: publisher.clone(),
@@ -182,6 +184,7 @@ async fn start_engine(
         config,
         door,
         keys,
+        kin,
         blobs,
         terms,
         watchers,

@@ -80,6 +80,7 @@ impl Load {
                 slots,
                 units_per_second: 0,
                 leases: Vec::new(),
+                groups: Vec::new(),
             })))?;
         }
         Ok(load)

@@ -29,6 +29,7 @@ struct Lease {
     tile: (JobId, u64),
     audit: bool,
     live: bool,
+    review: bool,
 }
 
 #[derive(Debug)]
@@ -116,24 +117,20 @@ impl Model {
                 self.jobs.insert(*job, Job { account: *account, cap, spent: 0 });
             }
             Fact::Leased { lease, worker, job, tile, audit } => {
-                self.leased(*lease, *worker, (*job, *tile), *audit)?;
+                self.leased(*lease, *worker, (*job, *tile), audit.is_some())?;
             }
-            Fact::Committed { lease, job, tile, .. } => {
-                let found = self.leases.get(lease).context("no such lease")?;
-                ensure!(found.live && !found.audit, "a report without a live lease counts");
-                let place = self.tiles.entry((*job, *tile)).or_default();
-                ensure!(place.computing == Some(*lease), "somebody else computes it");
-                ensure!(place.claimed.is_none(), "two claims to one tile");
-                (place.computing, place.claimed) = (None, Some(*lease));
+            Fact::ReviewOpened { lease, worker, job, tile, .. } => {
+                let tile = (*job, *tile);
+                let place = self.tiles.entry(tile).or_default();
+                ensure!(place.accepted && !place.paid_out, "a review of what is final: {place:?}");
+                let given = Lease { worker: *worker, tile, audit: false, live: true, review: true };
+                ensure!(self.leases.insert(*lease, given).is_none(), "{lease} is no new lease");
             }
+            Fact::Committed { lease, job, tile, .. } => self.committed(*lease, (*job, *tile))?,
             Fact::Opinion { lease, auditor, .. } => self.opinion(*lease, *auditor)?,
             Fact::Verdict { lease, worker, job, tile, accepted, .. } => {
-                ensure!(self.verdicts.insert(*lease), "two verdicts on one claim");
-                let place = self.tiles.entry((*job, *tile)).or_default();
-                ensure!(place.claimed.take() == Some(*lease), "a verdict about no claim");
-                ensure!(!place.accepted, "accepted twice");
-                place.accepted = *accepted;
                 ensure!(*accepted || lied(*worker), "{worker} did not lie");
+                self.verdict(*lease, (*job, *tile), *accepted)?;
             }
             Fact::Refuted { worker, .. } => {
                 ensure!(lied(*worker), "{worker} was refuted and never lied");
@@ -153,8 +150,46 @@ impl Model {
             Fact::FrameStored { job, .. } => {
                 ensure!(self.jobs.contains_key(job), "a frame of no job is stored");
             }
-            Fact::AccountOpened { .. } | Fact::JobEnded { .. } | Fact::AuditDrawn { .. } => {}
+            Fact::AuditorDrawn { lease, auditor, .. } => {
+                let claim = self.leases.get(lease).context("an auditor for no lease")?;
+                ensure!(*auditor != claim.worker, "{auditor} is to audit itself");
+                ensure!(!self.refuted.contains(auditor), "{auditor} was refuted");
+            }
+            Fact::AccountOpened { .. }
+            | Fact::JobEnded { .. }
+            | Fact::AuditDrawn { .. }
+            | Fact::WorkerOnline { .. }
+            | Fact::WorkerOffline { .. }
+            | Fact::ClaimDropped { .. }
+            | Fact::AuditMissed { .. } => {}
         }
+        Ok(())
+    }
+
+    fn committed(&mut self, lease: LeaseId, tile: (JobId, u64)) -> anyhow::Result<()> {
+        let found = self.leases.get(&lease).context("no such lease")?;
+        ensure!(found.live && !found.audit, "a report without a live lease counts");
+        let place = self.tiles.entry(tile).or_default();
+        ensure!(place.computing == Some(lease), "somebody else computes it");
+        ensure!(place.claimed.is_none(), "two claims to one tile");
+        (place.computing, place.claimed) = (None, Some(lease));
+        Ok(())
+    }
+
+    fn verdict(
+        &mut self,
+        lease: LeaseId,
+        tile: (JobId, u64),
+        accepted: bool,
+    ) -> anyhow::Result<()> {
+        ensure!(self.verdicts.insert(lease), "two verdicts on one claim");
+        if self.leases.get(&lease).is_some_and(|lease| lease.review) {
+            return Ok(());
+        }
+        let place = self.tiles.entry(tile).or_default();
+        ensure!(place.claimed.take() == Some(lease), "a verdict about no claim");
+        ensure!(!place.accepted, "accepted twice");
+        place.accepted = accepted;
         Ok(())
     }
 
@@ -166,7 +201,7 @@ impl Model {
         audit: bool,
     ) -> anyhow::Result<()> {
         ensure!(!self.refuted.contains(&worker), "{worker} was refuted and gets a lease");
-        let given = Lease { worker, tile, audit, live: true };
+        let given = Lease { worker, tile, audit, live: true, review: false };
         ensure!(self.leases.insert(lease, given).is_none(), "{lease} was given out before");
         if !audit {
             let place = self.tiles.entry(tile).or_default();

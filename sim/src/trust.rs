@@ -126,6 +126,7 @@ impl Arena {
                 slots: 1,
                 units_per_second: 0,
                 leases: Vec::new(),
+                groups: Vec::new(),
             })))?;
         }
         // A frame of as many tiles as give everybody some.
@@ -324,7 +325,7 @@ impl Founded {
 fn due(standing: u64, colluders: u32, forges: usize) -> f64 {
     let share = f64::from(colluders) / f64::from(AUDITORS);
     let least = limit::REPLICA_PARTS_MIN as f64 / 1e6;
-    let replicas = (limit::REPLICAS_FIRST as f64 / standing as f64).clamp(least, 1.0);
+    let replicas = (limit::REPLICAS_FIRST as f64 / standing as f64).powi(2).clamp(least, 1.0);
     let drawn = limit::LEAVES_DRAWN_MAX * 64 / (64 + standing);
     let drawn = drawn.clamp(limit::LEAVES_DRAWN_MIN, limit::LEAVES_DRAWN_MAX) as usize;
     // Leaves are drawn without putting back.

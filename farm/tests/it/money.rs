@@ -113,11 +113,11 @@ pub fn honest_farm() -> Table {
          wait 61000 -> ok
          connect W2 owner=A3 -> W2
          submit A0 tiles=1 -> J1: grant W0 J1/0
-         report W0 J1/0 as=lie -> kept: deliver J1/0, store J1 frame 1, grant W1 J1/0
-         report W1 J1/0 -> settled: grant W2 J1/0
-         report W2 J1/0 -> settled: settle W0 J1/0, grant W2 J1/0
+         report W0 J1/0 as=lie -> kept: deliver J1/0, store J1 frame 1, grant W2 J1/0
+         report W2 J1/0 -> settled: grant W1 J1/0
+         report W1 J1/0 -> settled: settle W0 J1/0, grant W1 J1/0
          secret xx -> ok
-         cancel J1 -> ok: revoke W2 J1/0",
+         cancel J1 -> ok: revoke W1 J1/0",
     )
 }
 
@@ -159,6 +159,7 @@ fn no_verdict_opinion_or_draw_can_be_altered() {
             Fact::Committed { units, .. } => *units += 1,
             Fact::SecretCommitted { commitment, .. } if at == 0 => *commitment = Digest([9; 32]),
             Fact::Refuted { worker, .. } => worker.0 += 1,
+            Fact::AuditorDrawn { auditor, .. } => auditor.0 = 3 - auditor.0,
             _ => continue,
         }
         let breach = follow(&other).expect_err(&format!("entry {at}: {:?}", log[at]));

@@ -237,3 +237,52 @@ fn draining_and_idle_workers_are_explained() {
     let lines = table.farm.explain_tile(JobId(0), 0).join("; ");
     assert!(lines.contains("no worker is online with its engine"), "{lines}");
 }
+
+#[test]
+fn kin_do_not_audit_one_another() {
+    let table = story(
+        "connect W0 owner=A1 group=x -> W0
+         connect W1 owner=A2 group=x -> W1
+         connect W2 owner=A1 -> W2
+         submit A0 tiles=1 -> J0: grant W0 J0/0
+         report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1
+         wait 500 -> ok
+         connect W3 owner=A3 group=y -> W3: grant W3 J0/0
+         report W3 J0/0 -> settled: settle W0 J0/0",
+    );
+    assert_eq!(table.farm.worker(WorkerId(0)).unwrap().tiles_clean, 1);
+}
+
+#[test]
+fn the_last_auditors_are_not_asked_again_while_there_are_others() {
+    story(
+        "connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1
+         connect W2 owner=A3 -> W2
+         submit A0 tiles=2 -> J0: grant W0 J0/0, grant W0 J0/1
+         report W0 J0/0 -> kept: deliver J0/0, grant W2 J0/0
+         report W2 J0/0 -> settled: settle W0 J0/0
+         report W0 J0/1 -> kept: deliver J0/1, store J0 frame 1, grant W1 J0/1
+         report W1 J0/1 -> settled: settle W0 J0/1
+         disconnect W2 -> ok
+         top-up A0 1000 -> 1000000000
+         submit A0 tiles=1 -> J1: grant W0 J1/0
+         report W0 J1/0 -> kept: deliver J1/0, store J1 frame 1, grant W1 J1/0",
+    );
+}
+
+#[test]
+fn what_a_liar_vouched_for_is_audited_again() {
+    story(
+        "connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1
+         submit A0 tiles=2 -> J0: grant W0 J0/0, grant W0 J0/1
+         report W0 J0/0 -> kept: deliver J0/0, grant W1 J0/0
+         report W1 J0/0 -> settled: settle W0 J0/0
+         report W0 J0/1 -> kept: deliver J0/1, store J0 frame 1, grant W1 J0/1
+         report W1 J0/1 as=lie -> settled
+         connect W2 owner=A3 -> W2: grant W2 J0/1
+         report W2 J0/1 -> settled: settle W0 J0/1, grant W2 J0/0
+         report W2 J0/0 -> settled",
+    );
+}

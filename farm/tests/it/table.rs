@@ -244,6 +244,10 @@ impl Table {
             slots: or("slots", 1),
             units_per_second: 0,
             leases,
+            groups: value(words, "group")
+                .map(|group| Digest::of(group.as_bytes()))
+                .into_iter()
+                .collect(),
         }))
     }
 

@@ -28,6 +28,7 @@ const VERSION_BYTES_MAX: usize = 64;
 pub fn open(
     api: Api,
     caller: Caller,
+    groups: Vec<Digest>,
     requests: Streaming<v1::LinkRequest>,
 ) -> Result<OutboxStream, Status> {
     let mut nonce = [0; 32];
@@ -37,7 +38,7 @@ pub fn open(
     let kind = v1::link_response::Kind::Nonce(bytes::Bytes::copy_from_slice(&nonce));
     let first = v1::LinkResponse { kind: Some(kind) };
     let stream = OutboxStream::new(Arc::clone(&outbox), Arc::clone(&api.terms), first);
-    let link = Link { api, caller, nonce, outbox, requests };
+    let link = Link { api, caller, groups, nonce, outbox, requests };
     tokio::spawn(link.run());
     Ok(stream)
 }
@@ -45,6 +46,8 @@ pub fn open(
 struct Link {
     api: Api,
     caller: Caller,
+    /// What its address has in common with others.
+    groups: Vec<Digest>,
     nonce: [u8; 32],
     outbox: Arc<Outbox>,
     requests: Streaming<v1::LinkRequest>,
@@ -95,6 +98,7 @@ impl Link {
             slots: hello.slots,
             units_per_second: hello.units_per_second,
             leases: hello.leases.into_iter().map(LeaseId::from_u64).collect(),
+            groups: std::mem::take(&mut self.groups),
         };
         let (answer, answered) = oneshot::channel();
         let outbox = Arc::clone(&self.outbox);

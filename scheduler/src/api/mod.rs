@@ -12,6 +12,7 @@ use crate::auth::{Caller, Keys};
 use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::driver::{Door, Refusal};
+use crate::kin::Kin;
 use crate::publish::{Newest, Publisher};
 use crate::terms::Terms;
 use crate::watch::Watchers;
@@ -36,6 +37,7 @@ pub struct Parts {
     pub config: Config,
     pub door: Door,
     pub keys: Keys,
+    pub kin: Kin,
     pub blobs: Arc<Blobs>,
     pub terms: Arc<Terms>,
     pub watchers: Arc<Watchers>,

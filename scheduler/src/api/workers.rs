@@ -20,7 +20,8 @@ impl v1::workers_server::Workers for Api {
     ) -> Result<Response<Self::LinkStream>, Status> {
         let caller = self.caller(&request)?;
         self.still_open()?;
-        super::link::open(self.clone(), caller, request.into_inner()).map(Response::new)
+        let groups = self.kin.groups(request.remote_addr().map(|address| address.ip()));
+        super::link::open(self.clone(), caller, groups, request.into_inner()).map(Response::new)
     }
 
     async fn upload_output(

@@ -115,6 +115,7 @@ impl Story {
             slots: 2,
             units_per_second: 1000,
             leases,
+            groups: Vec::new(),
         })));
     }
 

@@ -35,6 +35,7 @@ impl World {
             slots: if boasts { 64 } else { 1 + at as u32 % 2 },
             units_per_second: if boasts { 1_000_000 } else { 1_000 },
             leases: actor.agent.hello(),
+            groups: Vec::new(),
         };
         let stream = actor.stream;
         self.say(at, Command::Connect(Box::new(connect)));

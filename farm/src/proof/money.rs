@@ -1,0 +1,157 @@
+//! Transfers: each moves what a verdict, a maturity or an order owes, no more and no less.
+
+use super::{Books, Earned, Follows, demand};
+use crate::entry::{Book, Cause, Extra, Reason};
+use crate::id::JobId;
+use crate::limit;
+use crate::money::Amount;
+use crate::view::JobState;
+
+impl Books {
+    pub(super) fn transfer(
+        &mut self,
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+        reason: Reason,
+    ) -> Follows {
+        let has = self.ledger.balance(debit) >= amount;
+        demand(debit == Book::Outside || has, "the debited book has less than that")?;
+        demand(amount.0 > 0 && amount.0 <= crate::money::AMOUNT_MAX, "the amount is no amount")?;
+        match reason {
+            Reason::TopUp => {
+                let into = matches!(credit, Book::Available(_) | Book::Audits);
+                demand(debit == Book::Outside && into, "a top-up comes from outside")?;
+            }
+            Reason::Submit(job) => self.submits(job, debit, credit, amount)?,
+            Reason::Tile(job, tile) => self.pays_tile(job, tile, debit, credit, amount)?,
+            Reason::Maturity(job, tile) => {
+                let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
+                let books = (Book::Held(earned.worker), Book::Payable(earned.worker));
+                let rest = earned.amount.0 - fee(earned.amount);
+                demand((debit, credit) == books, "the tile is another worker's")?;
+                demand(!earned.matured && amount.0 == rest, "not what is left of its pay")?;
+                demand(earned.claim.is_some(), "the tile is being looked at again")?;
+                demand(earned.due.is_none(), "the tile was to be looked at again")?;
+                earned.matured = true;
+                if fee(earned.amount) == 0 {
+                    self.earned.remove(&(job, tile));
+                }
+            }
+            Reason::Fee(job, tile) => {
+                let earned = self.earned.remove(&(job, tile)).ok_or("the tile earned nothing")?;
+                let books = (Book::Held(earned.worker), Book::Fees);
+                demand((debit, credit) == books, "a fee is taken from what was held back")?;
+                let due = earned.matured || earned.amount.0 == fee(earned.amount);
+                demand(due && amount.0 == fee(earned.amount), "not the farm's share")?;
+            }
+            Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
+            Reason::Forfeit(job, tile) => self.forfeits(job, tile, debit, credit, amount)?,
+            Reason::Refund(job) => self.refunds(job, debit, credit, amount)?,
+        }
+        self.books.extend([debit, credit]);
+        self.ledger.post(debit, credit, amount);
+        Ok(())
+    }
+
+    fn submits(&mut self, job: JobId, debit: Book, credit: Book, amount: Amount) -> Follows {
+        demand(job.0 as usize == self.jobs.len(), "jobs are numbered in order")?;
+        demand(credit == Book::Hold(job), "the cap is not held for the job")?;
+        let Book::Available(account) = debit else { return Err("the cap comes from no account") };
+        demand(self.opening.replace((job, account, amount)).is_none(), "two holds, one job")
+    }
+
+    fn pays_tile(
+        &mut self,
+        job: JobId,
+        tile: u64,
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+    ) -> Follows {
+        let owed = self.owed.remove(&(job, tile)).ok_or("no verdict owes this")?;
+        let (to, worker, price, lease) = owed;
+        demand(debit == Book::Hold(job), "a tile is paid from its job's hold")?;
+        demand(credit == to, "the tile is another worker's")?;
+        demand(amount == price, "not price times work units")?;
+        let cap = self.job(job)?.cap;
+        demand(amount <= cap, "more than the job's cap")?;
+        if to == Book::Held(worker) {
+            let claim = self.slot(lease)?.claim.clone();
+            let rung = claim.as_ref().is_some_and(|claim| claim.extra == Extra::Ringer);
+            let due = rung.then_some(Cause::Ringer);
+            let earned = Earned { worker, amount, matured: false, claim, due };
+            self.earned.insert((job, tile), earned);
+        }
+        Ok(())
+    }
+
+    fn pays_auditor(
+        &mut self,
+        job: JobId,
+        tile: u64,
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+    ) -> Follows {
+        demand(matches!(debit, Book::Audits | Book::Fees), "audits are paid by the farm")?;
+        let rest = self.ledger.balance(Book::Audits);
+        demand(debit == Book::Audits || rest.0 == 0, "fees pay only what the audits' pot cannot")?;
+        let price = self.job(job)?.price;
+        let slot = self.claims.get(&(job, tile)).and_then(|slot| self.slots.get_mut(slot));
+        let claim = slot.and_then(|slot| slot.claim.as_mut()).ok_or("there was no audit")?;
+        let Book::Payable(auditor) = credit else { return Err("an auditor is paid at once") };
+        demand(claim.spoke_truth(auditor), "the paid worker did not say the truth about it")?;
+        let paid = claim.paid.entry(auditor).or_default();
+        let due = price.of(claim.asked).0.saturating_sub(*paid);
+        let most = due.min(self.ledger.balance(debit).0);
+        demand(amount.0 == most, "not price times the question's work units")?;
+        *paid += amount.0;
+        Ok(())
+    }
+
+    fn refunds(&mut self, job: JobId, debit: Book, credit: Book, amount: Amount) -> Follows {
+        let hold = self.ledger.balance(Book::Hold(job));
+        let found = self.jobs.get(job.0 as usize).ok_or("it names a job that was not opened")?;
+        demand(found.ended.is_some(), "the job has not ended")?;
+        let books = (Book::Hold(job), Book::Available(found.account));
+        demand((debit, credit) == books, "a refund goes to the job's account")?;
+        demand(
+            amount.0 >= hold.0.saturating_sub(self.claimed(job)),
+            "less than what no claim needs",
+        )
+    }
+
+    /// The most that a job's claims without a verdict can cost.
+    pub(super) fn claimed(&self, job: JobId) -> u64 {
+        let price = self.jobs[job.0 as usize].price;
+        let claims = self.claims.range((job, 0)..=(job, u64::MAX));
+        let slots = claims.filter_map(|(_, slot)| self.slots.get(slot).filter(|of| !of.review));
+        let claims = slots.filter_map(|slot| slot.claim.as_ref());
+        claims.map(|claim| price.of(claim.units).0).sum()
+    }
+
+    fn forfeits(
+        &mut self,
+        job: JobId,
+        tile: u64,
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+    ) -> Follows {
+        let earned = self.earned.remove(&(job, tile)).ok_or("the tile earned nothing")?;
+        let refuted = self.worker(earned.worker)?.refuted;
+        demand(refuted, "only a refuted worker forfeits")?;
+        let books = (Book::Held(earned.worker), Book::Hold(job));
+        demand((debit, credit) == books, "a forfeit goes back to its job")?;
+        demand(amount == earned.amount && !earned.matured, "not what the tile earned")?;
+        let found = self.job(job)?;
+        found.accepted.remove(&tile);
+        found.ended = found.ended.filter(|state| *state != JobState::Done as u8);
+        Ok(())
+    }
+}
+
+fn fee(amount: Amount) -> u64 {
+    amount.0 * limit::FEE_PERMILLE / 1000
+}

@@ -1,0 +1,320 @@
+//! Trials: what is asked and who is asked follow from the epoch's secret and from who was there;
+//! verdicts follow from opinions; what a liar had vouched for is looked at again.
+
+use super::{Asked, Books, Claim, Drawn, Follows, Lie, Slot, Worker, demand};
+use crate::audit::{self, Answer, Fit, Lot, Opinion, Verdict};
+use crate::digest::Digest;
+use crate::entry::{Book, Cause, Extra, Tried};
+use crate::farm::Secret;
+use crate::id::{JobId, LeaseId, WorkerId};
+use crate::leaf::{Commitment, Indices};
+use crate::limit;
+
+impl Worker {
+    fn is_kin(&self, other: &Worker) -> bool {
+        self.owner == other.owner || self.groups.iter().any(|group| other.groups.contains(group))
+    }
+}
+
+impl Books {
+    pub(super) fn audit_drawn(
+        &mut self,
+        lease: LeaseId,
+        epoch: u32,
+        (clean, count): (u64, u32),
+        leaves: &Indices,
+        extra: Extra,
+    ) -> Follows {
+        let entry = self.next;
+        let slot = self.slot(lease)?;
+        let claim = slot.claim.as_mut().ok_or("nothing was committed to under this lease")?;
+        (claim.drawn, claim.extra) = ((epoch, clean, count), extra);
+        claim.whole = leaves.is_empty();
+        let (root, worker) = (claim.root, slot.worker);
+        let known = self.worker(worker)?.clean;
+        demand(clean == known, "the worker's clean tiles are counted wrongly")?;
+        self.in_epoch(epoch)?;
+        if epoch > 0 {
+            let leaves = leaves.clone();
+            self.drawn.push(Drawn { entry, lease, root, clean, count, leaves, extra });
+        }
+        Ok(())
+    }
+
+    fn in_epoch(&self, epoch: u32) -> Follows {
+        let current = self.secret.map_or(epoch == 0, |(current, _)| current == epoch);
+        demand(current, "the draw is of another epoch")
+    }
+
+    /// How well a worker fits as a claim's auditor; it is the farm's rule, told again.
+    fn fit(&self, id: WorkerId, slot: &Slot, claim: &Claim) -> Fit {
+        let of = |id: &WorkerId| &self.workers[id.0 as usize];
+        let (worker, claimant) = (of(&id), of(&slot.worker));
+        let job = &self.jobs[slot.job.0 as usize];
+        let heard = || claim.opinions.iter().map(|opinion| &opinion.worker);
+        let mut others = heard().chain(&claim.auditors);
+        let lately = |(owner, at): &(_, crate::time::Time)| {
+            *owner == worker.owner && self.now < at.after_ms(limit::AUDIT_AGAIN_MS)
+        };
+        let able = id != slot.worker
+            && !worker.refuted
+            && worker.queued.len() < limit::AUDITS_WAITING_MAX
+            && worker.engines.contains(&job.engine)
+            && !others.clone().any(|other| *other == id);
+        let strange = match job.private {
+            true => worker.owner == job.account,
+            false => {
+                !worker.is_kin(claimant)
+                    && !others.any(|other| worker.is_kin(of(other)))
+                    && !claim.silent.iter().any(lately)
+            }
+        };
+        match able && strange {
+            false => Fit::No,
+            true => Fit::of(!claimant.auditors.contains(&id), worker.warm.contains(&job.scene)),
+        }
+    }
+
+    /// The auditor is the best of those drawn, or the first that may audit at all.
+    pub(super) fn auditor_drawn(
+        &mut self,
+        lease: LeaseId,
+        (epoch, ask): (u32, u32),
+        auditor: WorkerId,
+        tried: &Tried,
+    ) -> Follows {
+        self.in_epoch(epoch)?;
+        let entry = self.next;
+        let slot = self.slots.get(&lease.slot).filter(|slot| slot.epoch == lease.epoch);
+        let slot = slot.ok_or("it names a lease that is not the latest of its slot")?;
+        let claim = slot.claim.as_ref().filter(|_| !slot.judged).ok_or("nothing was claimed")?;
+        demand(claim.asks == ask, "the draw is not the claim's next")?;
+        let count = self.working.len() as u32;
+        demand(tried.iter().all(|place| *place < count), "a place that is nobody's was drawn")?;
+        let fit = |place: u32| self.fit(self.working[place as usize], slot, claim);
+        let last = tried.last().copied().map_or(Fit::No, fit);
+        let whole = last == Fit::FreshWarm || tried.len() == limit::AUDITOR_DRAWS;
+        demand(whole, "it was not drawn on until somebody fitted")?;
+        let chosen = audit::choose(tried.iter().copied(), count, fit);
+        let chosen = chosen.filter(|(_, looked)| looked == tried).map(|(place, _)| place);
+        let chosen = chosen.map(|place| self.working[place as usize]);
+        demand(chosen == Some(auditor), "another auditor was drawn than the one asked")?;
+        let (root, claimant) = (claim.root, slot.worker);
+        let lot = Some(claim.drawn).filter(|drawn| ask == 0 && drawn.0 == epoch);
+        let lot = lot.map(|(_, clean, count)| (clean, count));
+        if epoch > 0 {
+            let tried = tried.clone();
+            self.asked.push(Asked { entry, lease, root, ask, count, tried, lot });
+        }
+        let last = &mut self.worker(claimant)?.auditors;
+        if last.len() == limit::AUDITORS_REMEMBERED {
+            last.pop_front();
+        }
+        last.push_back(auditor);
+        self.worker(auditor)?.queued.insert(lease);
+        if let Some(claim) = &mut self.slot(lease)?.claim {
+            claim.asks += 1;
+            claim.auditors.push(auditor);
+        }
+        Ok(())
+    }
+
+    /// An auditor gave no answer.
+    pub(super) fn missed(&mut self, audit: LeaseId) -> Follows {
+        let slot = self.slot(audit)?;
+        let (worker, of) = (slot.worker, slot.audit.ok_or("the lease is no audit")?);
+        let (owner, now) = (self.worker(worker)?.owner, self.now);
+        if let Some(claim) = &mut self.slot(of)?.claim {
+            claim.auditors.retain(|auditor| *auditor != worker);
+            claim.silent.retain(|(silent, _)| *silent != owner);
+            claim.silent.push((owner, now));
+        }
+        Ok(())
+    }
+
+    /// An accepted tile is looked at again.
+    pub(super) fn review_opened(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        (job, tile): (JobId, u64),
+        cause: Cause,
+    ) -> Follows {
+        let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
+        demand(earned.worker == worker && !earned.matured, "the tile is not this worker's")?;
+        let mut claim = earned.claim.take().ok_or("the tile is being looked at already")?;
+        demand(earned.due.take() == Some(cause), "the tile was not to be looked at again")?;
+        if cause == Cause::Vouched {
+            let commitment = Commitment { root: claim.root, units: claim.units };
+            claim.answer = Some(Answer::to_whole(&claim.output, &commitment).digest());
+            (claim.whole, claim.asked) = (true, claim.units);
+            (claim.asks, claim.drawn) = (0, (Lot::NONE.epoch, 0, 0));
+            claim.opinions.clear();
+            claim.paid.clear();
+            claim.silent.clear();
+        }
+        let (audit, claim, judged, review) = (None, Some(claim), false, true);
+        let slot = Slot { epoch: lease.epoch, worker, job, tile, audit, claim, judged, review };
+        self.occupy(lease, slot)?;
+        self.claims.insert((job, tile), lease.slot);
+        Ok(())
+    }
+
+    pub(super) fn opinion(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        value: Digest,
+        answer: Digest,
+        units: u64,
+    ) -> Follows {
+        let owner = self.worker(worker)?.owner;
+        let (claimant, job) = {
+            let slot = self.slot(lease)?;
+            (slot.worker, slot.job)
+        };
+        let (other, account) = (self.worker(claimant)?.owner, self.job(job)?.account);
+        demand(worker != claimant, "a worker audits itself")?;
+        let kin = self.workers[worker.0 as usize].is_kin(&self.workers[claimant.0 as usize]);
+        demand(!kin || owner == account, "the auditor has something in common with the worker")?;
+        demand(owner != other || owner == account, "the auditor is of the same owner")?;
+        let claim = self.slot(lease)?.claim.as_mut().ok_or("nothing was claimed")?;
+        demand(claim.answer.is_none_or(|known| known == answer), "the claim's answer changed")?;
+        let again = claim.opinions.iter().any(|opinion| opinion.worker == worker);
+        demand(!again, "the auditor was heard before")?;
+        let asked = claim.auditors.iter().position(|auditor| *auditor == worker);
+        claim.auditors.remove(asked.ok_or("the auditor was not asked")?);
+        demand(units <= claim.units, "the question is dearer than the tile")?;
+        demand(claim.opinions.is_empty() || claim.asked == units, "the question's price changed")?;
+        let commitment = Commitment { root: claim.root, units: claim.units };
+        let whole = || Answer::to_whole(&claim.output, &commitment).digest();
+        let own = claim.answer.is_some() || !claim.whole || answer == whole();
+        demand(own, "the claim's answer is not what was committed to")?;
+        claim.answer = Some(answer);
+        claim.asked = units;
+        let contrary = (value != answer).then_some(value);
+        claim.opinions.push(Opinion { worker, owner, contrary, paid: false });
+        Ok(())
+    }
+
+    pub(super) fn verdict(
+        &mut self,
+        lease: LeaseId,
+        (worker, job, tile, units): (WorkerId, JobId, u64, u64),
+        accepted: bool,
+    ) -> Follows {
+        let slot = self.slot(lease)?;
+        let same = slot.worker == worker && slot.job == job && slot.tile == tile && !slot.judged;
+        demand(same, "the verdict is about another claim")?;
+        let claim = slot.claim.as_ref().ok_or("the verdict is about nothing")?;
+        demand(claim.units == units, "the work units are not those committed to")?;
+        demand(claim.auditors.is_empty(), "somebody who was asked was not waited for")?;
+        let judged = claim.answer.map(|_| audit::judge(&claim.opinions));
+        slot.judged = true;
+        let review = slot.review;
+        let owner = self.worker(worker)?.owner;
+        let own = owner == self.job(job)?.account;
+        match judged {
+            None => demand(own && accepted, "nobody was asked about the claim")?,
+            Some(Verdict::Truth(truth)) => {
+                demand(accepted == truth.is_none(), "the opinions say the opposite")?;
+            }
+            Some(Verdict::Escalate | Verdict::Undecided) => {
+                return Err("the opinions have no majority");
+            }
+        }
+        self.claims.remove(&(job, tile));
+        self.auditors_paid(lease, job)?;
+        if review {
+            let claim = self.slot(lease)?.claim.clone();
+            let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
+            earned.claim = claim;
+        } else if accepted {
+            self.worker(worker)?.clean += 1;
+            let found = self.job(job)?;
+            demand(found.accepted.insert(tile), "the tile was accepted before")?;
+            let amount = found.price.of(units);
+            let direct = own && judged.is_none();
+            let to = if direct { Book::Payable(worker) } else { Book::Held(worker) };
+            if amount.0 > 0 {
+                self.owed.insert((job, tile), (to, worker, amount, lease));
+            }
+        }
+        Ok(())
+    }
+
+    /// Before its verdict a claim's truthful auditors are paid, as far as the farm's pots go.
+    fn auditors_paid(&mut self, lease: LeaseId, job: JobId) -> Follows {
+        let empty = [Book::Audits, Book::Fees].iter().all(|pot| self.ledger.balance(*pot).0 == 0);
+        let price = self.job(job)?.price;
+        let claim = self.slot(lease)?.claim.as_mut().ok_or("there was no claim")?;
+        let paid = claim.all_paid(price.of(claim.asked));
+        claim.opinions.iter_mut().for_each(|opinion| opinion.paid = true);
+        demand(empty || paid, "an auditor who spoke the truth was not paid")
+    }
+
+    pub(super) fn refuted(&mut self, worker: WorkerId, lease: LeaseId) -> Follows {
+        let entry = self.next;
+        let slot = self.slot(lease)?;
+        let claim = slot.claim.as_ref().ok_or("nothing was claimed under this lease")?;
+        demand(claim.answer.is_some(), "nobody was asked about the claim")?;
+        let claimed = slot.worker == worker;
+        let mut opinions = claim.opinions.iter();
+        let said = match claimed {
+            true => Some(None),
+            false => opinions.find(|opinion| opinion.worker == worker).map(|said| said.contrary),
+        };
+        let verdict = audit::judge(&claim.opinions);
+        let Verdict::Truth(truth) = verdict else { return Err("the opinions have no majority") };
+        demand(said.is_some_and(|said| said != truth), "the worker said nothing false about it")?;
+        let said = claim.opinions.iter().map(|opinion| opinion.contrary).chain([None]);
+        let against = said.filter(|contrary| *contrary == truth).count() as u32;
+        let lie = Lie { entry, worker, job: slot.job, tile: slot.tile, claimed, against };
+        let found = self.worker(worker)?;
+        demand(!found.refuted, "the worker was refuted before")?;
+        found.refuted = true;
+        found.clean = 0;
+        self.lies.push(lie);
+        let undecided = self.slots.values_mut().filter(|slot| !slot.judged);
+        for claim in undecided.filter_map(|slot| slot.claim.as_mut()) {
+            claim.opinions.retain(|opinion| opinion.worker != worker);
+        }
+        for earned in self.earned.values_mut() {
+            let Some(claim) = &mut earned.claim else { continue };
+            let by = |opinion: &Opinion<_>| opinion.worker == worker;
+            let vouched = |opinion: &Opinion<_>| by(opinion) && opinion.contrary.is_none();
+            let struck = claim.opinions.iter().any(vouched);
+            claim.opinions.retain(|opinion| !by(opinion));
+            if struck {
+                earned.due = Some(Cause::Vouched);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn revealed(&mut self, epoch: u32, secret: &[u8; 32]) -> Follows {
+        let same = self.secret == Some((epoch, Digest::of(secret)));
+        demand(same, "the secret is not the one committed to")?;
+        let secret = Secret { epoch, secret: *secret };
+        for drawn in std::mem::take(&mut self.drawn) {
+            let Drawn { lease, root, clean, count, .. } = drawn;
+            let due = audit::draw(&secret, lease, &root, clean, count);
+            if due.question.leaves() != drawn.leaves || due.extra != drawn.extra {
+                self.blame = Some(drawn.entry);
+                return Err("the audit was not drawn from the epoch's secret");
+            }
+        }
+        for asked in std::mem::take(&mut self.asked) {
+            let Asked { entry, lease, root, ask, count, tried, lot } = asked;
+            let lot = lot.map(|(clean, count)| {
+                audit::draw(&secret, lease, &root, clean, count).lot.draw_in(epoch)
+            });
+            let places = audit::places(&secret, lease, &root, (ask, lot.flatten()), count);
+            if !places.take(tried.len()).eq(tried) {
+                self.blame = Some(entry);
+                return Err("the auditor was not drawn from the epoch's secret");
+            }
+        }
+        Ok(())
+    }
+}
