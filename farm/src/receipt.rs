@@ -11,7 +11,7 @@ use crate::layout;
 use crate::money::{Amount, Price};
 use crate::proof::Breach;
 use crate::view::JobState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tells the entries that concern one job, as they come in order.
 #[derive(Debug)]
@@ -19,12 +19,18 @@ pub struct Concern {
     job: JobId,
     /// By slot, the epoch of the job's newest lease there.
     leases: BTreeMap<u32, u32>,
+    /// Who was heard about its tiles.
+    auditors: BTreeSet<WorkerId>,
 }
 
 impl Concern {
     /// Of this job nothing has been seen yet.
     pub fn of(job: JobId) -> Self {
-        Self { job, leases: BTreeMap::new() }
+        Self { job, leases: BTreeMap::new(), auditors: BTreeSet::new() }
+    }
+
+    fn is_own(&self, lease: LeaseId) -> bool {
+        self.leases.get(&lease.slot) == Some(&lease.epoch)
     }
 
     /// Whether the next entry of the log says something of the job.
@@ -43,10 +49,18 @@ impl Concern {
                 }
                 own
             }
-            Fact::AuditDrawn { lease, .. }
-            | Fact::Opinion { lease, .. }
-            | Fact::Verdict { lease, .. }
-            | Fact::Refuted { lease, .. } => self.leases.get(&lease.slot) == Some(&lease.epoch),
+            Fact::AuditDrawn { lease, .. } | Fact::Verdict { lease, .. } => self.is_own(*lease),
+            Fact::Opinion { lease, auditor, .. } => {
+                let own = self.is_own(*lease);
+                if own {
+                    self.auditors.insert(*auditor);
+                }
+                own
+            }
+            // Wherever a liar was found out, what it said of this job's open claims is struck.
+            Fact::Refuted { worker, lease } => {
+                self.is_own(*lease) || self.auditors.contains(worker)
+            }
             Fact::Transfer { reason, .. } => job_of(*reason) == Some(self.job),
             Fact::AccountOpened { .. }
             | Fact::WorkerEnrolled { .. }
@@ -193,9 +207,14 @@ impl Receipt {
                 self.verdict(*lease, *tile, *accepted, *units)
             }
             Fact::Transfer { amount, reason, .. } => self.transfer(*amount, *reason),
+            Fact::Refuted { worker, .. } => {
+                for claim in self.claims.values_mut() {
+                    claim.opinions.retain(|opinion| opinion.worker != *worker);
+                }
+                Ok(())
+            }
             Fact::Leased { .. }
             | Fact::AuditDrawn { .. }
-            | Fact::Refuted { .. }
             | Fact::AccountOpened { .. }
             | Fact::WorkerEnrolled { .. }
             | Fact::SecretCommitted { .. }

@@ -73,6 +73,11 @@ impl Shell {
         self.farm.entries()
     }
 
+    /// The public log, as far as it was let out.
+    pub fn published(&self) -> &[Entry] {
+        &self.published
+    }
+
     /// Applies a command at the world's time `now`; what follows waits for the next sync.
     pub fn apply(
         &mut self,

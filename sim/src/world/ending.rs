@@ -4,6 +4,7 @@ use super::{Summary, World};
 use crate::actor::{Conduct, output_of, truth};
 use anyhow::{Context, ensure};
 use farm::id::JobId;
+use farm::receipt::{Concern, Receipt};
 use farm::view::{JobState, JobView};
 
 impl World {
@@ -20,6 +21,7 @@ impl World {
             let excused = self.swarm.is_hard() || self.is_anybody_slow();
             ensure!(!gave_up || excused, "{} failed: {}", job.job, job.failure);
             self.judge_outputs(job.job, job.state)?;
+            self.judge_receipt(job).with_context(|| format!("the receipt of {}", job.job))?;
         }
         self.shell.close().context("at the end")?;
         let workers = self.shell.farm.workers(None, None, usize::MAX);
@@ -30,6 +32,22 @@ impl World {
             refuted: workers.iter().filter(|worker| worker.refuted).count() as u64,
             deaths: self.deaths,
         })
+    }
+
+    /// What the log says of a job alone proves what the farm says of it.
+    fn judge_receipt(&self, job: &JobView) -> anyhow::Result<()> {
+        let mut concern = Concern::of(job.job);
+        let mut receipt = Receipt::new(job.job, job.spec.clone());
+        for (index, entry) in (0..).zip(self.shell.published()) {
+            if concern.takes(&entry.fact) {
+                receipt.follow(index, entry).with_context(|| format!("{entry:?}"))?;
+            }
+        }
+        let account = receipt.finish().map_err(anyhow::Error::msg)?;
+        let proven = (account.state, account.accepted, account.spent, account.units);
+        let said = (job.state, job.tiles_accepted, job.spent, job.units);
+        ensure!(proven == said, "it proves {proven:?}, the farm says {said:?}");
+        Ok(())
     }
 
     /// What its tiles wait for.
