@@ -9,7 +9,7 @@ use crate::local;
 use crate::output::Form;
 use crate::verify::note::{self, Checkpoint, LogKey, WitnessSigner};
 use crate::verify::source::Source;
-use crate::verify::{breach, is_breach};
+use crate::verify::{breach, is_breach, say_breach};
 use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
@@ -278,11 +278,7 @@ pub async fn run(access: &Access, form: Form, what: args::Witness) -> anyhow::Re
                     form.say(line, || json!({ "ok": true, "entries": size }))?;
                 }
             }
-            Err(error) if is_breach(&error) => {
-                let why = error.to_string();
-                form.say(|| format!("BREACH: {why}"), || json!({ "ok": false, "breach": why }))?;
-                return Ok(Exit::Breach);
-            }
+            Err(error) if is_breach(&error) => return say_breach(form, error),
             Err(error) if what.once => return Err(error),
             Err(error) => tracing::warn!("the log cannot be read now: {error:#}"),
         }

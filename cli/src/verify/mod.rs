@@ -48,6 +48,13 @@ pub fn is_breach(error: &anyhow::Error) -> bool {
     error.is::<Breach>()
 }
 
+/// Says that the log does not hold, if that is what the error means.
+pub fn say_breach(form: Form, error: anyhow::Error) -> anyhow::Result<Exit> {
+    let Breach(why) = error.downcast()?;
+    form.say(|| format!("BREACH: {why}"), || json!({ "ok": false, "breach": why }))?;
+    Ok(Exit::Breach)
+}
+
 /// Verifies a log against its key and older checkpoints. Also gives the text of the checkpoint that
 /// it holds to.
 pub async fn check(
@@ -234,13 +241,7 @@ pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Res
             say(form, &verified)?;
             Ok(Exit::Ok)
         }
-        Err(error) => match error.downcast_ref::<Breach>() {
-            Some(Breach(why)) => {
-                form.say(|| format!("BREACH: {why}"), || json!({ "ok": false, "breach": why }))?;
-                Ok(Exit::Breach)
-            }
-            None => Err(error),
-        },
+        Err(error) => say_breach(form, error),
     }
 }
 

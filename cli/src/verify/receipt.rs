@@ -2,7 +2,7 @@
 //! without the farm.
 
 use super::note::{Checkpoint, LogKey};
-use super::{Breach, breach};
+use super::{breach, say_breach};
 use crate::exit::{BadInput, Exit};
 use crate::jobs;
 use crate::output::{Form, credits, hex};
@@ -38,13 +38,7 @@ pub fn run(form: Form, key: &LogKey, path: &Path) -> anyhow::Result<Exit> {
             say(form, &proven)?;
             Ok(Exit::Ok)
         }
-        Err(error) => match error.downcast_ref::<Breach>() {
-            Some(Breach(why)) => {
-                form.say(|| format!("BREACH: {why}"), || json!({ "ok": false, "breach": why }))?;
-                Ok(Exit::Breach)
-            }
-            None => Err(error),
-        },
+        Err(error) => say_breach(form, error),
     }
 }
 

@@ -51,34 +51,48 @@ impl Source {
         }
     }
 
+    /// A tile as it was when the log had `size` items at this level, and whether more may follow in
+    /// it: the log may grow while it is read, and then the whole tile takes the place of its
+    /// beginnings (C2SP tlog-tiles).
+    async fn tile(&mut self, level: &str, n: u64, size: u64) -> anyhow::Result<(Vec<u8>, bool)> {
+        let named = |width| format!("tile/{level}/{}", place(n, width));
+        let width = width(n, size);
+        match self.read(&named(width)).await {
+            Err(error) if width < TILE => match self.read(&named(TILE)).await {
+                Ok(whole) => Ok((whole, true)),
+                Err(_) => Err(error),
+            },
+            read => Ok((read?, false)),
+        }
+    }
+
     /// The entries of bundle `n` of a tree of `size` entries.
     pub async fn entries(&mut self, n: u64, size: u64) -> anyhow::Result<Vec<Vec<u8>>> {
-        let name = format!("tile/entries/{}", place(n, width(n, size)));
-        let bytes = self.read(&name).await?;
-        let mut rest = bytes.as_slice();
+        let (bytes, more) = self.tile("entries", n, size).await?;
+        let (expected, mut rest) = (width(n, size), bytes.as_slice());
         let mut entries = Vec::new();
-        while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        for at in 0..expected {
+            let cut = || format!("bundle {n} ends within entry {at} of {expected}");
+            let (length, after) = rest.split_first_chunk::<2>().with_context(cut)?;
             let length = usize::from(u16::from_be_bytes(*length));
-            let (entry, after) =
-                after.split_at_checked(length).with_context(|| format!("{name} is cut short"))?;
+            let (entry, after) = after.split_at_checked(length).with_context(cut)?;
             entries.push(entry.to_vec());
             rest = after;
         }
-        let expected = width(n, size);
-        let whole = rest.is_empty() && entries.len() as u64 == expected;
-        anyhow::ensure!(whole, "{name} has {} entries instead of {expected}", entries.len());
+        anyhow::ensure!(more || rest.is_empty(), "bundle {n} has more than {expected} entries");
         Ok(entries)
     }
 
     /// The hashes of tile `n` at `level`, where that level has `size` full nodes.
     pub async fn hashes(&mut self, level: u32, n: u64, size: u64) -> anyhow::Result<Vec<Hash>> {
-        let name = format!("tile/{level}/{}", place(n, width(n, size)));
-        let bytes = self.read(&name).await?;
-        let (hashes, rest) = bytes.as_chunks::<32>();
-        let expected = width(n, size);
-        let whole = rest.is_empty() && hashes.len() as u64 == expected;
-        anyhow::ensure!(whole, "{name} has {} hashes instead of {expected}", hashes.len());
-        Ok(hashes.to_vec())
+        let (bytes, more) = self.tile(&level.to_string(), n, size).await?;
+        let (expected, (hashes, rest)) = (width(n, size) as usize, bytes.as_chunks::<32>());
+        let fits = more || rest.is_empty() && hashes.len() == expected;
+        let wanted = hashes.get(..expected).filter(|_| fits);
+        let wrong = || {
+            format!("tile {n} of level {level} has {} bytes, not {expected} hashes", bytes.len())
+        };
+        Ok(wanted.with_context(wrong)?.to_vec())
     }
 
     /// The proof that the first `old` entries of the log of `size` are those that were there before

@@ -155,6 +155,23 @@ async fn a_rollback_and_a_fork_are_caught_by_an_older_checkpoint() {
     assert!(why.contains("forked"), "{why}");
 }
 
+/// A log that grows while it is read: tiles that were not whole have become so and replaced what
+/// they were.
+#[tokio::test]
+async fn a_checkpoint_that_the_log_has_outgrown_is_verified_still() {
+    let dir = tempfile::tempdir().unwrap();
+    let entries = bytes(&honest(300));
+    publish(dir.path(), &entries[..100]);
+    let path = dir.path().join("checkpoint");
+    let seen = std::fs::read(&path).unwrap();
+    for level in ["entries", "0"] {
+        std::fs::remove_dir_all(dir.path().join("tile").join(level).join("000.p")).unwrap();
+    }
+    publish(dir.path(), &entries);
+    std::fs::write(&path, seen).unwrap();
+    assert_eq!(verdict(dir.path(), None).await.unwrap().checkpoint.size, 100);
+}
+
 #[tokio::test]
 async fn a_false_hash_tile_and_a_missing_bundle_are_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -51,12 +51,8 @@ fn a_frame_has_the_layers_asked_for_and_the_same_picture() {
     }
     let mut farm = Farm::start();
     let artist = farm.account("artist", "100");
-    for name in ["ada", "bob"] {
-        // Two owners, so that the newcomers' tiles are computed twice, layers and all.
-        let key = farm.account(name, "0");
-        farm.start_worker(name, &key, &[]);
-    }
-    farm.wait_for_workers(2);
+    // Two owners, so that the newcomers' tiles are computed twice, layers and all.
+    farm.start_owners(&["ada", "bob"]);
     let bare = farm.submit(&artist, &[]);
     let layered =
         farm.submit(&artist, &["--aov", "normal,depth", "--aov", "albedo,material-id,motion"]);
@@ -112,11 +108,7 @@ fn an_adaptive_frame_is_proven_and_says_its_samples() {
     }
     let mut farm = Farm::start();
     let artist = farm.account("artist", "100");
-    for name in ["ada", "bob"] {
-        let key = farm.account(name, "0");
-        farm.start_worker(name, &key, &[]);
-    }
-    farm.wait_for_workers(2);
+    farm.start_owners(&["ada", "bob"]);
     let full = farm.submit(&artist, &["--samples", "32"]);
     let adaptive = farm.submit(&artist, &["--samples", "32", "--noise", "0.2"]);
     let (full, adaptive) = (farm.finish(&artist, full), farm.finish(&artist, adaptive));

@@ -55,15 +55,7 @@ fn every_cheat_is_found_out() {
     let mut farm = Farm::start();
     let artist = farm.account("artist", "100");
     farm.ask(&farm.operator, &["account", "top-up", "10", "--account", "0"]);
-    let owners: Vec<String> = ["ada", "bob"]
-        .into_iter()
-        .map(|name| {
-            let key = farm.account(name, "0");
-            farm.start_worker(name, &key, &[]);
-            key
-        })
-        .collect();
-    farm.wait_for_workers(2);
+    let owners = farm.start_owners(&["ada", "bob"]);
     let plain = ["--tile-size", "16"];
     let adaptive = ["--tile-size", "16", "--samples", "32", "--noise", "0.1"];
     let due = [&plain[..], &adaptive[..]].map(|order| {

@@ -15,15 +15,7 @@ fn killed_processes_change_nothing_but_the_time() {
     }
     let mut farm = Farm::start();
     let artist = farm.account("artist", "100");
-    let keys: Vec<String> = ["ada", "bob", "cyd"]
-        .into_iter()
-        .map(|name| {
-            let key = farm.account(name, "0");
-            farm.start_worker(name, &key, &[]);
-            key
-        })
-        .collect();
-    farm.wait_for_workers(3);
+    let keys = farm.start_owners(&["ada", "bob", "cyd"]);
     let cut = ["--tile-size", "16", "--frames", "1-2"];
     let undisturbed = farm.submit(&artist, &cut);
     let reference = farm.finish(&artist, undisturbed);

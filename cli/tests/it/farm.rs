@@ -126,6 +126,18 @@ impl Farm {
         self.workers.push((name.to_owned(), child));
     }
 
+    /// An account and a worker of each name, linked; the owners' keys.
+    pub fn start_owners(&mut self, names: &[&str]) -> Vec<String> {
+        let start = |name: &&str| {
+            let key = self.account(name, "0");
+            self.start_worker(name, &key, &[]);
+            key
+        };
+        let keys = names.iter().map(start).collect();
+        self.wait_for_workers(names.len());
+        keys
+    }
+
     /// SIGKILL for one worker.
     pub fn kill_worker(&mut self, name: &str) {
         let at = self.workers.iter().position(|(other, _)| other == name).unwrap();

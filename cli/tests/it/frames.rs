@@ -22,11 +22,7 @@ fn one_worker_or_three_and_every_tile_size_give_the_same_bytes() {
     assert_ne!(images[0], farm.finish(&artist, other), "another seed is another picture");
     assert_eq!(farm.drain_worker("own"), Some(0), "a worker told to leave leaves in order");
 
-    for name in ["ada", "bob", "cyd"] {
-        let key = farm.account(name, "0");
-        farm.start_worker(name, &key, &[]);
-    }
-    farm.wait_for_workers(3);
+    farm.start_owners(&["ada", "bob", "cyd"]);
     let job = farm.submit(&artist, &["--tile-size", "32"]);
     assert_eq!(images[0], farm.finish(&artist, job), "three workers of three owners");
     farm.verify();
@@ -39,11 +35,7 @@ fn a_job_cut_by_cost_has_the_bytes_of_a_grid_and_is_audited_alike() {
     }
     let mut farm = Farm::start();
     let artist = farm.account("artist", "100");
-    for name in ["ada", "bob"] {
-        let key = farm.account(name, "0");
-        farm.start_worker(name, &key, &[]);
-    }
-    farm.wait_for_workers(2);
+    farm.start_owners(&["ada", "bob"]);
     let [scene, env] = scene();
     let order = |farm: &Farm, cut: &str| {
         let mut words = vec!["submit", scene.to_str().unwrap(), "--env", env.to_str().unwrap()];

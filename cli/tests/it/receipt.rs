@@ -12,11 +12,7 @@ fn a_receipt_proves_a_job_without_the_farm() {
     let mut farm = Farm::start();
     let artist = farm.account("artist", "100");
     farm.ask(&farm.operator, &["account", "top-up", "10", "--account", "0"]);
-    for name in ["ada", "bob"] {
-        let key = farm.account(name, "0");
-        farm.start_worker(name, &key, &[]);
-    }
-    farm.wait_for_workers(2);
+    farm.start_owners(&["ada", "bob"]);
     let other = farm.submit(&artist, &["--tile-size", "64"]);
     let job = farm.submit(&artist, &["--tile-size", "32", "--frames", "1-2"]);
     farm.finish(&artist, other);
