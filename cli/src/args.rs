@@ -73,6 +73,16 @@ pub enum Command {
         #[arg(value_name = "TILE|ID")]
         number: u64,
     },
+    /// Have an arbiter of the farm decide again: appeal JOB TILE, a tile that you doubt; or appeal
+    /// worker ID, a worker of yours that was refuted. Whoever is wrong pays for it
+    Appeal {
+        /// A job, or the word `worker`
+        #[arg(value_name = "JOB|worker")]
+        what: String,
+        /// A tile of the job, or the worker's id
+        #[arg(value_name = "TILE|ID")]
+        number: u64,
+    },
     /// The account's workers
     Workers {
         /// Those of every owner (operators only)

@@ -208,24 +208,65 @@ pub async fn cancel(access: &Access, form: Form, job_id: u64) -> anyhow::Result<
     Ok(Exit::Ok)
 }
 
+/// What `explain` and `appeal` are about.
+enum About {
+    Worker,
+    Job(u64),
+}
+
+impl About {
+    fn parse(what: &str) -> Result<Self, BadUsage> {
+        match what {
+            "worker" => Ok(Self::Worker),
+            job => job.parse().map(Self::Job).map_err(|_| {
+                BadUsage(format!("`{job}` is neither a job's number nor the word `worker`"))
+            }),
+        }
+    }
+}
+
 /// `girih explain JOB TILE` and `girih explain worker ID`.
 pub async fn explain(access: &Access, form: Form, what: &str, number: u64) -> anyhow::Result<Exit> {
+    let about = About::parse(what)?;
     let keyed = access.address_with_key()?.connect().await?;
-    let explanation = match what {
-        "worker" => {
+    let explanation = match about {
+        About::Worker => {
             let ask = v1::ExplainWorkerRequest { worker_id: number };
             WorkersClient::new(keyed).explain_worker(ask).await?
         }
-        job => {
-            let job_id = job.parse().map_err(|_| {
-                BadUsage(format!("`{job}` is neither a job's number nor the word `worker`"))
-            })?;
+        About::Job(job_id) => {
             let ask = v1::ExplainTileRequest { job_id, tile: number };
             JobsClient::new(keyed).explain_tile(ask).await?
         }
     };
     let lines = explanation.into_inner().lines;
     form.say(|| lines.join("\n"), || json!({ "lines": lines }))?;
+    Ok(Exit::Ok)
+}
+
+/// `girih appeal JOB TILE` and `girih appeal worker ID`.
+pub async fn appeal(access: &Access, form: Form, what: &str, number: u64) -> anyhow::Result<Exit> {
+    let about = About::parse(what)?;
+    let keyed = access.address_with_key()?.connect().await?;
+    let appeal = match about {
+        About::Worker => {
+            let ask = v1::AppealRefutationRequest { worker_id: number };
+            WorkersClient::new(keyed).appeal_refutation(ask).await?
+        }
+        About::Job(job_id) => {
+            let ask = v1::AppealTileRequest { job_id, tile: number };
+            JobsClient::new(keyed).appeal_tile(ask).await?
+        }
+    };
+    let deposit = appeal.into_inner().deposit;
+    let line = || {
+        format!(
+            "an arbiter looks at it; {} credits are put down and come back if you are right (see \
+             `girih statement`)",
+            credits(deposit)
+        )
+    };
+    form.say(line, || json!({ "deposit": deposit }))?;
     Ok(Exit::Ok)
 }
 

@@ -83,6 +83,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Balance => money::balance(access, form).await,
         Command::Statement { most } => money::statement(access, form, most).await,
         Command::Explain { what, number } => jobs::explain(access, form, &what, number).await,
+        Command::Appeal { what, number } => jobs::appeal(access, form, &what, number).await,
         Command::Workers { all } => money::workers(access, form, all).await,
         Command::Verify(what) => verify::run(access, form, what).await,
         Command::Witness(what) => witness::run(access, form, what).await,

@@ -69,6 +69,8 @@ pub struct Opinion<V> {
     pub owner: AccountId,
     /// Its answer, unless that is the claim's own.
     pub contrary: Option<V>,
+    /// It is an arbiter's.
+    pub decides: bool,
     /// It was judged before, and paid for.
     pub paid: bool,
 }
@@ -120,9 +122,21 @@ pub struct Claim {
     pub asks: u32,
     /// Owners that were asked and gave no answer, and when.
     pub silent: Vec<(AccountId, Time)>,
+    /// Somebody put down a deposit for it: nobody but an arbiter is asked.
+    pub appealed: bool,
 }
 
 impl Claim {
+    /// Whether an arbiter is called for.
+    pub fn is_contested(&self) -> bool {
+        self.appealed || !self.is_agreed()
+    }
+
+    /// Whether one is, and none was heard.
+    pub fn is_undecided(&self) -> bool {
+        self.is_contested() && !self.opinions.iter().any(|opinion| opinion.decides)
+    }
+
     /// Whether all who were heard agree with it.
     pub fn is_agreed(&self) -> bool {
         self.opinions.iter().all(|opinion| opinion.contrary.is_none())
@@ -144,7 +158,7 @@ impl Claim {
 layout_enum!(Question { 0 = Whole, 1 = Leaves(leaves) });
 layout_struct!(Lot { epoch, draw });
 layout_enum!(Answer { 0 = Whole(digest), 1 = Leaves(leaves) });
-layout_struct!(Opinion<Answer> { worker, owner, contrary, paid });
+layout_struct!(Opinion<Answer> { worker, owner, contrary, decides, paid });
 layout_struct!(Commitment { root, units });
 layout_struct!(Claim {
     commitment,
@@ -159,6 +173,7 @@ layout_struct!(Claim {
     wanted,
     asks,
     silent,
+    appealed,
 });
 
 /// Draws the question for a report: full replicas for newcomers and now and then for everyone,
@@ -280,6 +295,20 @@ pub(crate) fn choose(
     (best.0 > Fit::No).then_some((best.1, tried))
 }
 
+/// Chooses an auditor as [`choose`] does; where opinions differ, among the arbiters, if any of them
+/// may be asked.
+pub(crate) fn appoint<P: Iterator<Item = u32>>(
+    places: impl Fn() -> P,
+    count: u32,
+    contested: bool,
+    is_arbiter: impl Fn(u32) -> bool,
+    fit: impl Fn(u32) -> Fit,
+) -> Option<(u32, Tried)> {
+    let arbiter = |place| if is_arbiter(place) { fit(place) } else { Fit::No };
+    let arbiter = contested.then(|| choose(places(), count, arbiter)).flatten();
+    arbiter.or_else(|| choose(places(), count, fit))
+}
+
 /// What opinions mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<V> {
@@ -291,10 +320,13 @@ pub enum Verdict<V> {
     Undecided,
 }
 
-/// Judges a claim by the opinions on it, once all who were asked have answered. One agreeing
-/// opinion is enough; once two differ, it takes three and a strict majority, the claim's own answer
-/// counted in.
+/// Judges a claim by the opinions on it, once all who were asked have answered. An arbiter's is the
+/// truth. Otherwise one agreeing opinion is enough; once two differ, it takes three and a strict
+/// majority, the claim's own answer counted in.
 pub fn judge<V: Clone + Eq>(opinions: &[Opinion<V>]) -> Verdict<V> {
+    if let Some(arbiter) = opinions.iter().find(|opinion| opinion.decides) {
+        return Verdict::Truth(arbiter.contrary.clone());
+    }
     if !opinions.is_empty() && opinions.iter().all(|opinion| opinion.contrary.is_none()) {
         return Verdict::Truth(None);
     }
@@ -313,11 +345,13 @@ mod tests {
     use super::*;
 
     fn judged(claim: u8, opinions: &[u8]) -> Verdict<u8> {
-        let contrary = |v: &u8| Some(*v).filter(|v| *v != claim);
+        // From 100 on an arbiter says it.
+        let contrary = |v: &u8| Some(*v % 100).filter(|v| *v != claim);
         let opinion = |v| Opinion {
             worker: WorkerId(0),
             owner: AccountId(0),
             contrary: contrary(v),
+            decides: *v >= 100,
             paid: false,
         };
         judge(&opinions.iter().map(opinion).collect::<Vec<_>>())
@@ -336,6 +370,9 @@ mod tests {
         assert_eq!(judged(1, &[2, 1, 1]), claimed);
         assert_eq!(judged(1, &[2, 2, 1]), Verdict::Escalate);
         assert_eq!(judged(1, &[2, 3, 4, 5, 6, 7]), Verdict::Undecided);
+        assert_eq!(judged(1, &[2, 101]), claimed);
+        assert_eq!(judged(1, &[2, 2, 101]), claimed);
+        assert_eq!(judged(1, &[1, 1, 103]), Verdict::Truth(Some(3)));
     }
 
     #[test]

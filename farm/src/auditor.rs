@@ -27,8 +27,9 @@ impl Farm {
             let Some(auditor) = self.draw_auditor(id, effects) else {
                 return self.wait_for_auditor(id, effects);
             };
+            let suffices = self.roster[auditor].arbiter;
             if let Some(claim) = self.leases.claim_mut(id) {
-                claim.wanted -= 1;
+                claim.wanted = if suffices { 0 } else { claim.wanted - 1 };
                 claim.asks += 1;
                 claim.asked.push(auditor);
             }
@@ -50,8 +51,8 @@ impl Farm {
         self.waiting.insert(id);
     }
 
-    /// An auditor by lot: one who was not among the worker's last ones and holds the scene, if
-    /// there is any.
+    /// An auditor by lot: an arbiter where opinions differ; one who was not among the worker's last
+    /// ones and holds the scene, if there is any.
     fn draw_auditor(&mut self, id: LeaseId, effects: &mut impl Effects) -> Option<WorkerId> {
         let lease = self.leases.get(id)?;
         let (claim, claimant) = (self.leases.claim(id)?, lease.worker);
@@ -68,12 +69,21 @@ impl Farm {
         };
         let (ask, epoch) = (claim.asks, self.secret.epoch);
         let lot = claim.lot.draw_in(epoch).filter(|_| ask == 0);
-        let places = audit::places(&self.secret, id, &claim.commitment.root, (ask, lot), count);
-        let (place, tried) = audit::choose(places, count, fit)?;
+        let root = &claim.commitment.root;
+        let places = || audit::places(&self.secret, id, root, (ask, lot), count);
+        let is_arbiter = |place: u32| self.roster[working[place as usize]].arbiter;
+        let (place, tried) =
+            audit::appoint(places, count, claim.is_contested(), is_arbiter, fit)?;
         let auditor = working[place as usize];
         self.roster[claimant].audited_by(auditor);
         self.log(Fact::AuditorDrawn { lease: id, epoch, ask, auditor, tried }, effects);
         Some(auditor)
+    }
+
+    /// Whether an arbiter is there who may be asked about this claim.
+    pub(crate) fn has_arbiter(&self, claimant: WorkerId, job: JobId, claim: &Claim) -> bool {
+        let mut arbiters = self.roster.working.iter().filter(|id| self.roster[**id].arbiter);
+        arbiters.any(|arbiter| self.may_audit(*arbiter, claimant, job, claim))
     }
 
     fn may_audit(&self, id: WorkerId, claimant: WorkerId, job: JobId, claim: &Claim) -> bool {
@@ -83,6 +93,7 @@ impl Farm {
             || !worker.works()
             || worker.audits.len() >= limit::AUDITS_WAITING_MAX
             || !worker.engines.contains(&job.spec.engine)
+            || claim.appealed && !worker.arbiter
             || claim.asked.contains(&id)
             || claim.opinions.iter().any(|opinion| opinion.worker == id)
         {

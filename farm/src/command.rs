@@ -1,5 +1,6 @@
 //! Every input of the farm. Time and entropy arrive here and nowhere else.
 
+use crate::appeal::Matter;
 use crate::digest::Digest;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Spec;
@@ -64,6 +65,11 @@ pub enum Command {
         exr: Digest,
         png: Digest,
         made_of: Digest,
+    },
+    /// A deposit is put down, and an arbiter decides.
+    Appeal {
+        account: AccountId,
+        matter: Matter,
     },
     /// Nothing but the passing of time: expiry, maturity, audits that found no auditor.
     Tick,

@@ -18,6 +18,10 @@ pub enum Reply {
         worker: WorkerId,
         live: Vec<LeaseId>,
     },
+    /// An arbiter is to decide; so much was put down.
+    Appealed {
+        deposit: Amount,
+    },
     /// The report is kept. Settled: nothing more will be asked about this lease.
     Reported {
         settled: bool,

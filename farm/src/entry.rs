@@ -26,6 +26,8 @@ pub enum Book {
     Payable(WorkerId),
     Fees,
     Audits,
+    /// What is put down with appeals.
+    Deposits,
     Outside,
 }
 
@@ -46,6 +48,14 @@ pub enum Reason {
     Forfeit(JobId, u64),
     /// The rest of an ended job's hold.
     Refund(JobId),
+    /// Put down with an appeal about this tile; back to whoever was right, or kept for audits.
+    Deposit(JobId, u64),
+    Returned(JobId, u64),
+    Kept(JobId, u64),
+    /// An ended job goes on since a tile of it was false: what was refunded is held again.
+    Reopen(JobId),
+    /// To a worker wrongly refuted about this tile: what it had forfeited.
+    Amends(JobId, u64),
 }
 
 /// What happened.
@@ -53,6 +63,8 @@ pub enum Reason {
 pub enum Fact {
     AccountOpened {
         account: AccountId,
+        /// Its workers are arbiters.
+        operator: bool,
     },
     WorkerEnrolled {
         worker: WorkerId,
@@ -104,13 +116,14 @@ pub enum Fact {
         extra: Extra,
     },
     /// An auditor's opinion, the claim's own answer to the same question, and the work units that
-    /// the auditor is paid for if it spoke the truth.
+    /// the auditor is paid for if it spoke the truth. An arbiter's decides.
     Opinion {
         lease: LeaseId,
         auditor: WorkerId,
         value: Digest,
         claim: Digest,
         units: u64,
+        decides: bool,
     },
     Verdict {
         lease: LeaseId,
@@ -182,6 +195,11 @@ pub enum Fact {
         tile: u64,
         cause: Cause,
     },
+    /// The review under this lease found that a refuted worker had told the truth.
+    Reinstated {
+        worker: WorkerId,
+        lease: LeaseId,
+    },
 }
 
 /// Places that were drawn for an auditor.
@@ -204,10 +222,14 @@ pub enum Cause {
     Ringer,
     /// A liar had vouched for it.
     Vouched,
+    /// The artist does not believe it.
+    Disputed,
+    /// The tile of a trial in which this worker was refuted; it appeals.
+    Appealed(WorkerId),
 }
 
 layout_enum!(Extra { 0 = Nothing, 1 = Twice, 2 = Ringer });
-layout_enum!(Cause { 0 = Ringer, 1 = Vouched });
+layout_enum!(Cause { 0 = Ringer, 1 = Vouched, 2 = Disputed, 3 = Appealed(worker) });
 
 layout_struct!(Entry { time, fact });
 layout_enum!(Book {
@@ -218,6 +240,7 @@ layout_enum!(Book {
     4 = Fees,
     5 = Audits,
     6 = Outside,
+    7 = Deposits,
 });
 layout_enum!(Reason {
     0 = TopUp,
@@ -228,16 +251,21 @@ layout_enum!(Reason {
     5 = Audit(job, tile),
     6 = Forfeit(job, tile),
     7 = Refund(job),
+    8 = Deposit(job, tile),
+    9 = Returned(job, tile),
+    10 = Kept(job, tile),
+    11 = Amends(job, tile),
+    12 = Reopen(job),
 });
 layout_enum!(Fact {
-    0 = AccountOpened { account },
+    0 = AccountOpened { account, operator },
     1 = WorkerEnrolled { worker, owner, key },
     2 = JobOpened { job, account, cap, price, tiles, spec, engine, scene, private },
     3 = JobEnded { job, state },
     4 = Leased { lease, worker, job, tile, audit },
     5 = Committed { lease, job, tile, output, root, units },
     6 = AuditDrawn { lease, epoch, clean, count, leaves, extra },
-    7 = Opinion { lease, auditor, value, claim, units },
+    7 = Opinion { lease, auditor, value, claim, units, decides },
     8 = Verdict { lease, worker, job, tile, accepted, units },
     9 = Refuted { worker, lease },
     10 = Transfer { debit, credit, amount, reason },
@@ -250,6 +278,7 @@ layout_enum!(Fact {
     17 = AuditorDrawn { lease, epoch, ask, auditor, tried },
     18 = AuditMissed { audit },
     19 = ReviewOpened { lease, worker, job, tile, cause },
+    20 = Reinstated { worker, lease },
 });
 
 impl Entry {

@@ -72,7 +72,8 @@ impl Farm {
             ));
         }
         let offering = self.roster.working.iter().map(|worker| &self.roster[*worker]).filter(|w| {
-            w.engines.contains(&job.spec.engine) && (!job.private || w.owner == job.account)
+            let open = if job.private { w.owner == job.account } else { !w.arbiter };
+            w.engines.contains(&job.spec.engine) && open
         });
         let (count, room) =
             offering.fold((0, 0), |(all, room), w| (all + 1, room + u32::from(w.has_room())));
@@ -117,7 +118,7 @@ impl Farm {
             lines.push(explain_standing(worker.clean));
         }
         lines.push(if worker.refuted {
-            "it was found lying and gets no more leases; what was held back is forfeit".into()
+            self.explain_refutation(id)
         } else if !worker.online {
             "it is not connected".into()
         } else if worker.draining {
@@ -132,11 +133,32 @@ impl Farm {
         lines
     }
 
+    fn explain_refutation(&self, id: WorkerId) -> String {
+        let out = "it was found lying and gets no more leases; what was held back is forfeit";
+        let Some(found) = self.refutations.get(&id) else { return out.into() };
+        let (trial, appealed) = (&found.trial, self.deposits.values());
+        let mut appealed = appealed.filter(|deposit| deposit.appellant == Some(id));
+        let until = found.at.after_ms(limit::APPEAL_MS);
+        let appeal = if appealed.next().is_some() {
+            "its appeal is before an arbiter".to_string()
+        } else if trial.claim.opinions.iter().any(|opinion| opinion.decides) {
+            "an arbiter of the farm has decided it, which is final".to_string()
+        } else if self.now > until {
+            "it was not appealed against in time".to_string()
+        } else {
+            let days = (until.0 - self.now.0).div_ceil(24 * 3_600_000_000);
+            format!("its owner may appeal for {days} days (`girih appeal worker {}`)", id.0)
+        };
+        format!("{out}; that was about tile {} of job {}; {appeal}", trial.tile, trial.job)
+    }
+
     fn explain_idle(&self, id: WorkerId) -> String {
         let worker = &self.roster[id];
         let open = || self.jobs.iter().filter(|job| job.is_open() && job.has_work());
         let engine = || open().filter(|job| worker.engines.contains(&job.spec.engine));
-        if open().next().is_none() {
+        if worker.arbiter {
+            "it is an arbiter: it computes nothing but audits and its own account's private jobs".into()
+        } else if open().next().is_none() {
             "no job has a tile to lease".into()
         } else if engine().next().is_none() {
             "no job with tiles to lease uses an engine it offers; update the worker".into()

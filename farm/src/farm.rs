@@ -1,5 +1,6 @@
 //! The farm: one value that owns all state. `apply` is the only way to change it.
 
+use crate::appeal::{Deposit, Refutation};
 use crate::command::{Command, RequestId};
 use crate::digest::Digest;
 use crate::effect::{Effects, Reply};
@@ -78,6 +79,10 @@ pub struct Farm {
     pub(crate) secret: Secret,
     /// Claims for which no auditor could be drawn.
     pub(crate) waiting: BTreeSet<LeaseId>,
+    /// By lease, what was put down for the review there.
+    pub(crate) deposits: BTreeMap<LeaseId, Deposit>,
+    /// The trials of refuted workers.
+    pub(crate) refutations: BTreeMap<WorkerId, Refutation>,
     /// Work arrived in this command: idle workers are served before it ends.
     pub(crate) work_arrived: bool,
 }
@@ -101,6 +106,8 @@ layout_struct!(Farm {
     held,
     secret,
     waiting,
+    deposits,
+    refutations,
     work_arrived,
 });
 
@@ -122,6 +129,8 @@ impl Farm {
             held: Vec::new(),
             secret: Secret::default(),
             waiting: BTreeSet::new(),
+            deposits: BTreeMap::new(),
+            refutations: BTreeMap::new(),
             work_arrived: false,
         }
     }
@@ -173,6 +182,7 @@ impl Farm {
             Command::Stored { job, frame, exr, png, made_of } => {
                 self.stored(job, frame, Image { exr, png, proven: false }, made_of, effects)
             }
+            Command::Appeal { account, matter } => self.appeal(account, matter, effects),
             Command::Tick => Ok(self.tick(effects)),
         }
     }
@@ -214,7 +224,7 @@ impl Farm {
         let account = AccountId(self.accounts.len() as u32);
         self.accounts.push(Account { key, operator, name, jobs_open: 0 });
         self.keys.insert(key, account);
-        self.log(Fact::AccountOpened { account }, effects);
+        self.log(Fact::AccountOpened { account, operator }, effects);
         Ok(Reply::Account(account))
     }
 
@@ -318,6 +328,8 @@ impl Farm {
             let known = job.computing + job.claims + job.accepted + job.again.len() as u64;
             assert!(!job.is_open() || known == job.next, "J{at}: every tile is somewhere");
         }
+        let down = self.deposits.values().map(|deposit| deposit.amount.0).sum();
+        assert_eq!(self.ledger.balance(Book::Deposits), Amount(down), "deposits");
         for (id, worker) in self.roster.iter() {
             assert_eq!(worker.computing, busy[id.0 as usize], "{id}");
         }
@@ -325,4 +337,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 5\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 6\n";

@@ -52,7 +52,8 @@ impl Farm {
 
     fn enrol(&mut self, connect: &Connect, effects: &mut impl Effects) -> WorkerId {
         let Connect { key, owner, .. } = *connect;
-        let worker = self.roster.enrol(Worker { key, owner, ..Worker::default() });
+        let arbiter = self.accounts[owner.0 as usize].operator;
+        let worker = self.roster.enrol(Worker { key, owner, arbiter, ..Worker::default() });
         self.held.push(Default::default());
         self.log(Fact::WorkerEnrolled { worker, owner, key }, effects);
         worker
@@ -66,8 +67,12 @@ impl Farm {
         connect: Connect,
         effects: &mut impl Effects,
     ) -> Vec<LeaseId> {
-        let scopes = [None, Some(connect.owner)];
-        let lanes = connect.engines.iter().flat_map(|engine| scopes.map(|scope| (*engine, scope)));
+        // An arbiter computes nobody's tiles but its own account's.
+        let market = (!self.roster[id].arbiter).then_some(None);
+        let scopes = [market, Some(Some(connect.owner))];
+        let lanes = connect.engines.iter().flat_map(|engine| {
+            scopes.into_iter().flatten().map(move |scope| (*engine, scope))
+        });
         let lanes = lanes.map(|(engine, scope)| self.queue.lane(engine, scope)).collect();
         let worker = &mut self.roster[id];
         worker.engines = connect.engines;
@@ -223,7 +228,10 @@ impl Farm {
             .working
             .iter()
             .map(|id| &self.roster[*id])
-            .any(|worker| !avoid.contains(&worker.owner) && worker.engines.contains(&engine))
+            .any(|worker| {
+                let able = worker.engines.contains(&engine) && !worker.arbiter;
+                able && !avoid.contains(&worker.owner)
+            })
     }
 
     fn grant_tile(&mut self, worker: WorkerId, id: JobId, effects: &mut impl Effects) {

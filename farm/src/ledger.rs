@@ -13,10 +13,11 @@ pub struct Ledger {
     payable: Vec<i64>,
     fees: i64,
     audits: i64,
+    deposits: i64,
     outside: i64,
 }
 
-layout_struct!(Ledger { available, hold, held, payable, fees, audits, outside });
+layout_struct!(Ledger { available, hold, held, payable, fees, audits, deposits, outside });
 
 impl Ledger {
     fn slot(&mut self, book: Book) -> &mut i64 {
@@ -27,6 +28,7 @@ impl Ledger {
             Book::Payable(worker) => (&mut self.payable, worker.0),
             Book::Fees => return &mut self.fees,
             Book::Audits => return &mut self.audits,
+            Book::Deposits => return &mut self.deposits,
             Book::Outside => return &mut self.outside,
         };
         if list.len() <= at as usize {
@@ -45,6 +47,7 @@ impl Ledger {
             Book::Payable(worker) => of(&self.payable, worker.0),
             Book::Fees => self.fees,
             Book::Audits => self.audits,
+            Book::Deposits => self.deposits,
             Book::Outside => -self.outside,
         };
         Amount(u64::try_from(balance).unwrap_or(0))
@@ -64,9 +67,10 @@ impl Ledger {
     pub fn check(&self) {
         let lists = [&self.available, &self.hold, &self.held, &self.payable];
         let sum: i128 = lists.iter().flat_map(|list| list.iter()).map(|b| i128::from(*b)).sum();
-        let own = i128::from(self.fees) + i128::from(self.audits) + i128::from(self.outside);
+        let own = [self.fees, self.audits, self.deposits, self.outside].map(i128::from);
+        let own: i128 = own.iter().sum();
         assert_eq!(sum + own, 0, "debits equal credits");
         assert!(lists.iter().all(|list| list.iter().all(|balance| *balance >= 0)));
-        assert!(self.fees >= 0 && self.audits >= 0);
+        assert!(self.fees >= 0 && self.audits >= 0 && self.deposits >= 0);
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod appeal;
 pub mod audit;
 pub(crate) mod auditor;
 pub mod command;

@@ -61,6 +61,8 @@ pub const REPLICAS_FIRST: u64 = 10;
 pub const REPLICA_PARTS_MIN: u64 = 5_000;
 /// Auditors asked when opinions differ.
 pub const ESCALATION: usize = 2;
+/// A refutation may be appealed against for this long.
+pub const APPEAL_MS: u64 = 14 * 24 * 3_600_000;
 /// Frames in a job.
 pub const FRAMES_MAX: u32 = 1_000_000;
 /// Side of a frame in pixels.

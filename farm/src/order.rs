@@ -189,13 +189,18 @@ impl Farm {
         }
     }
 
-    /// Opens a finished job again because a tile of it turned out false.
-    pub(crate) fn reopen(&mut self, id: JobId) {
+    /// Opens a finished job again because a tile of it turned out false, and holds again what it may
+    /// still cost, as far as its account goes.
+    pub(crate) fn reopen(&mut self, id: JobId, effects: &mut impl Effects) {
         let job = &mut self.jobs[id.0 as usize];
         if job.state == JobState::Done {
             job.state = JobState::Open;
             job.ended = None;
             self.accounts[job.account.0 as usize].jobs_open += 1;
+            let (account, left) = (Book::Available(job.account), job.cap.0 - job.spent.0);
+            let rest = left.saturating_sub(self.ledger.balance(Book::Hold(id)).0);
+            let amount = Amount(rest.min(self.ledger.balance(account).0));
+            self.transfer(account, Book::Hold(id), amount, Reason::Reopen(id), effects);
         }
     }
 

@@ -71,6 +71,7 @@ impl Concern {
             | Fact::ClaimDropped { .. }
             | Fact::AuditorDrawn { .. }
             | Fact::AuditMissed { .. } => false,
+            Fact::Reinstated { .. } => false,
             // What comes of a review the artist sees only if the tile is forfeit.
             Fact::ReviewOpened { lease, .. } => {
                 self.leases.remove(&lease.slot);
@@ -89,7 +90,12 @@ fn job_of(reason: Reason) -> Option<JobId> {
         | Reason::Fee(job, _)
         | Reason::Audit(job, _)
         | Reason::Forfeit(job, _)
-        | Reason::Refund(job) => Some(job),
+        | Reason::Refund(job)
+        | Reason::Reopen(job)
+        | Reason::Deposit(job, _)
+        | Reason::Returned(job, _)
+        | Reason::Kept(job, _)
+        | Reason::Amends(job, _) => Some(job),
     }
 }
 
@@ -200,8 +206,9 @@ impl Receipt {
                 self.claims.insert(*lease, Claim { tile, output, units, opinions });
                 Ok(())
             }
-            Fact::Opinion { lease, auditor, value, claim, .. } => {
-                self.opinion(*lease, *auditor, (value != claim).then_some(*value))
+            Fact::Opinion { lease, auditor, value, claim, decides, .. } => {
+                let contrary = (value != claim).then_some(*value);
+                self.opinion(*lease, *auditor, contrary, *decides)
             }
             Fact::Verdict { lease, tile, accepted, units, .. } => {
                 self.verdict(*lease, *tile, *accepted, *units)
@@ -224,17 +231,24 @@ impl Receipt {
             | Fact::ClaimDropped { .. }
             | Fact::AuditorDrawn { .. }
             | Fact::AuditMissed { .. }
-            | Fact::ReviewOpened { .. } => Ok(()),
+            | Fact::ReviewOpened { .. }
+            | Fact::Reinstated { .. } => Ok(()),
         }
     }
 
-    fn opinion(&mut self, lease: LeaseId, worker: WorkerId, contrary: Option<Digest>) -> Follows {
+    fn opinion(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        contrary: Option<Digest>,
+        decides: bool,
+    ) -> Follows {
         let claim = self.claims.get_mut(&lease).ok_or("an opinion on no claim of the receipt")?;
         let again = claim.opinions.iter().any(|opinion| opinion.worker == worker);
         demand(!again, "the auditor was heard before")?;
-        // Whose the auditor is, stands elsewhere in the log; the verdict does not ask.
+        // Whose the auditor is stands elsewhere in the log; the verdict does not ask.
         let owner = AccountId(u32::MAX);
-        claim.opinions.push(Opinion { worker, owner, contrary, paid: false });
+        claim.opinions.push(Opinion { worker, owner, contrary, decides, paid: false });
         Ok(())
     }
 
@@ -275,12 +289,21 @@ impl Receipt {
                 self.refunded.0 = self.refunded.0.checked_add(amount.0).ok_or("too much")?;
                 Ok(())
             }
+            Reason::Reopen(_) => {
+                let rest = self.refunded.0.checked_sub(amount.0);
+                self.refunded.0 = rest.ok_or("more was held again than had been returned")?;
+                Ok(())
+            }
             // The hold comes before the job that it opens; the others are not the artist's money.
             Reason::TopUp
             | Reason::Submit(_)
             | Reason::Maturity(..)
             | Reason::Fee(..)
-            | Reason::Audit(..) => Ok(()),
+            | Reason::Audit(..)
+            | Reason::Deposit(..)
+            | Reason::Returned(..)
+            | Reason::Kept(..)
+            | Reason::Amends(..) => Ok(()),
         }
     }
 

@@ -54,6 +54,16 @@ rejects! {
     ReportMismatch => "REPORT_MISMATCH", "the report does not answer what the lease asked";
     NotChallenged => "NOT_CHALLENGED", "this lease was not challenged";
     OpeningFalse => "OPENING_FALSE", "an opening does not lead to the commitment";
+    NotRefuted => "NOT_REFUTED", "this worker is not refuted; there is nothing to appeal against";
+    PayFinal => "PAY_FINAL",
+        "nothing is held back for this tile: it is not accepted yet, or its pay is final";
+    BeingReviewed => "BEING_REVIEWED", "it is being looked at already; wait for the verdict";
+    ArbiterHeard => "ARBITER_HEARD", "an arbiter has decided this already, and its word is final";
+    AppealLate => "APPEAL_LATE", "a refutation can be appealed against for 14 days";
+    NoArbiter => "NO_ARBITER",
+        "no arbiter that could decide this is online; ask the farm's operator to run one";
+    DepositTooSmall => "DEPOSIT_TOO_SMALL",
+        "the account has less than what the arbiter's work costs; top it up";
     FrameUnknown => "FRAME_UNKNOWN", "the job has no such frame";
     FrameOutdated => "FRAME_OUTDATED", "the frame has changed since; store it again";
 }

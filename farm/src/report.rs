@@ -129,6 +129,7 @@ impl Farm {
                 wanted: if extra == Extra::Twice { 2 } else { 1 },
                 asks: 0,
                 silent: Vec::new(),
+                appealed: false,
             }));
         }
         let deadline = self.now.after_ms(self.policy.lease_ms);

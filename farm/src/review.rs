@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 impl HeldTile {
     /// Its whole as a claim that nobody was heard about yet.
-    fn as_claim(&self, output: &crate::digest::Digest) -> Box<Claim> {
+    pub(crate) fn as_claim(&self, output: &crate::digest::Digest) -> Box<Claim> {
         let commitment = Commitment { root: self.root, units: self.units };
         Box::new(Claim {
             commitment,
@@ -28,6 +28,7 @@ impl HeldTile {
             wanted: 1,
             asks: 0,
             silent: Vec::new(),
+            appealed: false,
         })
     }
 }

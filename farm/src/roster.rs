@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Worker {
     pub key: [u8; 32],
     pub owner: AccountId,
+    /// The farm runs it itself: where opinions differ, its own decides. It computes no tiles but its
+    /// own account's.
+    pub arbiter: bool,
     pub engines: Vec<Digest>,
     pub device: String,
     pub slots: u32,
@@ -49,6 +52,7 @@ pub struct Worker {
 layout_struct!(Worker {
     key,
     owner,
+    arbiter,
     engines,
     device,
     slots,
@@ -95,9 +99,12 @@ impl Worker {
         self.units = self.units.saturating_add(units);
         self.leased_us = self.leased_us.saturating_add(took_us);
     }
-    /// Whether an owner, a machine or an address stands behind both.
+    /// Whether an owner, a machine or an address stands behind both. With the farm's own workers
+    /// nobody shares more than an owner.
     pub fn is_kin(&self, other: &Worker) -> bool {
-        self.owner == other.owner || self.groups.iter().any(|group| other.groups.contains(group))
+        let apart = self.arbiter || other.arbiter;
+        let common = self.groups.iter().any(|group| other.groups.contains(group));
+        self.owner == other.owner || common && !apart
     }
     /// Remembers who was drawn to audit it, instead of the earliest one remembered.
     pub fn audited_by(&mut self, auditor: WorkerId) {

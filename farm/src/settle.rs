@@ -113,11 +113,12 @@ impl Farm {
 
     /// A liar's tiles that are not mature go back: the money to their jobs, the tiles to others.
     pub(crate) fn forfeit(&mut self, worker: WorkerId, effects: &mut impl Effects) {
+        let mut lost = 0;
         for held in std::mem::take(&mut self.held[worker.0 as usize]) {
             let HeldTile { job, tile, units, amount, .. } = held;
             let reason = Reason::Forfeit(job, tile);
             self.transfer(Book::Held(worker), Book::Hold(job), amount, reason, effects);
-            self.reopen(job);
+            lost += amount.0;
             let found = &mut self.jobs[job.0 as usize];
             found.accepted -= 1;
             found.refuted += 1;
@@ -127,8 +128,12 @@ impl Farm {
             if let Some(frame) = found.frames.get_mut(&nth) {
                 frame.proven -= 1;
             }
+            self.reopen(job, effects);
             self.withdraw(job, tile, effects);
             effects.push(Effect::JobChanged { job });
+        }
+        if let Some(refutation) = self.refutations.get_mut(&worker) {
+            refutation.forfeited = Amount(lost);
         }
     }
 

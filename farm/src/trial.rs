@@ -1,6 +1,7 @@
 //! Trials: a claim is put before auditors of other owners, they are heard, it is judged. Knows no
 //! money; what a verdict costs or pays is `settle.rs`.
 
+use crate::appeal::{Refutation, Trial};
 use crate::audit::{self, Answer, Claim, Opinion, Verdict};
 use crate::effect::{Effect, Effects};
 use crate::entry::{Entry, Extra, Fact};
@@ -9,6 +10,7 @@ use crate::id::{JobId, LeaseId, WorkerId};
 use crate::job::Again;
 use crate::lease::Role;
 use crate::limit;
+use crate::money::Amount;
 use crate::settle::HeldTile;
 use crate::view::JobState;
 
@@ -32,7 +34,7 @@ impl Farm {
     ) {
         let Some(lease) = self.leases.end(audit) else { return };
         let worker = lease.worker;
-        let owner = self.roster[worker].owner;
+        let (owner, decides) = (self.roster[worker].owner, self.roster[worker].arbiter);
         self.roster[worker].computing -= 1;
         let Some(claim) = self.leases.claim_mut(of) else { return };
         claim.asked.retain(|asked| *asked != worker);
@@ -41,19 +43,26 @@ impl Farm {
         let fact = || {
             let (own, units) = (answer.digest(), claim.units_asked);
             let value = contrary.as_ref().map_or(own, Answer::digest);
-            Fact::Opinion { lease: of, auditor: worker, value, claim: own, units }
+            Fact::Opinion { lease: of, auditor: worker, value, claim: own, units, decides }
         };
         effects.log(self.entries, || Entry { time: self.now, fact: fact() });
         self.entries += 1;
-        claim.opinions.push(Opinion { worker, owner, contrary, paid: false });
+        claim.opinions.push(Opinion { worker, owner, contrary, decides, paid: false });
         if claim.asked.is_empty() {
             self.weigh(of, effects);
         }
     }
 
-    /// All who were asked have answered.
+    /// All who were asked have answered. Where they differ an arbiter is asked, if there is one.
     pub(crate) fn weigh(&mut self, id: LeaseId, effects: &mut impl Effects) {
+        let Some(lease) = self.leases.get(id) else { return };
         let Some(claim) = self.leases.claim(id) else { return };
+        if claim.is_undecided() && self.has_arbiter(lease.worker, lease.job, claim) {
+            if let Some(claim) = self.leases.claim_mut(id) {
+                claim.wanted = 1;
+            }
+            return self.seek(id, effects);
+        }
         match audit::judge(&claim.opinions) {
             Verdict::Truth(truth) => self.decide(id, truth, effects),
             Verdict::Escalate if claim.wanted > 0 => self.seek(id, effects),
@@ -92,9 +101,12 @@ impl Farm {
             liars.push(worker);
         }
         let rung = claim.extra == Extra::Ringer && accepted && !reviewed;
+        let trial = |claim| Trial { lease: id, claimant: worker, job, tile, claim };
+        let trial = (!liars.is_empty()).then(|| trial(claim.clone()));
         if reviewed {
             self.log(Fact::Verdict { lease: id, worker, job, tile, accepted, units }, effects);
             self.end_review(id, worker, &claim);
+            self.end_appeal(id, Some((&claim, &truth)), effects);
         } else if accepted {
             effects.push(Effect::Settle { worker, lease: id });
             self.accept(id, worker, job, tile, (units, Some(claim)), effects);
@@ -105,7 +117,9 @@ impl Farm {
             self.jobs[job.0 as usize].refuted += 1;
             self.withdraw(job, tile, effects);
         }
-        self.convict(liars, id, effects);
+        if let Some(trial) = trial {
+            self.convict(liars, &trial, effects);
+        }
         if reviewed {
             self.mature(worker, effects);
         }
@@ -170,7 +184,7 @@ impl Farm {
             effects.push(Effect::Revoke { worker: lease.worker, lease: audit });
         }
         if reviewed {
-            return;
+            return self.end_appeal(id, None, effects);
         }
         effects.push(Effect::Revoke { worker: lease.worker, lease: id });
         self.unclaim(lease.worker, lease.job, claim.commitment.units);
@@ -208,13 +222,10 @@ impl Farm {
         }
     }
 
-    /// These workers lied about this claim.
-    fn convict(&mut self, mut liars: Vec<WorkerId>, id: LeaseId, effects: &mut impl Effects) {
-        if liars.is_empty() {
-            return;
-        }
+    /// These workers lied in this trial.
+    fn convict(&mut self, mut liars: Vec<WorkerId>, trial: &Trial, effects: &mut impl Effects) {
         let mut struck = Struck::default();
-        liars.retain(|liar| self.refute(*liar, id, &mut struck, effects));
+        liars.retain(|liar| self.refute(*liar, trial, &mut struck, effects));
         for liar in liars {
             self.cast_out(liar, effects);
         }
@@ -226,12 +237,12 @@ impl Farm {
         }
     }
 
-    /// This worker lied about this claim; says whether that is news. What it said of others does
-    /// not count any more.
+    /// This worker lied in this trial; says whether that is news. What it said of others does not
+    /// count any more.
     fn refute(
         &mut self,
         id: WorkerId,
-        lease: LeaseId,
+        trial: &Trial,
         struck: &mut Struck,
         effects: &mut impl Effects,
     ) -> bool {
@@ -241,8 +252,10 @@ impl Farm {
         }
         worker.refuted = true;
         worker.faults += 1;
-        worker.clean = 0;
-        self.log(Fact::Refuted { worker: id, lease }, effects);
+        let (trial, clean) = (trial.clone(), std::mem::take(&mut worker.clean));
+        self.log(Fact::Refuted { worker: id, lease: trial.lease }, effects);
+        let (at, forfeited) = (self.now, Amount(0));
+        self.refutations.insert(id, Refutation { trial, at, clean, forfeited });
         let spoke = |claim: &Claim| claim.opinions.iter().any(|opinion| opinion.worker == id);
         let claims = self.leases.iter().filter(|(at, _)| self.leases.claim(*at).is_some_and(spoke));
         let claims: Vec<LeaseId> = claims.map(|(at, _)| at).collect();

@@ -214,14 +214,13 @@ impl Farm {
         })
     }
 
-    /// Workers of the owner (`None`: all), after `after`.
     /// The workers that may be given tiles of this engine; of one owner, or of all.
     pub fn capacity(&self, engine: &Digest, owner: Option<AccountId>) -> CapacityView {
         let workers = self.roster.working.iter().map(|id| &self.roster[*id]);
         let able = workers.filter(|worker| {
             worker.works()
                 && worker.engines.contains(engine)
-                && owner.is_none_or(|owner| worker.owner == owner)
+                && owner.map_or(!worker.arbiter, |owner| worker.owner == owner)
         });
         able.fold(CapacityView::default(), |sum, worker| CapacityView {
             workers: sum.workers + 1,
@@ -230,6 +229,7 @@ impl Farm {
         })
     }
 
+    /// Workers of the owner (`None`: all), after `after`.
     pub fn workers(
         &self,
         owner: Option<AccountId>,

@@ -267,6 +267,7 @@ pub fn book_name(book: Book) -> String {
         Book::Payable(worker) => format!("payable:{}", worker.0),
         Book::Fees => "farm:fees".into(),
         Book::Audits => "farm:audits".into(),
+        Book::Deposits => "farm:deposits".into(),
         Book::Outside => "outside".into(),
     }
 }
@@ -282,5 +283,10 @@ pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
         Reason::Audit(job, tile) => ("audit", u64::from(job.0), tile),
         Reason::Forfeit(job, tile) => ("forfeit", u64::from(job.0), tile),
         Reason::Refund(job) => ("refund", u64::from(job.0), 0),
+        Reason::Reopen(job) => ("reopen", u64::from(job.0), 0),
+        Reason::Deposit(job, tile) => ("deposit", u64::from(job.0), tile),
+        Reason::Returned(job, tile) => ("deposit-returned", u64::from(job.0), tile),
+        Reason::Kept(job, tile) => ("deposit-kept", u64::from(job.0), tile),
+        Reason::Amends(job, tile) => ("amends", u64::from(job.0), tile),
     }
 }

@@ -5,6 +5,7 @@ use crate::frequent;
 use crate::journal::{self as wire, record, report};
 use bytes::Bytes;
 use farm::Command;
+use farm::appeal::Matter;
 use farm::command::{Connect, Outcome, Submit};
 use farm::cut::Cut;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
@@ -79,6 +80,10 @@ fn to_wire(command: &Command) -> record::Command {
             png: wire_digest(png),
             made_of: wire_digest(made_of),
         }),
+        Command::Appeal { account, matter } => W::Appeal(wire::Appeal {
+            account: account.0,
+            matter: Some(matter_to_wire(matter)),
+        }),
         Command::Tick => W::Tick(wire::Tick {}),
     }
 }
@@ -125,8 +130,28 @@ fn from_wire(command: record::Command) -> Result<Command, Malformed> {
             png: digest("stored.png", &stored.png)?,
             made_of: digest("stored.made_of", &stored.made_of)?,
         },
+        W::Appeal(appeal) => Command::Appeal {
+            account: AccountId(appeal.account),
+            matter: matter_from_wire(appeal.matter.ok_or(malformed("appeal.matter", "present"))?),
+        },
         W::Tick(_) => Command::Tick,
     })
+}
+
+fn matter_to_wire(matter: &Matter) -> wire::appeal::Matter {
+    match *matter {
+        Matter::Tile(job, tile) => {
+            wire::appeal::Matter::Tile(wire::TilePlace { job: job.0, tile })
+        }
+        Matter::Refutation(worker) => wire::appeal::Matter::Refuted(worker.0),
+    }
+}
+
+fn matter_from_wire(matter: wire::appeal::Matter) -> Matter {
+    match matter {
+        wire::appeal::Matter::Tile(place) => Matter::Tile(JobId(place.job), place.tile),
+        wire::appeal::Matter::Refuted(worker) => Matter::Refutation(WorkerId(worker)),
+    }
 }
 
 fn request(bytes: &[u8]) -> Result<u128, Malformed> {

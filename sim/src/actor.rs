@@ -50,6 +50,8 @@ pub enum Conduct {
     LazyAuditor,
     /// Honest tiles, false opinions.
     FalseAccuser,
+    /// The same, in a ring of several owners: they all say the same false thing.
+    Accomplice,
     /// Answers no audit.
     Mute,
     /// Forges every tile and vouches for what others of its owner forged.
@@ -63,7 +65,7 @@ pub enum Conduct {
 impl Conduct {
     /// One that is not honest.
     pub fn draw(chance: &mut Chance) -> Self {
-        const SIMPLE: [Conduct; 22] = [
+        const SIMPLE: [Conduct; 23] = [
             Conduct::CopiedSamples,
             Conduct::FewerSamples,
             Conduct::Upscaled,
@@ -83,6 +85,7 @@ impl Conduct {
             Conduct::Copier,
             Conduct::LazyAuditor,
             Conduct::FalseAccuser,
+            Conduct::Accomplice,
             Conduct::Mute,
             Conduct::Colluder,
             Conduct::Overstater,
@@ -98,9 +101,10 @@ impl Conduct {
     pub fn is_subtle(self) -> bool {
         let all = [Self::Upscaled, Self::Denoised, Self::WrongSeed, Self::ModelSwapped];
         let harmless = [Self::Honest, Self::Withholder, Self::Late, Self::Repeater, Self::Thief];
-        let quiet = [Self::Replayer, Self::LazyAuditor, Self::FalseAccuser, Self::Mute];
+        let quiet = [Self::Replayer, Self::LazyAuditor, Self::FalseAccuser, Self::Accomplice];
+        let mute = [Self::Mute];
         let whole = [Self::RandomBytes, Self::PreviousFrame, Self::OtherTile, Self::Overstater];
-        ![&all[..], &harmless, &quiet, &whole].concat().contains(&self)
+        ![&all[..], &harmless, &quiet, &mute, &whole].concat().contains(&self)
     }
 }
 
@@ -235,6 +239,10 @@ impl Actor {
         let mut answer = right.clone();
         match self.conduct {
             Conduct::FalseAccuser => answer[0].hash = Digest::of(&chance.bits().to_le_bytes()),
+            Conduct::Accomplice => {
+                let bytes = [&right[0].hash.0[..], b"accomplices"].concat();
+                answer[0].hash = Digest::of(&bytes);
+            }
             Conduct::LazyAuditor => answer = pick(&self.seen),
             Conduct::Colluder => {
                 let friend = gossip.forged.get(&(job, tile, self.owner));

@@ -61,6 +61,8 @@ impl std::ops::AddAssign for Summary {
         self.entries += other.entries;
         self.tiles += other.tiles;
         self.refuted += other.refuted;
+        self.appeals += other.appeals;
+        self.reinstated += other.reinstated;
         self.deaths += other.deaths;
     }
 }

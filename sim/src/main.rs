@@ -24,11 +24,12 @@ fn main() -> anyhow::Result<()> {
             ),
         }
     }
-    let sim::Summary { events, entries, tiles, refuted, deaths } =
+    let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, deaths } =
         sim::run_all(from..from + seeds, agents)?;
     println!(
         "{seeds} worlds ended well: {events} events, {entries} log entries, {tiles} tiles, \
-         {refuted} liars found, {deaths} schedulers died and came back"
+         {refuted} liars found, {appeals} appeals, {reinstated} workers reinstated, {deaths} \
+         schedulers died and came back"
     );
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, ensure};
 use farm::Effect;
-use farm::entry::{Book, Entry, Fact, Reason};
+use farm::entry::{Book, Cause, Entry, Fact, Reason};
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,10 +119,12 @@ impl Model {
             Fact::Leased { lease, worker, job, tile, audit } => {
                 self.leased(*lease, *worker, (*job, *tile), audit.is_some())?;
             }
-            Fact::ReviewOpened { lease, worker, job, tile, .. } => {
+            Fact::ReviewOpened { lease, worker, job, tile, cause } => {
                 let tile = (*job, *tile);
                 let place = self.tiles.entry(tile).or_default();
-                ensure!(place.accepted && !place.paid_out, "a review of what is final: {place:?}");
+                let again = matches!(cause, Cause::Appealed(_));
+                let held = place.accepted && !place.paid_out;
+                ensure!(held || again, "a review of what is final: {place:?}");
                 let given = Lease { worker: *worker, tile, audit: false, live: true, review: true };
                 ensure!(self.leases.insert(*lease, given).is_none(), "{lease} is no new lease");
             }
@@ -141,6 +143,9 @@ impl Model {
             }
             Fact::Transfer { debit, credit, amount, reason } => {
                 self.transfer(*debit, *credit, i128::from(amount.0), *reason)?;
+            }
+            Fact::Reinstated { worker, .. } => {
+                ensure!(self.refuted.remove(worker), "{worker} was not refuted");
             }
             Fact::SecretCommitted { .. } => {
                 self.promised += 1;
@@ -264,7 +269,15 @@ impl Model {
                 place.accepted = false;
                 self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
             }
-            Reason::TopUp | Reason::Submit(_) | Reason::Audit(..) | Reason::Refund(_) => {}
+            Reason::TopUp
+            | Reason::Submit(_)
+            | Reason::Audit(..)
+            | Reason::Refund(_)
+            | Reason::Reopen(_)
+            | Reason::Deposit(..)
+            | Reason::Returned(..)
+            | Reason::Kept(..)
+            | Reason::Amends(..) => {}
         }
         Ok(())
     }

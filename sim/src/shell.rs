@@ -48,6 +48,8 @@ pub struct Shell {
     pub skew: i64,
     /// Workers that have reported something false.
     pub liars: BTreeSet<WorkerId>,
+    /// Several owners may agree on something false, and the honest be outvoted until they appeal.
+    pub conspired: bool,
     /// Refused commands are looked at in detail now and then.
     looks: u64,
 }
@@ -64,6 +66,7 @@ impl Shell {
             books: Books::new(),
             skew: 0,
             liars: BTreeSet::new(),
+            conspired: false,
             looks: 0,
         }
     }
@@ -137,8 +140,8 @@ impl Shell {
             self.model.over(*lease);
         }
         let (farm, liars) = (&self.farm, &self.liars);
-        let judged =
-            self.model.step(effects, |book| farm.book(book).0, |worker| liars.contains(&worker));
+        let lied = |worker| liars.contains(&worker) || self.conspired;
+        let judged = self.model.step(effects, |book| farm.book(book).0, lied);
         judged.with_context(|| format!("{command:?}"))
     }
 

@@ -67,6 +67,13 @@ impl Swarm {
         swarm
     }
 
+    /// Whether several owners agree on false opinions, so that the honest may be outvoted.
+    pub fn conspires(&self) -> bool {
+        let mut owners = self.workers.iter().filter(|(_, how)| *how == Conduct::Accomplice);
+        let first = owners.next().map(|(owner, _)| *owner);
+        owners.any(|(owner, _)| first != Some(*owner))
+    }
+
     /// Whether tiles may be lost so often that their job gives up.
     pub fn is_hard(&self) -> bool {
         self.lost + self.cuts + self.crashes + self.partitions + self.slow + self.deaths > 0
@@ -78,7 +85,13 @@ impl Swarm {
                 self.workers.push((owner, Conduct::Honest));
             }
         }
-        for owner in HONEST.len() as u32 + 1..ACCOUNTS {
+        let mut others = HONEST.len() as u32 + 1..ACCOUNTS;
+        if chance.percent(20) {
+            for owner in others.by_ref().take(3) {
+                self.workers.push((owner, Conduct::Accomplice));
+            }
+        }
+        for owner in others {
             if chance.percent(60) {
                 self.attack(chance, owner);
             }

@@ -18,7 +18,7 @@ use farm::{Effect, Farm, Policy, Reply};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// Workers besides the forger, each of an owner of its own.
+/// Workers besides the forger, each of an owner of its own, and arbiters where there are any.
 const AUDITORS: u32 = 40;
 /// Clean tiles of the forger before it turns bad.
 const STANDING: u64 = 2_000;
@@ -103,20 +103,20 @@ struct Arena {
 
 impl Arena {
     /// Everybody holds the scene, and the forger has its standing.
-    fn new(standing: u64) -> anyhow::Result<Self> {
+    fn new(standing: u64, arbiters: u32) -> anyhow::Result<Self> {
         let leaf = |at: u32| Leaf { hash: Digest::of(&at.to_le_bytes()), units: 1_000 };
         let mut arena = Self::with(Farm::new(Policy::default()), 0, 0, 0);
         arena.truth = Rc::new(Work::of((0..256).map(leaf).collect()));
         arena.apply(Command::Secret { next: [9; 32] })?;
-        for n in 0..AUDITORS + 2 {
-            let key = Digest::of(&n.to_le_bytes());
-            arena.apply(Command::OpenAccount { key, operator: false, name: String::new() })?;
+        for n in 0..AUDITORS + 2 + arbiters {
+            let (key, operator) = (Digest::of(&n.to_le_bytes()), n > AUDITORS + 1);
+            arena.apply(Command::OpenAccount { key, operator, name: String::new() })?;
         }
         let amount = Amount(1_000_000_000 * CREDIT);
         for account in [Some(AccountId(0)), None] {
             arena.apply(Command::TopUp { account, amount, request: 0 })?;
         }
-        for n in 0..=AUDITORS {
+        for n in 0..=AUDITORS + arbiters {
             let key = Digest::of(&n.to_le_bytes()).0;
             arena.apply(Command::Connect(Box::new(Connect {
                 key,
@@ -243,22 +243,24 @@ struct Founded {
     truth: Rc<Work>,
     pay: f64,
     standing: u64,
+    arbiters: u32,
 }
 
 impl Founded {
-    fn new(standing: u64) -> anyhow::Result<Self> {
-        let mut arena = Arena::new(standing)?;
+    fn new(standing: u64, arbiters: u32) -> anyhow::Result<Self> {
+        let mut arena = Arena::new(standing, arbiters)?;
         let (image, at, before) = (arena.farm.image(), arena.at, arena.earnings());
         arena.order(spec())?;
         let pay = (arena.earnings() - before) as f64;
         ensure!(pay > 0.0, "a tile earns something");
-        Ok(Self { image, at, truth: arena.truth, pay, standing })
+        Ok(Self { image, at, truth: arena.truth, pay, standing, arbiters })
     }
 }
 
 /// What became of the forgers of one line.
 struct Line {
     colluders: u32,
+    arbiters: u32,
     forges: usize,
     /// What the formula says of one forged tile.
     due: f64,
@@ -271,17 +273,21 @@ struct Line {
 
 /// Prints the table.
 pub fn table() -> anyhow::Result<()> {
-    let founded = Founded::new(STANDING)?;
     println!("forger of {STANDING} clean tiles, {AUDITORS} auditors, {TRIALS} forgers a line");
     println!(
-        "forged  colluding  caught per tile (due)     tiles until caught      gain       honest"
+        "forged  colluding  arbiters  caught per tile (due)     tiles until caught      gain       \
+         honest"
     );
     println!(
-        "                                             mean   99 %   most  in tiles' pay  accused"
+        "                                                       mean   99 %   most  in tiles' pay  \
+         accused"
     );
-    for colluders in [0, 8, 12] {
-        for forges in [3, 13, 64, 128, 256] {
-            founded.measure(colluders, forges, TRIALS)?.say();
+    for arbiters in [0, 1] {
+        let founded = Founded::new(STANDING, arbiters)?;
+        for colluders in [0, 8, 12] {
+            for forges in [3, 13, 64, 128, 256] {
+                founded.measure(colluders, forges, TRIALS)?.say();
+            }
         }
     }
     Ok(())
@@ -290,9 +296,11 @@ pub fn table() -> anyhow::Result<()> {
 impl Founded {
     /// Sends forgers of so many leaves among so many colluders, each until it is caught.
     fn measure(&self, colluders: u32, forges: usize, trials: u64) -> anyhow::Result<Line> {
-        let due = due(self.standing, colluders, forges);
-        let mut line =
-            Line { colluders, forges, due, tiles: Vec::new(), caught: 0, gain: 0.0, accused: 0 };
+        let arbiters = self.arbiters;
+        let share = f64::from(colluders) / f64::from(AUDITORS + arbiters);
+        let (due, tiles) = (due(self.standing, share, forges), Vec::new());
+        let (caught, gain, accused) = (0, 0.0, 0);
+        let mut line = Line { colluders, arbiters, forges, due, tiles, caught, gain, accused };
         for trial in 0..trials {
             let farm = Farm::from_image(&self.image).context("an image of this version")?;
             let seed = trial << 32 | u64::from(colluders) << 16 | forges as u64;
@@ -322,15 +330,14 @@ impl Founded {
 
 /// How likely one forged tile is caught: it is replicated, or a forged leaf is among those drawn,
 /// and its first auditor is honest.
-fn due(standing: u64, colluders: u32, forges: usize) -> f64 {
-    let share = f64::from(colluders) / f64::from(AUDITORS);
+fn due(standing: u64, colluding: f64, forges: usize) -> f64 {
     let least = limit::REPLICA_PARTS_MIN as f64 / 1e6;
     let replicas = (limit::REPLICAS_FIRST as f64 / standing as f64).powi(2).clamp(least, 1.0);
     let drawn = limit::LEAVES_DRAWN_MAX * 64 / (64 + standing);
     let drawn = drawn.clamp(limit::LEAVES_DRAWN_MIN, limit::LEAVES_DRAWN_MAX) as usize;
     // Leaves are drawn without putting back.
     let missed = (0..drawn).map(|at| (256 - forges).saturating_sub(at) as f64 / (256 - at) as f64);
-    (1.0 - share) * (1.0 - (1.0 - replicas) * missed.product::<f64>())
+    (1.0 - colluding) * (1.0 - (1.0 - replicas) * missed.product::<f64>())
 }
 
 impl Line {
@@ -347,9 +354,10 @@ impl Line {
         let count = self.tiles.len();
         let mean = self.tiles.iter().map(|tiles| f64::from(*tiles)).sum::<f64>() / count as f64;
         println!(
-            "{:5.1} %   {:5.0} %    {rate:.4} ±{:.4} ({:.4})  {mean:6.1} {:6} {:6}   {:9.1}   {:6}",
+            "{:5.1} %   {:5.0} %  {:8}    {rate:.4} ±{:.4} ({:.4})  {mean:6.1} {:6} {:6}   {:9.1}   {:6}",
             self.forges as f64 / 2.56,
             f64::from(self.colluders) / f64::from(AUDITORS) * 100.0,
+            self.arbiters,
             1.96 * error,
             self.due,
             self.tiles[count * 99 / 100],
@@ -366,8 +374,8 @@ mod tests {
 
     #[test]
     fn forgers_are_caught_as_often_as_the_formula_says_and_lose() {
-        let founded = Founded::new(300).unwrap();
-        for (colluders, forges) in [(0, 13), (8, 64)] {
+        for (colluders, arbiters, forges) in [(0, 0, 13), (8, 0, 64), (12, 1, 64)] {
+            let founded = Founded::new(300, arbiters).unwrap();
             let line = founded.measure(colluders, forges, 80).unwrap();
             let (rate, error) = line.rate();
             println!(
@@ -376,7 +384,8 @@ mod tests {
             );
             assert!((rate - line.due).abs() < 4.0 * error, "{rate} ±{error} for {}", line.due);
             assert_eq!((line.caught, line.gain < -30.0), (80, true), "{}", line.gain);
-            assert!(colluders > 0 || line.accused == 0, "honest auditors were accused");
+            let safe = colluders == 0 || arbiters > 0;
+            assert!(!safe || line.accused == 0, "honest auditors were accused");
         }
     }
 }

@@ -108,7 +108,7 @@ async fn a_dropped_entry_is_named_even_if_the_log_signs_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut entries = honest(4);
     let opened =
-        |entry: &Entry| matches!(entry.fact, Fact::AccountOpened { account } if account.0 == 2);
+        |entry: &Entry| matches!(entry.fact, Fact::AccountOpened { account, .. } if account.0 == 2);
     let at = entries.iter().position(opened);
     entries.remove(at.unwrap());
     publish(dir.path(), &bytes(&entries));

@@ -1,18 +1,20 @@
 //! Proof: follows the public log entry by entry, with nothing but the entries, and says which is
 //! the first that does not follow from those before it. Trusts no farm.
 
+mod appeal;
 mod money;
 mod trial;
 
 use crate::audit::{self, Opinion, Verdict};
 use crate::digest::Digest;
-use crate::entry::{Book, Cause, Entry, Extra, Fact, Tried};
+use crate::entry::{Book, Cause, Entry, Extra, Fact, Reason, Tried};
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::leaf::Indices;
 use crate::ledger::Ledger;
 use crate::limit;
 use crate::money::{Amount, Price};
 use crate::time::Time;
+use appeal::Appeals;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -49,6 +51,7 @@ struct Job {
     account: AccountId,
     price: Price,
     cap: Amount,
+    spent: u64,
     tiles: u64,
     engine: Digest,
     scene: Digest,
@@ -60,6 +63,7 @@ struct Job {
 #[derive(Debug, Default)]
 struct Worker {
     owner: AccountId,
+    arbiter: bool,
     clean: u64,
     refuted: bool,
     engines: Vec<Digest>,
@@ -83,7 +87,7 @@ struct Slot {
     audit: Option<LeaseId>,
     claim: Option<Claim>,
     judged: bool,
-    /// It is an accepted tile that is looked at again.
+    /// It is looked at again.
     review: bool,
 }
 
@@ -106,13 +110,25 @@ struct Claim {
     auditors: Vec<WorkerId>,
     asks: u32,
     silent: Vec<(AccountId, Time)>,
+    /// A deposit was put down for it.
+    appealed: bool,
 }
 
 impl Claim {
+    fn is_contested(&self) -> bool {
+        self.appealed || self.opinions.iter().any(|opinion| opinion.contrary.is_some())
+    }
+
     fn spoke_truth(&self, auditor: WorkerId) -> bool {
         let verdict = audit::judge(&self.opinions);
         let truth = |opinion: &Opinion<_>| verdict == Verdict::Truth(opinion.contrary);
         self.opinions.iter().any(|opinion| opinion.worker == auditor && truth(opinion))
+    }
+
+    /// Whether this auditor spoke the truth and was not paid for it in an earlier trial.
+    fn owes(&self, auditor: WorkerId) -> bool {
+        let unpaid = |opinion: &Opinion<_>| opinion.worker == auditor && !opinion.paid;
+        self.opinions.iter().any(unpaid) && self.spoke_truth(auditor)
     }
 
     /// Whether everyone who spoke the truth got `due`.
@@ -168,15 +184,19 @@ pub struct Books {
     now: Time,
     /// The entry at fault when it is an earlier one than that which shows it.
     blame: Option<u64>,
-    accounts: u32,
+    /// Which accounts run arbiters.
+    operators: Vec<bool>,
     workers: Vec<Worker>,
     /// Workers that take leases, in the order in which they came.
     working: Vec<WorkerId>,
     jobs: Vec<Job>,
     /// A submit's hold, between its transfer and the job it opens.
     opening: Option<(JobId, AccountId, Amount)>,
+    /// A job that goes on: the next entry holds again what it may still cost.
+    reopening: Option<JobId>,
     slots: BTreeMap<u32, Slot>,
-    claims: BTreeMap<(JobId, u64), u32>,
+    /// Slots with a claim to a tile.
+    claims: BTreeSet<(JobId, u64, u32)>,
     /// Accepted tiles whose transfer has not come yet.
     owed: BTreeMap<(JobId, u64), (Book, WorkerId, Amount, LeaseId)>,
     earned: BTreeMap<(JobId, u64), Earned>,
@@ -184,6 +204,7 @@ pub struct Books {
     drawn: Vec<Drawn>,
     asked: Vec<Asked>,
     lies: Vec<Lie>,
+    appeals: Appeals,
     books: BTreeSet<Book>,
     ledger: Ledger,
 }
@@ -240,14 +261,22 @@ impl Books {
         let refunded = demand(!kept, "an ended job keeps money that no claim needs");
         let half = self.earned.values().any(|earned| earned.matured);
         let shared = demand(!half, "a mature tile's fee was not taken");
-        paid.and(opened).and(refunded).and(shared).map_err(|why| Breach { entry: self.next, why })
+        let appealed = self.appeals.finish();
+        let follows = paid.and(opened).and(refunded).and(shared).and(appealed);
+        follows.map_err(|why| Breach { entry: self.next, why })
     }
 
     fn fact(&mut self, fact: &Fact) -> Follows {
+        let reopens = match fact {
+            Fact::Transfer { reason: Reason::Reopen(job), .. } => Some(*job),
+            _ => None,
+        };
+        demand(self.reopening.take() == reopens, "a job that goes on holds again its rest")?;
         match fact {
-            Fact::AccountOpened { account } => {
-                self.accounts += 1;
-                demand(account.0 + 1 == self.accounts, "accounts are numbered in order")
+            Fact::AccountOpened { account, operator } => {
+                self.operators.push(*operator);
+                let count = self.operators.len();
+                demand(account.0 as usize + 1 == count, "accounts are numbered in order")
             }
             Fact::WorkerEnrolled { worker, owner, .. } => self.enrolled(*worker, *owner),
             Fact::JobOpened { .. } => self.job_opened(fact),
@@ -264,8 +293,8 @@ impl Books {
             Fact::AuditDrawn { lease, epoch, clean, count, leaves, extra } => {
                 self.audit_drawn(*lease, *epoch, (*clean, *count), leaves, *extra)
             }
-            Fact::Opinion { lease, auditor, value, claim, units } => {
-                self.opinion(*lease, *auditor, *value, *claim, *units)
+            Fact::Opinion { lease, auditor, value, claim, units, decides } => {
+                self.opinion(*lease, (*auditor, *decides), *value, *claim, *units)
             }
             Fact::Verdict { lease, worker, job, tile, accepted, units } => {
                 self.verdict(*lease, (*worker, *job, *tile, *units), *accepted)
@@ -288,6 +317,7 @@ impl Books {
             Fact::ReviewOpened { lease, worker, job, tile, cause } => {
                 self.review_opened(*lease, *worker, (*job, *tile), *cause)
             }
+            Fact::Reinstated { worker, lease } => self.reinstated(*worker, *lease),
         }
     }
 
@@ -306,8 +336,8 @@ impl Books {
 
     fn enrolled(&mut self, worker: WorkerId, owner: AccountId) -> Follows {
         demand(worker.0 as usize == self.workers.len(), "workers are numbered in order")?;
-        demand(owner.0 < self.accounts, "its owner has no account")?;
-        self.workers.push(Worker { owner, ..Worker::default() });
+        let arbiter = *self.operators.get(owner.0 as usize).ok_or("its owner has no account")?;
+        self.workers.push(Worker { owner, arbiter, ..Worker::default() });
         Ok(())
     }
 
@@ -359,8 +389,19 @@ impl Books {
         let (account, price, cap, tiles) = (*account, *price, *cap, *tiles);
         let (engine, scene, private) = (**engine, **scene, *private);
         let (ended, accepted) = (None, BTreeSet::new());
-        let job = Job { account, price, cap, tiles, engine, scene, private, ended, accepted };
-        self.jobs.push(job);
+        let spent = 0;
+        self.jobs.push(Job {
+            account,
+            price,
+            cap,
+            spent,
+            tiles,
+            engine,
+            scene,
+            private,
+            ended,
+            accepted,
+        });
         Ok(())
     }
 
@@ -398,8 +439,9 @@ impl Books {
     fn dropped(&mut self, lease: LeaseId) -> Follows {
         let slot = self.slot(lease)?;
         let claim = slot.claim.take().filter(|_| !slot.judged).ok_or("there was no claim")?;
-        let tile = (slot.job, slot.tile);
-        self.claims.remove(&tile);
+        let place = (slot.job, slot.tile, lease.slot);
+        self.claims.remove(&place);
+        self.appeals.dropped(lease);
         for auditor in claim.auditors {
             self.worker(auditor)?.queued.remove(&lease);
         }
@@ -419,7 +461,7 @@ impl Books {
         demand(slot.claim.is_none(), "the lease was reported before")?;
         let (answer, opinions, asked, paid) = (None, Vec::new(), 0, BTreeMap::new());
         let (drawn, auditors, asks, silent) = ((0, 0, 0), Vec::new(), 0, Vec::new());
-        let (extra, whole) = (Extra::Nothing, false);
+        let (extra, whole, appealed) = (Extra::Nothing, false, false);
         slot.claim = Some(Claim {
             output,
             root,
@@ -434,8 +476,9 @@ impl Books {
             auditors,
             asks,
             silent,
+            appealed,
         });
-        self.claims.insert((job, tile), lease.slot);
+        self.claims.insert((job, tile, lease.slot));
         Ok(())
     }
 }

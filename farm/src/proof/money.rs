@@ -1,6 +1,6 @@
 //! Transfers: each moves what a verdict, a maturity or an order owes, no more and no less.
 
-use super::{Books, Earned, Follows, demand};
+use super::{Books, Earned, Follows, Slot, demand};
 use crate::entry::{Book, Cause, Extra, Reason};
 use crate::id::JobId;
 use crate::limit;
@@ -48,6 +48,17 @@ impl Books {
             Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
             Reason::Forfeit(job, tile) => self.forfeits(job, tile, debit, credit, amount)?,
             Reason::Refund(job) => self.refunds(job, debit, credit, amount)?,
+            Reason::Reopen(job) => self.holds_again(job, debit, credit, amount)?,
+            Reason::Deposit(job, tile) => {
+                self.appeals.puts_down((job, tile), debit, credit, amount)?;
+            }
+            Reason::Returned(job, tile) => {
+                self.appeals.settles((job, tile), debit, credit, amount, true)?;
+            }
+            Reason::Kept(job, tile) => {
+                self.appeals.settles((job, tile), debit, credit, amount, false)?;
+            }
+            Reason::Amends(..) => self.makes_amends(debit, credit, amount)?,
         }
         self.books.extend([debit, credit]);
         self.ledger.post(debit, credit, amount);
@@ -74,8 +85,9 @@ impl Books {
         demand(debit == Book::Hold(job), "a tile is paid from its job's hold")?;
         demand(credit == to, "the tile is another worker's")?;
         demand(amount == price, "not price times work units")?;
-        let cap = self.job(job)?.cap;
-        demand(amount <= cap, "more than the job's cap")?;
+        let found = self.job(job)?;
+        found.spent += amount.0;
+        demand(found.spent <= found.cap.0, "more than the job's cap")?;
         if to == Book::Held(worker) {
             let claim = self.slot(lease)?.claim.clone();
             let rung = claim.as_ref().is_some_and(|claim| claim.extra == Extra::Ringer);
@@ -98,10 +110,13 @@ impl Books {
         let rest = self.ledger.balance(Book::Audits);
         demand(debit == Book::Audits || rest.0 == 0, "fees pay only what the audits' pot cannot")?;
         let price = self.job(job)?.price;
-        let slot = self.claims.get(&(job, tile)).and_then(|slot| self.slots.get_mut(slot));
-        let claim = slot.and_then(|slot| slot.claim.as_mut()).ok_or("there was no audit")?;
         let Book::Payable(auditor) = credit else { return Err("an auditor is paid at once") };
-        demand(claim.spoke_truth(auditor), "the paid worker did not say the truth about it")?;
+        let claims = self.claims.range((job, tile, 0)..=(job, tile, u32::MAX));
+        let owes = |slot: &Slot| slot.claim.as_ref().is_some_and(|claim| claim.owes(auditor));
+        let slot = claims.map(|(_, _, slot)| *slot).find(|slot| self.slots.get(slot).is_some_and(owes));
+        let slot = slot.and_then(|slot| self.slots.get_mut(&slot));
+        let claim = slot.and_then(|slot| slot.claim.as_mut());
+        let claim = claim.ok_or("the paid worker did not say the truth about it")?;
         let paid = claim.paid.entry(auditor).or_default();
         let due = price.of(claim.asked).0.saturating_sub(*paid);
         let most = due.min(self.ledger.balance(debit).0);
@@ -122,11 +137,27 @@ impl Books {
         )
     }
 
+    /// A job that goes on holds again what it may still cost.
+    fn holds_again(&mut self, job: JobId, debit: Book, credit: Book, amount: Amount) -> Follows {
+        let due = self.still_holds(job, self.ledger.balance(Book::Hold(job)).0)?;
+        let books = (Book::Available(self.job(job)?.account), Book::Hold(job));
+        demand((debit, credit) == books, "the job's account holds it")?;
+        demand(amount.0 == due, "not what the job may still cost")
+    }
+
+    /// What an open job with so much on hold may cost beyond it, as far as its account goes.
+    fn still_holds(&self, job: JobId, hold: u64) -> Result<u64, &'static str> {
+        let found = self.jobs.get(job.0 as usize).ok_or("it names a job that was not opened")?;
+        let left = found.cap.0.saturating_sub(found.spent).saturating_sub(hold);
+        Ok(left.min(self.ledger.balance(Book::Available(found.account)).0))
+    }
+
     /// The most that a job's claims without a verdict can cost.
     pub(super) fn claimed(&self, job: JobId) -> u64 {
         let price = self.jobs[job.0 as usize].price;
-        let claims = self.claims.range((job, 0)..=(job, u64::MAX));
-        let slots = claims.filter_map(|(_, slot)| self.slots.get(slot).filter(|of| !of.review));
+        let claims = self.claims.range((job, 0, 0)..=(job, u64::MAX, u32::MAX));
+        let slots = claims.filter_map(|(_, _, slot)| self.slots.get(slot));
+        let slots = slots.filter(|slot| !slot.review);
         let claims = slots.filter_map(|slot| slot.claim.as_ref());
         claims.map(|claim| price.of(claim.units).0).sum()
     }
@@ -145,9 +176,16 @@ impl Books {
         let books = (Book::Held(earned.worker), Book::Hold(job));
         demand((debit, credit) == books, "a forfeit goes back to its job")?;
         demand(amount == earned.amount && !earned.matured, "not what the tile earned")?;
+        self.appeals.forfeited(earned.worker, amount);
         let found = self.job(job)?;
         found.accepted.remove(&tile);
-        found.ended = found.ended.filter(|state| *state != JobState::Done as u8);
+        found.spent = found.spent.saturating_sub(amount.0);
+        let done = found.ended == Some(JobState::Done as u8);
+        if done {
+            found.ended = None;
+            let hold = self.ledger.balance(Book::Hold(job)).0 + amount.0;
+            self.reopening = Some(job).filter(|_| self.still_holds(job, hold) != Ok(0));
+        }
         Ok(())
     }
 }

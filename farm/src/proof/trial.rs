@@ -12,7 +12,8 @@ use crate::limit;
 
 impl Worker {
     fn is_kin(&self, other: &Worker) -> bool {
-        self.owner == other.owner || self.groups.iter().any(|group| other.groups.contains(group))
+        let common = self.groups.iter().any(|group| other.groups.contains(group));
+        self.owner == other.owner || common && !(self.arbiter || other.arbiter)
     }
 }
 
@@ -60,6 +61,7 @@ impl Books {
             && !worker.refuted
             && worker.queued.len() < limit::AUDITS_WAITING_MAX
             && worker.engines.contains(&job.engine)
+            && (worker.arbiter || !claim.appealed)
             && !others.clone().any(|other| *other == id);
         let strange = match job.private {
             true => worker.owner == job.account,
@@ -75,7 +77,8 @@ impl Books {
         }
     }
 
-    /// The auditor is the best of those drawn, or the first that may audit at all.
+    /// The auditor is the best of those drawn, or the first that may audit at all; where opinions
+    /// differ, of the arbiters.
     pub(super) fn auditor_drawn(
         &mut self,
         lease: LeaseId,
@@ -92,10 +95,15 @@ impl Books {
         let count = self.working.len() as u32;
         demand(tried.iter().all(|place| *place < count), "a place that is nobody's was drawn")?;
         let fit = |place: u32| self.fit(self.working[place as usize], slot, claim);
-        let last = tried.last().copied().map_or(Fit::No, fit);
+        let is_arbiter = |place: u32| self.workers[self.working[place as usize].0 as usize].arbiter;
+        let decides = self.workers.get(auditor.0 as usize).is_some_and(|worker| worker.arbiter);
+        let appointed = claim.is_contested() && decides;
+        let last = tried.last().copied();
+        let last = last.filter(|place| !appointed || is_arbiter(*place)).map_or(Fit::No, fit);
         let whole = last == Fit::FreshWarm || tried.len() == limit::AUDITOR_DRAWS;
         demand(whole, "it was not drawn on until somebody fitted")?;
-        let chosen = audit::choose(tried.iter().copied(), count, fit);
+        let places = || tried.iter().copied();
+        let chosen = audit::appoint(places, count, claim.is_contested(), is_arbiter, fit);
         let chosen = chosen.filter(|(_, looked)| looked == tried).map(|(place, _)| place);
         let chosen = chosen.map(|place| self.working[place as usize]);
         demand(chosen == Some(auditor), "another auditor was drawn than the one asked")?;
@@ -132,7 +140,7 @@ impl Books {
         Ok(())
     }
 
-    /// An accepted tile is looked at again.
+    /// A tile is looked at again.
     pub(super) fn review_opened(
         &mut self,
         lease: LeaseId,
@@ -140,11 +148,22 @@ impl Books {
         (job, tile): (JobId, u64),
         cause: Cause,
     ) -> Follows {
+        if let Cause::Appealed(appellant) = cause {
+            let claim = self.appealed(lease, worker, (job, tile), appellant)?;
+            return self.review(lease, worker, (job, tile), claim);
+        }
         let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
         demand(earned.worker == worker && !earned.matured, "the tile is not this worker's")?;
         let mut claim = earned.claim.take().ok_or("the tile is being looked at already")?;
-        demand(earned.due.take() == Some(cause), "the tile was not to be looked at again")?;
-        if cause == Cause::Vouched {
+        let due = earned.due.take();
+        if cause == Cause::Disputed {
+            demand(due.is_none(), "the tile was to be looked at for another reason")?;
+            self.disputed(lease, (job, tile), claim.units)?;
+            claim.appealed = true;
+        } else {
+            demand(due == Some(cause), "the tile was not to be looked at again")?;
+        }
+        if cause != Cause::Ringer {
             let commitment = Commitment { root: claim.root, units: claim.units };
             claim.answer = Some(Answer::to_whole(&claim.output, &commitment).digest());
             (claim.whole, claim.asked) = (true, claim.units);
@@ -153,22 +172,33 @@ impl Books {
             claim.paid.clear();
             claim.silent.clear();
         }
+        self.review(lease, worker, (job, tile), claim)
+    }
+
+    fn review(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        (job, tile): (JobId, u64),
+        claim: Claim,
+    ) -> Follows {
         let (audit, claim, judged, review) = (None, Some(claim), false, true);
         let slot = Slot { epoch: lease.epoch, worker, job, tile, audit, claim, judged, review };
         self.occupy(lease, slot)?;
-        self.claims.insert((job, tile), lease.slot);
+        self.claims.insert((job, tile, lease.slot));
         Ok(())
     }
 
     pub(super) fn opinion(
         &mut self,
         lease: LeaseId,
-        worker: WorkerId,
+        (worker, decides): (WorkerId, bool),
         value: Digest,
         answer: Digest,
         units: u64,
     ) -> Follows {
-        let owner = self.worker(worker)?.owner;
+        let (owner, arbiter) = (self.worker(worker)?.owner, self.worker(worker)?.arbiter);
+        demand(decides == arbiter, "an arbiter's word decides, and nobody else's")?;
         let (claimant, job) = {
             let slot = self.slot(lease)?;
             (slot.worker, slot.job)
@@ -193,7 +223,7 @@ impl Books {
         claim.answer = Some(answer);
         claim.asked = units;
         let contrary = (value != answer).then_some(value);
-        claim.opinions.push(Opinion { worker, owner, contrary, paid: false });
+        claim.opinions.push(Opinion { worker, owner, contrary, decides, paid: false });
         Ok(())
     }
 
@@ -203,6 +233,7 @@ impl Books {
         (worker, job, tile, units): (WorkerId, JobId, u64, u64),
         accepted: bool,
     ) -> Follows {
+        self.arbiter_heard(lease)?;
         let slot = self.slot(lease)?;
         let same = slot.worker == worker && slot.job == job && slot.tile == tile && !slot.judged;
         demand(same, "the verdict is about another claim")?;
@@ -223,12 +254,15 @@ impl Books {
                 return Err("the opinions have no majority");
             }
         }
-        self.claims.remove(&(job, tile));
+        self.claims.remove(&(job, tile, lease.slot));
         self.auditors_paid(lease, job)?;
         if review {
-            let claim = self.slot(lease)?.claim.clone();
-            let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
-            earned.claim = claim;
+            self.appeal_judged(lease)?;
+            if !self.appeals.is_retrial(lease) {
+                let claim = self.slot(lease)?.claim.clone();
+                let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
+                earned.claim = claim;
+            }
         } else if accepted {
             self.worker(worker)?.clean += 1;
             let found = self.job(job)?;
@@ -243,13 +277,31 @@ impl Books {
         Ok(())
     }
 
+    /// An arbiter is heard about appeals, and where opinions differ if one was there.
+    fn arbiter_heard(&self, lease: LeaseId) -> Follows {
+        let slot = self.slots.get(&lease.slot);
+        let Some((slot, claim)) = slot.and_then(|slot| Some((slot, slot.claim.as_ref()?))) else {
+            return Ok(());
+        };
+        if !claim.is_contested() || claim.opinions.iter().any(|opinion| opinion.decides) {
+            return Ok(());
+        }
+        demand(!claim.appealed, "no arbiter was heard about an appeal")?;
+        let mut arbiters = self.working.iter().filter(|id| self.workers[id.0 as usize].arbiter);
+        let passed_over = arbiters.any(|arbiter| self.fit(*arbiter, slot, claim) > Fit::No);
+        demand(!passed_over, "opinions differed, and an arbiter who was there was not asked")
+    }
+
     /// Before its verdict a claim's truthful auditors are paid, as far as the farm's pots go.
     fn auditors_paid(&mut self, lease: LeaseId, job: JobId) -> Follows {
         let empty = [Book::Audits, Book::Fees].iter().all(|pot| self.ledger.balance(*pot).0 == 0);
         let price = self.job(job)?.price;
         let claim = self.slot(lease)?.claim.as_mut().ok_or("there was no claim")?;
         let paid = claim.all_paid(price.of(claim.asked));
-        claim.opinions.iter_mut().for_each(|opinion| opinion.paid = true);
+        let verdict = audit::judge(&claim.opinions);
+        for opinion in &mut claim.opinions {
+            opinion.paid |= verdict == Verdict::Truth(opinion.contrary);
+        }
         demand(empty || paid, "an auditor who spoke the truth was not paid")
     }
 
@@ -270,11 +322,14 @@ impl Books {
         let said = claim.opinions.iter().map(|opinion| opinion.contrary).chain([None]);
         let against = said.filter(|contrary| *contrary == truth).count() as u32;
         let lie = Lie { entry, worker, job: slot.job, tile: slot.tile, claimed, against };
+        let trial = (lease, slot.worker, (slot.job, slot.tile));
+        let claim = claim.clone();
         let found = self.worker(worker)?;
         demand(!found.refuted, "the worker was refuted before")?;
         found.refuted = true;
-        found.clean = 0;
+        let clean = std::mem::take(&mut found.clean);
         self.lies.push(lie);
+        self.remember_trial(worker, trial, claim, clean);
         let undecided = self.slots.values_mut().filter(|slot| !slot.judged);
         for claim in undecided.filter_map(|slot| slot.claim.as_mut()) {
             claim.opinions.retain(|opinion| opinion.worker != worker);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod appeals;
 mod money;
 mod receipt;
 mod stories;

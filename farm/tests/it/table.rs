@@ -3,6 +3,7 @@
 //! the proof; changes of jobs are not listed. Tiles have one block and their leaves one truth;
 //! `as=x` says that a worker claims or finds the value x instead.
 
+use farm::appeal::Matter;
 use farm::command::{Command, Connect, Outcome, Submit};
 use farm::cut::{Cut, Split};
 use farm::digest::Digest;
@@ -61,6 +62,14 @@ fn number(word: &str) -> u32 {
     word.trim_start_matches(char::is_alphabetic).parse().unwrap_or_else(|_| panic!("{word}?"))
 }
 
+/// `J0/1`: a tile; `W2`: the refutation of a worker.
+fn matter(word: &str) -> Matter {
+    match word.split_once('/') {
+        Some((job, tile)) => Matter::Tile(JobId(number(job)), u64::from(number(tile))),
+        None => Matter::Refutation(WorkerId(number(word))),
+    }
+}
+
 /// The value behind `key=` among the words.
 fn value<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
@@ -117,6 +126,7 @@ impl Table {
             Reply::Account(account) => account.to_string(),
             Reply::Available(amount) => amount.0.to_string(),
             Reply::Job(job) => job.to_string(),
+            Reply::Appealed { deposit } => format!("deposit {}", deposit.0),
             Reply::Connected { worker, live } => {
                 let live = live.iter().map(|lease| format!(" {}", self.names[lease]));
                 format!("{worker}{}", live.collect::<String>())
@@ -162,7 +172,7 @@ impl Table {
             "secret" => Command::Secret { next: [words[1].len() as u8; 32] },
             "account" => Command::OpenAccount {
                 key: Digest::of(words[1].as_bytes()),
-                operator: false,
+                operator: words.contains(&"operator"),
                 name: words[1].into(),
             },
             "top-up" => {
@@ -182,6 +192,10 @@ impl Table {
                 let outcome = Outcome::Failed { scene: true, why: "bad mesh".into() };
                 Command::Report { worker: worker(), lease: self.lease(words), outcome }
             }
+            "appeal" => Command::Appeal {
+                account: AccountId(number(value(words, "by").unwrap())),
+                matter: matter(words[1]),
+            },
             "stored" => self.stored(words),
             other => panic!("{other}?"),
         }

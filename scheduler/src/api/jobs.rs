@@ -3,6 +3,7 @@
 use super::{Api, id, page_size, page_token, status};
 use crate::auth::Caller;
 use crate::bundle;
+use farm::appeal::Matter;
 use farm::command::Submit;
 use farm::digest::Digest;
 use farm::id::JobId;
@@ -186,6 +187,16 @@ impl v1::jobs_server::Jobs for Api {
             slots: able.slots,
             units_per_second: able.units_per_second,
         }))
+    }
+
+    async fn appeal_tile(
+        &self,
+        request: Request<v1::AppealTileRequest>,
+    ) -> Result<Response<v1::Appeal>, Status> {
+        let caller = self.caller(&request)?;
+        let v1::AppealTileRequest { job_id, tile } = request.into_inner();
+        let matter = Matter::Tile(JobId(id(job_id)), tile);
+        self.appeal(caller, matter).await.map(Response::new)
     }
 
     async fn explain_tile(

@@ -16,6 +16,7 @@ use crate::kin::Kin;
 use crate::publish::{Newest, Publisher};
 use crate::terms::Terms;
 use crate::watch::Watchers;
+use farm::appeal::Matter;
 use farm::{Command, Farm, Reply};
 use proto::v1;
 use std::ops::Deref;
@@ -96,6 +97,15 @@ impl Api {
 
     async fn apply(&self, command: Command) -> Result<Reply, Status> {
         self.door.apply(command).await.map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Puts down a deposit and has an arbiter decide.
+    async fn appeal(&self, caller: Caller, matter: Matter) -> Result<v1::Appeal, Status> {
+        let command = Command::Appeal { account: caller.account, matter };
+        let Reply::Appealed { deposit } = self.apply(command).await? else {
+            unreachable!("an appeal is answered with its deposit");
+        };
+        Ok(v1::Appeal { deposit: deposit.0 })
     }
 
     async fn read<T: Send + 'static>(

@@ -33,6 +33,11 @@ pub fn reject(reject: Reject) -> Status {
         R::TooManyJobs => Code::ResourceExhausted,
         R::BudgetTooSmall | R::InsufficientCredit | R::LeaseExpired => Code::FailedPrecondition,
         R::NotChallenged | R::FrameOutdated => Code::FailedPrecondition,
+        R::NotRefuted | R::PayFinal | R::BeingReviewed | R::ArbiterHeard => {
+            Code::FailedPrecondition
+        }
+        R::AppealLate | R::DepositTooSmall => Code::FailedPrecondition,
+        R::NoArbiter => Code::Unavailable,
         R::WorkerOfAnother | R::WorkerRefuted => Code::PermissionDenied,
     };
     because(code, reject.reason(), reject.to_string())

@@ -4,6 +4,7 @@ use super::assets::{check_chunk, check_size, no_first};
 use super::{Api, id, page_size, page_token, status};
 use crate::outbox::OutboxStream;
 use farm::Reject;
+use farm::appeal::Matter;
 use farm::digest::Digest;
 use farm::id::WorkerId;
 use proto::aov::TILE_BYTES_MAX;
@@ -78,6 +79,15 @@ impl v1::workers_server::Workers for Api {
         };
         let workers = views.iter().map(convert::wire_worker).collect();
         Ok(Response::new(v1::ListWorkersResponse { workers, next_page_token }))
+    }
+
+    async fn appeal_refutation(
+        &self,
+        request: Request<v1::AppealRefutationRequest>,
+    ) -> Result<Response<v1::Appeal>, Status> {
+        let caller = self.caller(&request)?;
+        let worker = WorkerId(id(request.get_ref().worker_id));
+        self.appeal(caller, Matter::Refutation(worker)).await.map(Response::new)
     }
 
     async fn explain_worker(

@@ -12,8 +12,10 @@ use crate::shell::{Asker, Release, Shell};
 use crate::swarm::{ACCOUNTS, Swarm};
 use anyhow::{Context, ensure};
 use farm::agent::Work;
+use farm::appeal::Matter;
 use farm::command::{Command, Submit};
 use farm::digest::Digest;
+use farm::entry::Book;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
 use farm::money::{Amount, CREDIT, Price};
@@ -28,6 +30,8 @@ pub struct Summary {
     pub entries: u64,
     pub tiles: u64,
     pub refuted: u64,
+    pub appeals: u64,
+    pub reinstated: u64,
     /// Times that the scheduler died and started again.
     pub deaths: u64,
 }
@@ -130,6 +134,7 @@ impl World {
             deaths: 0,
             trouble: true,
         };
+        world.shell.conspired = world.swarm.conspires();
         world.found(agents.unwrap_or(8))?;
         world.populate();
         world.plan();
@@ -156,7 +161,7 @@ impl World {
             let key = Digest::of(&n.to_le_bytes());
             self.must(Command::OpenAccount { key, operator: n == 0, name: format!("a{n}") })?;
         }
-        for account in [Some(AccountId(0)), Some(AccountId(1)), None] {
+        for account in (0..ACCOUNTS).map(|account| Some(AccountId(account))).chain([None]) {
             let amount = Amount(100_000 * CREDIT);
             self.must(Command::TopUp { account, amount, request: 1 })?;
         }
@@ -209,8 +214,10 @@ impl World {
         for (at, (owner, conduct)) in self.swarm.workers.clone().into_iter().enumerate() {
             let clock = 1_000 + self.chance.below(self.swarm.drift + 1);
             self.actors.push(Actor::new(at, owner, conduct, clock));
+            // Where owners conspire, the farm's arbiters come only in the end.
+            let late = owner == 0 && self.swarm.conspires();
             let soon = self.now + self.chance.below(SECOND);
-            self.later(soon, Event::Dial(at));
+            self.later(if late { TROUBLE } else { soon }, Event::Dial(at));
             for (most, event) in
                 [(self.swarm.cuts, Event::Cut(at)), (self.swarm.crashes, Event::Crash(at))]
             {
@@ -278,7 +285,8 @@ impl World {
         let ended = |job: &farm::view::JobView| {
             job.state != JobState::Open && job.tiles_claimed == 0 && job.tiles_leased == 0
         };
-        self.shell.farm.jobs(None, None, usize::MAX).iter().all(ended)
+        let appealed = self.shell.farm.book(Book::Deposits).0 == 0 && self.wronged().is_empty();
+        appealed && self.shell.farm.jobs(None, None, usize::MAX).iter().all(ended)
     }
 
     fn happen(&mut self, event: Event) -> anyhow::Result<()> {
@@ -338,7 +346,35 @@ impl World {
             let next = Digest::of(&self.chance.bits().to_le_bytes()).0;
             self.must(Command::Secret { next })?;
         }
+        self.appeal()?;
         self.later(self.now + SECOND / 4, Event::Tick);
+        Ok(())
+    }
+
+    /// Refuted workers that never lied.
+    fn wronged(&self) -> Vec<WorkerId> {
+        let workers = self.shell.farm.workers(None, None, usize::MAX).into_iter();
+        let refuted = workers.filter(|worker| worker.refuted).map(|worker| worker.worker);
+        refuted.filter(|worker| !self.shell.liars.contains(worker)).collect()
+    }
+
+    /// Owners of the wronged appeal, liars try now and then, and so do artists who doubt a tile.
+    fn appeal(&mut self) -> anyhow::Result<()> {
+        for worker in self.shell.farm.workers(None, None, usize::MAX) {
+            let patience = if self.shell.liars.contains(&worker.worker) { 2 } else { 20 };
+            if worker.refuted && self.chance.percent(patience) {
+                let matter = Matter::Refutation(worker.worker);
+                self.command(Command::Appeal { account: worker.owner, matter }, Asker::Nobody)?;
+            }
+        }
+        if self.trouble && self.chance.percent(10) {
+            let at = self.chance.below(self.specs.len() as u64);
+            let tile = self.chance.below(self.specs[at as usize].tiles());
+            let job = JobId(at as u32);
+            let account = self.shell.farm.job(job).map(|job| job.account).unwrap_or_default();
+            let matter = Matter::Tile(job, tile);
+            self.command(Command::Appeal { account, matter }, Asker::Nobody)?;
+        }
         Ok(())
     }
 
