@@ -7,13 +7,13 @@ use crate::effect::{Effects, Reply};
 use crate::entry::{Book, Cause, Fact, Reason};
 use crate::farm::Farm;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::layout_struct;
 use crate::lease::{Lease, Role};
 use crate::limit;
 use crate::money::Amount;
 use crate::reject::Reject;
 use crate::settle::Doubt;
 use crate::time::Time;
-use crate::layout_struct;
 
 /// What somebody appeals against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,14 @@ pub enum Matter {
     Tile(JobId, u64),
     /// The refutation of a worker.
     Refutation(WorkerId),
+}
+
+/// What an arbiter is to look at: a claim, and whose it is to which tile.
+struct Subject {
+    claimant: WorkerId,
+    job: JobId,
+    tile: u64,
+    claim: Box<Claim>,
 }
 
 /// Money put down for the review of a tile under some lease.
@@ -77,21 +85,19 @@ impl Farm {
         matter: Matter,
         effects: &mut impl Effects,
     ) -> Result<Reply, Reject> {
-        let (claimant, tile, claim) = match matter {
+        let Subject { claimant, job, tile, claim } = match matter {
             Matter::Tile(job, tile) => self.disputed(account, job, tile)?,
             Matter::Refutation(worker) => self.retried(account, worker)?,
         };
-        let job = &self.jobs[tile.0.0 as usize];
-        let amount = job.price.of(claim.units_asked);
-        if !self.has_arbiter(claimant, tile.0, &claim) {
+        let amount = self.jobs[job.0 as usize].price.of(claim.units_asked);
+        if !self.has_arbiter(claimant, job, &claim) {
             return Err(Reject::NoArbiter);
         }
         if amount > self.ledger.balance(Book::Available(account)) {
             return Err(Reject::DepositTooSmall);
         }
-        let (job, tile) = tile;
-        let from = Book::Available(account);
-        self.transfer(from, Book::Deposits, amount, Reason::Deposit(job, tile), effects);
+        let (from, to) = (Book::Available(account), Book::Deposit(account));
+        self.transfer(from, to, amount, Reason::Deposit(job, tile), effects);
         let (worker, granted) = (claimant, self.now);
         let lease = Lease { worker, job, tile, granted, role: Role::Reviewed(claim) };
         let lease = self.leases.grant(lease, None);
@@ -111,12 +117,7 @@ impl Farm {
     }
 
     /// An accepted tile as a claim for arbiters, and whose it is.
-    fn disputed(
-        &self,
-        account: AccountId,
-        job: JobId,
-        tile: u64,
-    ) -> Result<(WorkerId, (JobId, u64), Box<Claim>), Reject> {
+    fn disputed(&self, account: AccountId, job: JobId, tile: u64) -> Result<Subject, Reject> {
         let found = self.jobs.get(job.0 as usize).filter(|found| found.account == account);
         let found = found.ok_or(Reject::UnknownJob)?;
         let held = self.held.iter().enumerate().find_map(|(at, held)| {
@@ -134,15 +135,11 @@ impl Farm {
         let output = found.frames.get(&nth).and_then(|frame| frame.output(place));
         let mut claim = held.as_claim(&output.ok_or(Reject::FrameUnknown)?);
         claim.appealed = true;
-        Ok((worker, (job, tile), claim))
+        Ok(Subject { claimant: worker, job, tile, claim })
     }
 
     /// A refuted worker's trial as a claim for arbiters, and whose it is.
-    fn retried(
-        &self,
-        account: AccountId,
-        worker: WorkerId,
-    ) -> Result<(WorkerId, (JobId, u64), Box<Claim>), Reject> {
+    fn retried(&self, account: AccountId, worker: WorkerId) -> Result<Subject, Reject> {
         let owner = self.roster.get(worker).map(|worker| worker.owner);
         owner.filter(|owner| *owner == account).ok_or(Reject::UnknownWorker)?;
         let found = self.refutations.get(&worker).ok_or(Reject::NotRefuted)?;
@@ -159,7 +156,7 @@ impl Farm {
         (claim.appealed, claim.wanted, claim.asks) = (true, 1, 0);
         claim.lot = Lot::NONE;
         claim.silent.clear();
-        Ok((claimant, (job, tile), claim))
+        Ok(Subject { claimant, job, tile, claim })
     }
 
     /// The review under this lease has ended, with the truth about the claim or without a verdict.
@@ -187,7 +184,7 @@ impl Farm {
             true => (Book::Available(account), Reason::Returned(job, tile)),
             false => (Book::Audits, Reason::Kept(job, tile)),
         };
-        self.transfer(Book::Deposits, to, amount, reason, effects);
+        self.transfer(Book::Deposit(account), to, amount, reason, effects);
         let (Some(trial), Some((claim, truth))) = (again, heard) else { return };
         let mut truthful = Vec::new();
         for (worker, found) in &mut self.refutations {

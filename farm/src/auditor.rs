@@ -72,8 +72,7 @@ impl Farm {
         let root = &claim.commitment.root;
         let places = || audit::places(&self.secret, id, root, (ask, lot), count);
         let is_arbiter = |place: u32| self.roster[working[place as usize]].arbiter;
-        let (place, tried) =
-            audit::appoint(places, count, claim.is_contested(), is_arbiter, fit)?;
+        let (place, tried) = audit::appoint(places, count, claim.is_contested(), is_arbiter, fit)?;
         let auditor = working[place as usize];
         self.roster[claimant].audited_by(auditor);
         self.log(Fact::AuditorDrawn { lease: id, epoch, ask, auditor, tried }, effects);

@@ -24,10 +24,10 @@ pub enum Book {
     Hold(JobId),
     Held(WorkerId),
     Payable(WorkerId),
+    /// What an account put down with its appeals.
+    Deposit(AccountId),
     Fees,
     Audits,
-    /// What is put down with appeals.
-    Deposits,
     Outside,
 }
 
@@ -240,7 +240,7 @@ layout_enum!(Book {
     4 = Fees,
     5 = Audits,
     6 = Outside,
-    7 = Deposits,
+    7 = Deposit(account),
 });
 layout_enum!(Reason {
     0 = TopUp,

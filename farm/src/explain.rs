@@ -157,7 +157,8 @@ impl Farm {
         let open = || self.jobs.iter().filter(|job| job.is_open() && job.has_work());
         let engine = || open().filter(|job| worker.engines.contains(&job.spec.engine));
         if worker.arbiter {
-            "it is an arbiter: it computes nothing but audits and its own account's private jobs".into()
+            "it is an arbiter: it computes nothing but audits and its own account's private jobs"
+                .into()
         } else if open().next().is_none() {
             "no job has a tile to lease".into()
         } else if engine().next().is_none() {

@@ -328,8 +328,11 @@ impl Farm {
             let known = job.computing + job.claims + job.accepted + job.again.len() as u64;
             assert!(!job.is_open() || known == job.next, "J{at}: every tile is somewhere");
         }
-        let down = self.deposits.values().map(|deposit| deposit.amount.0).sum();
-        assert_eq!(self.ledger.balance(Book::Deposits), Amount(down), "deposits");
+        for at in 0..self.accounts.len() as u32 {
+            let own = self.deposits.values().filter(|deposit| deposit.account.0 == at);
+            let down = Amount(own.map(|deposit| deposit.amount.0).sum());
+            assert_eq!(self.ledger.balance(Book::Deposit(AccountId(at))), down, "A{at}");
+        }
         for (id, worker) in self.roster.iter() {
             assert_eq!(worker.computing, busy[id.0 as usize], "{id}");
         }

@@ -70,9 +70,10 @@ impl Farm {
         // An arbiter computes nobody's tiles but its own account's.
         let market = (!self.roster[id].arbiter).then_some(None);
         let scopes = [market, Some(Some(connect.owner))];
-        let lanes = connect.engines.iter().flat_map(|engine| {
-            scopes.into_iter().flatten().map(move |scope| (*engine, scope))
-        });
+        let lanes = connect
+            .engines
+            .iter()
+            .flat_map(|engine| scopes.into_iter().flatten().map(move |scope| (*engine, scope)));
         let lanes = lanes.map(|(engine, scope)| self.queue.lane(engine, scope)).collect();
         let worker = &mut self.roster[id];
         worker.engines = connect.engines;
@@ -224,14 +225,10 @@ impl Farm {
     }
 
     fn others_could(&self, engine: crate::digest::Digest, avoid: &[AccountId]) -> bool {
-        self.roster
-            .working
-            .iter()
-            .map(|id| &self.roster[*id])
-            .any(|worker| {
-                let able = worker.engines.contains(&engine) && !worker.arbiter;
-                able && !avoid.contains(&worker.owner)
-            })
+        self.roster.working.iter().map(|id| &self.roster[*id]).any(|worker| {
+            let able = worker.engines.contains(&engine) && !worker.arbiter;
+            able && !avoid.contains(&worker.owner)
+        })
     }
 
     fn grant_tile(&mut self, worker: WorkerId, id: JobId, effects: &mut impl Effects) {

@@ -11,13 +11,13 @@ pub struct Ledger {
     hold: Vec<i64>,
     held: Vec<i64>,
     payable: Vec<i64>,
+    deposit: Vec<i64>,
     fees: i64,
     audits: i64,
-    deposits: i64,
     outside: i64,
 }
 
-layout_struct!(Ledger { available, hold, held, payable, fees, audits, deposits, outside });
+layout_struct!(Ledger { available, hold, held, payable, deposit, fees, audits, outside });
 
 impl Ledger {
     fn slot(&mut self, book: Book) -> &mut i64 {
@@ -26,9 +26,9 @@ impl Ledger {
             Book::Hold(job) => (&mut self.hold, job.0),
             Book::Held(worker) => (&mut self.held, worker.0),
             Book::Payable(worker) => (&mut self.payable, worker.0),
+            Book::Deposit(account) => (&mut self.deposit, account.0),
             Book::Fees => return &mut self.fees,
             Book::Audits => return &mut self.audits,
-            Book::Deposits => return &mut self.deposits,
             Book::Outside => return &mut self.outside,
         };
         if list.len() <= at as usize {
@@ -45,9 +45,9 @@ impl Ledger {
             Book::Hold(job) => of(&self.hold, job.0),
             Book::Held(worker) => of(&self.held, worker.0),
             Book::Payable(worker) => of(&self.payable, worker.0),
+            Book::Deposit(account) => of(&self.deposit, account.0),
             Book::Fees => self.fees,
             Book::Audits => self.audits,
-            Book::Deposits => self.deposits,
             Book::Outside => -self.outside,
         };
         Amount(u64::try_from(balance).unwrap_or(0))
@@ -65,12 +65,12 @@ impl Ledger {
 
     /// Everything adds up to nothing and nobody but `outside` owes.
     pub fn check(&self) {
-        let lists = [&self.available, &self.hold, &self.held, &self.payable];
+        let lists = [&self.available, &self.hold, &self.held, &self.payable, &self.deposit];
         let sum: i128 = lists.iter().flat_map(|list| list.iter()).map(|b| i128::from(*b)).sum();
-        let own = [self.fees, self.audits, self.deposits, self.outside].map(i128::from);
+        let own = [self.fees, self.audits, self.outside].map(i128::from);
         let own: i128 = own.iter().sum();
         assert_eq!(sum + own, 0, "debits equal credits");
         assert!(lists.iter().all(|list| list.iter().all(|balance| *balance >= 0)));
-        assert!(self.fees >= 0 && self.audits >= 0 && self.deposits >= 0);
+        assert!(self.fees >= 0 && self.audits >= 0);
     }
 }

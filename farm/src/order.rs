@@ -189,8 +189,8 @@ impl Farm {
         }
     }
 
-    /// Opens a finished job again because a tile of it turned out false, and holds again what it may
-    /// still cost, as far as its account goes.
+    /// Opens a finished job again because a tile of it turned out false, and holds again what it
+    /// may still cost, as far as its account goes.
     pub(crate) fn reopen(&mut self, id: JobId, effects: &mut impl Effects) {
         let job = &mut self.jobs[id.0 as usize];
         if job.state == JobState::Done {

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Worker {
     pub key: [u8; 32],
     pub owner: AccountId,
-    /// The farm runs it itself: where opinions differ, its own decides. It computes no tiles but its
-    /// own account's.
+    /// The farm runs it itself: where opinions differ, its own decides. It computes no tiles but
+    /// its own account's.
     pub arbiter: bool,
     pub engines: Vec<Digest>,
     pub device: String,

@@ -267,7 +267,7 @@ pub fn book_name(book: Book) -> String {
         Book::Payable(worker) => format!("payable:{}", worker.0),
         Book::Fees => "farm:fees".into(),
         Book::Audits => "farm:audits".into(),
-        Book::Deposits => "farm:deposits".into(),
+        Book::Deposit(account) => format!("deposit:{}", account.0),
         Book::Outside => "outside".into(),
     }
 }

@@ -80,10 +80,9 @@ fn to_wire(command: &Command) -> record::Command {
             png: wire_digest(png),
             made_of: wire_digest(made_of),
         }),
-        Command::Appeal { account, matter } => W::Appeal(wire::Appeal {
-            account: account.0,
-            matter: Some(matter_to_wire(matter)),
-        }),
+        Command::Appeal { account, matter } => {
+            W::Appeal(wire::Appeal { account: account.0, matter: Some(matter_to_wire(matter)) })
+        }
         Command::Tick => W::Tick(wire::Tick {}),
     }
 }
@@ -140,9 +139,7 @@ fn from_wire(command: record::Command) -> Result<Command, Malformed> {
 
 fn matter_to_wire(matter: &Matter) -> wire::appeal::Matter {
     match *matter {
-        Matter::Tile(job, tile) => {
-            wire::appeal::Matter::Tile(wire::TilePlace { job: job.0, tile })
-        }
+        Matter::Tile(job, tile) => wire::appeal::Matter::Tile(wire::TilePlace { job: job.0, tile }),
         Matter::Refutation(worker) => wire::appeal::Matter::Refuted(worker.0),
     }
 }

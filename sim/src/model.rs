@@ -120,13 +120,7 @@ impl Model {
                 self.leased(*lease, *worker, (*job, *tile), audit.is_some())?;
             }
             Fact::ReviewOpened { lease, worker, job, tile, cause } => {
-                let tile = (*job, *tile);
-                let place = self.tiles.entry(tile).or_default();
-                let again = matches!(cause, Cause::Appealed(_));
-                let held = place.accepted && !place.paid_out;
-                ensure!(held || again, "a review of what is final: {place:?}");
-                let given = Lease { worker: *worker, tile, audit: false, live: true, review: true };
-                ensure!(self.leases.insert(*lease, given).is_none(), "{lease} is no new lease");
+                self.reviewed(*lease, *worker, (*job, *tile), *cause)?;
             }
             Fact::Committed { lease, job, tile, .. } => self.committed(*lease, (*job, *tile))?,
             Fact::Opinion { lease, auditor, .. } => self.opinion(*lease, *auditor)?,
@@ -168,6 +162,22 @@ impl Model {
             | Fact::ClaimDropped { .. }
             | Fact::AuditMissed { .. } => {}
         }
+        Ok(())
+    }
+
+    fn reviewed(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        tile: (JobId, u64),
+        cause: Cause,
+    ) -> anyhow::Result<()> {
+        let place = self.tiles.entry(tile).or_default();
+        let held = place.accepted && !place.paid_out;
+        let again = matches!(cause, Cause::Appealed(_));
+        ensure!(held || again, "a review of what is final: {place:?}");
+        let given = Lease { worker, tile, audit: false, live: true, review: true };
+        ensure!(self.leases.insert(lease, given).is_none(), "{lease} is no new lease");
         Ok(())
     }
 

@@ -354,7 +354,8 @@ impl Line {
         let count = self.tiles.len();
         let mean = self.tiles.iter().map(|tiles| f64::from(*tiles)).sum::<f64>() / count as f64;
         println!(
-            "{:5.1} %   {:5.0} %  {:8}    {rate:.4} ±{:.4} ({:.4})  {mean:6.1} {:6} {:6}   {:9.1}   {:6}",
+            "{:5.1} %   {:5.0} %  {:8}    {rate:.4} ±{:.4} ({:.4})  {mean:6.1} {:6} {:6}   \
+             {:9.1}   {:6}",
             self.forges as f64 / 2.56,
             f64::from(self.colluders) / f64::from(AUDITORS) * 100.0,
             self.arbiters,

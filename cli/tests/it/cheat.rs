@@ -1,7 +1,7 @@
 //! A worker that cheats is found out and earns nothing; the honest are paid; the frame is right.
 
 use crate::farm::{Farm, has_device, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 use worker::render::cheat::Cheat;
 
 #[test]
@@ -43,6 +43,34 @@ fn a_cheat_earns_nothing_and_the_frame_is_right() {
     };
     assert_eq!(earned(&owners[2]), 0, "the cheat");
     assert!(earned(&owners[0]) > 0 && earned(&owners[1]) > 0, "the honest");
+    farm.verify();
+
+    appeal_in_vain(&mut farm, &owners[2], &refuted, (&artist, job));
+}
+
+/// Neither the cheat nor an artist who doubts a true tile convinces an arbiter.
+fn appeal_in_vain(farm: &mut Farm, cheat: &str, refuted: &Value, (artist, job): (&str, u64)) {
+    let (id, account) = (refuted["worker_id"].to_string(), refuted["account_id"].to_string());
+    let (_, said) = farm.fail(cheat, &["appeal", "worker", &id]);
+    assert!(said.contains("NO_ARBITER"), "{said}");
+    farm.ask(&farm.operator, &["account", "top-up", "1", "--account", &account]);
+    let operator = farm.operator.clone();
+    farm.start_worker("arbiter", &operator, &[]);
+    wait_for("the arbiter to link", || {
+        let workers = farm.ask(&operator, &["workers"]);
+        workers["workers"].as_array()?.iter().any(|worker| worker["online"] == true).then_some(())
+    });
+    let job = job.to_string();
+    for (key, about) in [(cheat, ["worker", &id]), (artist, [&job, "0"])] {
+        let deposit = farm.ask(key, &[&["appeal"], &about[..]].concat())["deposit"].clone();
+        assert!(deposit.as_u64().unwrap() > 0);
+        let kept = wait_for("the arbiter to decide", || {
+            let statement = farm.ask(key, &["statement"]);
+            let mut transfers = statement["transfers"].as_array()?.iter();
+            transfers.find(|transfer| transfer["reason"] == "deposit-kept").cloned()
+        });
+        assert_eq!(kept["amount"], deposit);
+    }
     farm.verify();
 }
 

@@ -1,5 +1,5 @@
-//! Appeals: a deposit opens a review that an arbiter decides; it goes back to who was right, and who
-//! was refuted for saying the truth is let in again, with amends.
+//! Appeals: a deposit opens a review that an arbiter decides; it goes back to who was right, and
+//! who was refuted for saying the truth is let in again, with amends.
 
 use super::{Books, Claim, Follows, demand};
 use crate::audit::{self, Verdict};
@@ -69,7 +69,7 @@ impl Appeals {
         amount: Amount,
     ) -> Follows {
         let Book::Available(account) = debit else { return Err("no account put it down") };
-        demand(credit == Book::Deposits, "a deposit is put with the deposits")?;
+        demand(credit == Book::Deposit(account), "it is put with another's")?;
         let before = self.opening.replace((tile, account, amount));
         demand(before.is_none(), "two deposits, one review")
     }
@@ -87,7 +87,8 @@ impl Appeals {
         let found = self.deposits.iter().find(|(_, deposit)| due(deposit));
         let (lease, deposit) = found.ok_or("no deposit was to be settled like this")?;
         let to = if upheld { Book::Available(deposit.account) } else { Book::Audits };
-        demand((debit, credit) == (Book::Deposits, to), "the deposit is another's")?;
+        let from = Book::Deposit(deposit.account);
+        demand((debit, credit) == (from, to), "the deposit is another's")?;
         demand(amount == deposit.amount, "not what was put down")?;
         let lease = *lease;
         self.deposits.remove(&lease);
@@ -118,12 +119,7 @@ impl Appeals {
 
 impl Books {
     /// The artist does not believe this tile of so many units.
-    pub(super) fn disputed(
-        &mut self,
-        lease: LeaseId,
-        tile: (JobId, u64),
-        units: u64,
-    ) -> Follows {
+    pub(super) fn disputed(&mut self, lease: LeaseId, tile: (JobId, u64), units: u64) -> Follows {
         let job = self.job(tile.0)?;
         let (account, amount) = (job.account, job.price.of(units));
         let (appellant, upheld) = (None, None);

@@ -113,7 +113,8 @@ impl Books {
         let Book::Payable(auditor) = credit else { return Err("an auditor is paid at once") };
         let claims = self.claims.range((job, tile, 0)..=(job, tile, u32::MAX));
         let owes = |slot: &Slot| slot.claim.as_ref().is_some_and(|claim| claim.owes(auditor));
-        let slot = claims.map(|(_, _, slot)| *slot).find(|slot| self.slots.get(slot).is_some_and(owes));
+        let slot =
+            claims.map(|(_, _, slot)| *slot).find(|slot| self.slots.get(slot).is_some_and(owes));
         let slot = slot.and_then(|slot| self.slots.get_mut(&slot));
         let claim = slot.and_then(|slot| slot.claim.as_mut());
         let claim = claim.ok_or("the paid worker did not say the truth about it")?;

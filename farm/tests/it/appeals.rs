@@ -93,7 +93,7 @@ fn who_told_the_truth_is_reinstated_and_who_accused_it_is_out() {
     // The tile that it had earned, from the farm.
     assert_eq!((worker(0).tiles_clean, worker(0).payable.0), (1, 640));
     assert_eq!(table.farm.balance(AccountId(1)).unwrap().available.0, 1_000_000);
-    assert_eq!(table.farm.book(Book::Deposits).0, 0);
+    assert_eq!(table.farm.book(Book::Deposit(AccountId(1))).0, 0);
     assert!(table.entries.iter().any(|entry| matches!(entry.fact, Fact::Reinstated { .. })));
 }
 
@@ -186,7 +186,7 @@ fn a_dispute_about_somebody_cast_out_meanwhile_is_paid_back() {
          report W1 J0/1 -> settled: grant W2 J0/1
          report W2 J0/1 -> settled: settle W0 J0/1, revoke W2 J0/0, grant W1 J0/0, grant W1 J0/1",
     );
-    assert_eq!(table.farm.book(Book::Deposits).0, 0);
+    assert_eq!(table.farm.book(Book::Deposit(AccountId(0))).0, 0);
     let available = table.farm.balance(AccountId(0)).unwrap().available.0;
     assert_eq!(available + table.farm.job(JobId(0)).unwrap().cap.0, 1_000_000_000);
 }

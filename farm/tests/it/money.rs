@@ -126,7 +126,11 @@ pub fn honest_farm() -> Table {
 fn no_transfer_can_be_altered_repeated_or_left_out() {
     let moves = [honest_farm(), appeals::reinstated(), appeals::disputed()].map(|table| {
         no_transfer_of_this_log_can_be_altered(&table.entries);
-        table.entries.into_iter().filter(|entry| matches!(entry.fact, Fact::Transfer { .. })).count()
+        table
+            .entries
+            .into_iter()
+            .filter(|entry| matches!(entry.fact, Fact::Transfer { .. }))
+            .count()
     });
     assert!(moves.into_iter().all(|count| count >= 8), "the stories move money: {moves:?}");
 }

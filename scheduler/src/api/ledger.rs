@@ -27,7 +27,7 @@ async fn books(api: &Api, account: AccountId) -> Result<BTreeSet<Book>, Status> 
         let workers = workers
             .into_iter()
             .flat_map(|view| [Book::Held(view.worker), Book::Payable(view.worker)]);
-        jobs.chain(workers).chain([Book::Available(account)]).collect()
+        jobs.chain(workers).chain([Book::Available(account), Book::Deposit(account)]).collect()
     })
     .await
 }

@@ -19,8 +19,7 @@ impl World {
             let ended = job.state != JobState::Open && job.tiles_claimed == 0;
             ensure!(ended, "{} has not ended: {}", job.job, self.explain(job));
             let gave_up = job.state == JobState::Failed;
-            let excused =
-                self.swarm.is_hard() || self.is_anybody_slow() || self.swarm.conspires();
+            let excused = self.swarm.is_hard() || self.is_anybody_slow() || self.swarm.conspires();
             ensure!(!gave_up || excused, "{} failed: {}", job.job, job.failure);
             self.judge_outputs(job.job, job.state)?;
             self.judge_receipt(job).with_context(|| format!("the receipt of {}", job.job))?;
@@ -30,15 +29,16 @@ impl World {
         self.shell.close().context("at the end")?;
         let workers = self.shell.farm.workers(None, None, usize::MAX);
         let log = self.shell.published();
-        let said = |what: fn(&Fact) -> bool| {
-            log.iter().filter(|entry| what(&entry.fact)).count() as u64
-        };
+        let said =
+            |what: fn(&Fact) -> bool| log.iter().filter(|entry| what(&entry.fact)).count() as u64;
         Ok(Summary {
             events: self.count,
             entries: self.shell.entries(),
             tiles: jobs.iter().map(|job| job.tiles_accepted).sum(),
             refuted: workers.iter().filter(|worker| worker.refuted).count() as u64,
-            appeals: said(|fact| matches!(fact, Fact::Transfer { reason: Reason::Deposit(..), .. })),
+            appeals: said(|fact| {
+                matches!(fact, Fact::Transfer { reason: Reason::Deposit(..), .. })
+            }),
             reinstated: said(|fact| matches!(fact, Fact::Reinstated { .. })),
             deaths: self.deaths,
         })

@@ -285,7 +285,8 @@ impl World {
         let ended = |job: &farm::view::JobView| {
             job.state != JobState::Open && job.tiles_claimed == 0 && job.tiles_leased == 0
         };
-        let appealed = self.shell.farm.book(Book::Deposits).0 == 0 && self.wronged().is_empty();
+        let down = |account| self.shell.farm.book(Book::Deposit(AccountId(account))).0;
+        let appealed = (0..ACCOUNTS).all(|account| down(account) == 0) && self.wronged().is_empty();
         appealed && self.shell.farm.jobs(None, None, usize::MAX).iter().all(ended)
     }
 
