@@ -307,6 +307,7 @@ async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64>
         aovs: Vec::new(),
         noise: 0,
         cut: Vec::new(),
+        work_per_pixel: 0,
     };
     let ask = v1::CreateJobRequest {
         request_id: uuid::Uuid::new_v4().to_string(),

@@ -14,6 +14,7 @@ use proto::aov::{self, Aov};
 use proto::v1;
 use proto::v1::assets_client::AssetsClient;
 use proto::v1::jobs_client::JobsClient;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -48,54 +49,91 @@ pub struct Order {
     pub assets: BTreeMap<Digest, Bytes>,
 }
 
+/// How a job is ordered, whatever it is.
+pub struct Terms {
+    pub max_spend: u64,
+    pub priority: u32,
+    pub private: bool,
+    pub audit_own: bool,
+    pub request_id: Option<String>,
+    /// Where its frames go; `None`: nobody waits for them.
+    pub out: Option<PathBuf>,
+}
+
 /// `girih submit`.
 pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Exit> {
-    let address = access.address_with_key()?;
-    let request_id = match &what.request_id {
-        Some(id) => money::request_id_of(id)?,
-        None => uuid::Uuid::new_v4().to_string(),
+    access.address_with_key()?;
+    what.request_id.as_deref().map(money::request_id_of).transpose()?;
+    let terms = Terms {
+        max_spend: what.max_spend,
+        priority: what.priority,
+        private: what.shot.private,
+        audit_own: what.audit_own,
+        request_id: what.request_id.clone(),
+        out: what.wait.then(|| what.out.clone()),
     };
     let (private, spec) = (what.shot.private, spec(&what.shot)?);
     let prepared = tokio::task::spawn_blocking(move || prepare(form, &what.shot, spec));
     let Prepared { mut order, notes, tried } = prepared.await??;
-    let keyed = address.connect().await?;
+    let keyed = access.address_with_key()?.connect().await?;
     let mut even = None;
     if let Some(tried) = tried {
         let market = quote::market(&keyed, &order.spec.engine, private).await?;
-        even = cut::by_cost(&mut order.spec, &tried, &market, Some(what.max_spend));
+        even = cut::by_cost(&mut order.spec, &tried, &market, Some(terms.max_spend));
     }
     form.remark(&format!("tiles: {}", cut::said(&order.spec, even.as_ref())));
+    let more = serde_json::json!({
+        "notes": notes,
+        "cut": cut::to_json(&order.spec, even.as_ref()),
+    });
+    place(&keyed, form, &order, more, terms).await
+}
+
+/// Uploads what the farm lacks, opens the job and, if asked, stays until its frames are here.
+/// `more` is said of the job, for programs, beside what the farm says.
+pub async fn place(
+    keyed: &Keyed,
+    form: Form,
+    order: &Order,
+    more: Value,
+    terms: Terms,
+) -> anyhow::Result<Exit> {
+    let request_id = match &terms.request_id {
+        Some(id) => money::request_id_of(id)?,
+        None => uuid::Uuid::new_v4().to_string(),
+    };
     upload(&keyed, form, &order.assets).await?;
     let ask = v1::CreateJobRequest {
         request_id,
         spec: Some(proto::convert::wire_spec(&order.spec)),
-        max_spend: what.max_spend,
-        priority: what.priority,
-        private,
-        audit_own: what.audit_own,
+        max_spend: terms.max_spend,
+        priority: terms.priority,
+        private: terms.private,
+        audit_own: terms.audit_own,
     };
     let job = JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner();
     let tiles = job.tiles_total;
     form.remark(&format!(
         "job {}: {tiles} tiles, at most {} credits",
         job.job_id,
-        credits(what.max_spend)
+        credits(terms.max_spend)
     ));
     let with_more = |job: &v1::Job, files: &[PathBuf]| {
         let mut value = jobs::to_json(job);
-        value["notes"] = serde_json::json!(notes);
         value["files"] = serde_json::json!(files);
-        value["cut"] = cut::to_json(&order.spec, even.as_ref());
+        for (name, said) in more.as_object().into_iter().flatten() {
+            value[name] = said.clone();
+        }
         value
     };
-    if !what.wait {
+    let Some(out) = terms.out else {
         let watch = || format!("{}\nfollow it with: girih watch {0}", job.job_id);
         form.say(watch, || with_more(&job, &[]))?;
         return Ok(Exit::Ok);
-    }
+    };
     let job = jobs::follow(&keyed, form, job.job_id).await?;
-    let files = fetch::frames(&keyed, form, &job, &what.out).await?;
-    let receipt = fetch::receipt(&keyed, job.job_id, &what.out).await?;
+    let files = fetch::frames(&keyed, form, &job, &out).await?;
+    let receipt = fetch::receipt(&keyed, job.job_id, &out).await?;
     let lines = || {
         let files = files.iter().map(|path| path.display().to_string());
         let last = [fetch::checked_by(&receipt), jobs::summary(&job)];
@@ -159,6 +197,7 @@ pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
         ),
         noise: what.noise.unwrap_or_default(),
         cut: Cut::default(),
+        work_per_pixel: 0,
     };
     match spec.is_valid() {
         true => Ok(spec),

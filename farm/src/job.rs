@@ -24,7 +24,7 @@ pub struct Spec {
     pub fps: u32,
     pub width: u32,
     pub height: u32,
-    /// Side of a tile in pixels, a multiple of 8; 0 where there is a cut.
+    /// Side of a tile in pixels, a multiple of a block's side; 0 where there is a cut.
     pub tile_size: u32,
     /// Samples per pixel, a multiple of 4.
     pub samples: u32,
@@ -37,6 +37,9 @@ pub struct Spec {
     pub noise: u32,
     /// How each frame is parted into tiles, unless into a grid.
     pub cut: Cut,
+    /// Inference: the most work units that a tile may take for each of its pixels. 0: a renderer's
+    /// work, which samples and depth bound.
+    pub work_per_pixel: u32,
 }
 
 impl Spec {
@@ -82,18 +85,20 @@ layout_struct!(Spec {
     seed,
     aovs,
     noise,
+    work_per_pixel,
     cut,
 });
 
 impl Spec {
-    /// Digest of the spec in its fixed layout. It ends before `cut`, or `noise`, or `aovs`, if
-    /// there are only zeros from there on, so that what old public logs say of jobs can be derived
-    /// again.
+    /// Digest of the spec in its fixed layout. It ends before `cut`, or before the first of the
+    /// words before that from which on there are only zeros, so that what old public logs say of
+    /// jobs can be derived again.
     pub fn digest(&self) -> Digest {
         let mut bytes = Vec::with_capacity(160 + size_of_val(self.cut.words()));
         self.put(&mut bytes);
         if self.cut.is_none() {
-            let zeros = [self.noise, self.aovs].iter().take_while(|word| **word == 0).count();
+            let last = [self.work_per_pixel, self.noise, self.aovs];
+            let zeros = last.iter().take_while(|word| **word == 0).count();
             bytes.truncate(bytes.len() - size_of::<u64>() - zeros * size_of::<u32>());
         }
         Digest::of(&bytes)
@@ -309,7 +314,7 @@ mod tests {
     fn first_layout(spec: &Spec) -> Vec<u8> {
         let mut bytes = Vec::new();
         spec.put(&mut bytes);
-        bytes.truncate(bytes.len() - size_of::<u64>() - 2 * size_of::<u32>());
+        bytes.truncate(bytes.len() - size_of::<u64>() - 3 * size_of::<u32>());
         bytes
     }
 

@@ -40,17 +40,20 @@ impl Spec {
     /// Whether a frame of sizes within their limits is parted into tiles within theirs.
     pub(crate) fn is_cut_within_limits(&self) -> bool {
         let groups = u64::from(self.samples / 4);
+        let block = self.block_side();
         let fits = |across: u32, down: u32| {
-            let side = 1..=limit::TILE_SIDE_MAX / 8;
+            let side = 1..=limit::TILE_SIDE_MAX / block;
             side.contains(&across)
                 && side.contains(&down)
                 && u64::from(across) * u64::from(down) * groups <= limit::LEAVES_MAX
         };
         if self.cut.is_none() {
-            let side = self.tile_size / 8;
-            return self.tile_size.is_multiple_of(8) && fits(side, side);
+            let side = self.tile_size / block;
+            return self.tile_size.is_multiple_of(block) && fits(side, side);
         }
+        // A cut lies on the blocks of rendered frames.
         self.tile_size == 0
+            && self.work_per_pixel == 0
             && self.cut.is_valid(self.blocks(), |area| fits(area.width, area.height))
     }
 
@@ -86,15 +89,25 @@ impl Spec {
         }
     }
 
-    /// The most work units that this tile can take: at each vertex one ray on and one to a light.
+    /// Side of a block in pixels: what a leaf shows.
+    pub fn block_side(&self) -> u32 {
+        if self.work_per_pixel == 0 { 8 } else { 16 }
+    }
+
+    /// The most work units that this tile can take: of rays, at each vertex one on and one to a
+    /// light; of inference, what the job says.
     pub fn units_max(&self, tile: &Tile) -> u64 {
         let pixels = u64::from(tile.width) * u64::from(tile.height);
+        if self.work_per_pixel > 0 {
+            return pixels * u64::from(self.work_per_pixel);
+        }
         pixels * u64::from(self.samples) * u64::from(self.depth) * 2
     }
 
-    /// Leaves of this tile: blocks of 8×8 pixels times groups of 4 samples.
+    /// Leaves of this tile: blocks of pixels times groups of 4 samples.
     pub fn leaves(&self, tile: &Tile) -> u32 {
-        tile.width.div_ceil(8) * tile.height.div_ceil(8) * (self.samples / 4)
+        let side = self.block_side();
+        tile.width.div_ceil(side) * tile.height.div_ceil(side) * (self.samples / 4)
     }
 
     /// The most that any tile of the job can cost.

@@ -75,6 +75,7 @@ pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
         aovs: aov::with_noise(aovs(&wire.aovs)?, wire.noise),
         noise: wire.noise,
         cut: cut(&wire.cut)?,
+        work_per_pixel: wire.work_per_pixel,
     })
 }
 
@@ -125,6 +126,7 @@ pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
         aovs: aov::asked(spec.aovs).map(|aov| wire_aov(aov).into()).collect(),
         noise: spec.noise,
         cut: spec.cut.words().to_vec(),
+        work_per_pixel: spec.work_per_pixel,
     }
 }
 

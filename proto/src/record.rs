@@ -205,6 +205,7 @@ fn spec_to_wire(spec: &Spec) -> wire::Spec {
         aovs: spec.aovs,
         noise: spec.noise,
         cut: spec.cut.words().to_vec(),
+        work_per_pixel: spec.work_per_pixel,
     }
 }
 
@@ -230,6 +231,7 @@ fn spec_from_wire(spec: &wire::Spec) -> Result<Spec, Malformed> {
         aovs: spec.aovs,
         noise: spec.noise,
         cut: Cut::of_words(spec.cut.clone()),
+        work_per_pixel: spec.work_per_pixel,
     })
 }
 

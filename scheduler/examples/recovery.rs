@@ -209,6 +209,7 @@ impl Load {
                 aovs: 0,
                 noise: 0,
                 cut: farm::cut::Cut::default(),
+                work_per_pixel: 0,
             },
             cap: Amount(1_000_000 * CREDIT),
             price: Price(1_000_000),

@@ -117,7 +117,9 @@ impl Assembler {
             if bytes.len() as u64 != due {
                 return Err(FrameError::TileSize { tile: index, bytes: bytes.len() as u64, due });
             }
-            picture.place(&tile, &bytes, spec.samples);
+            // Networks give values, renderers sums over samples.
+            let samples = if spec.work_per_pixel > 0 { 1 } else { spec.samples };
+            picture.place(&tile, &bytes, samples);
         }
         let picture_error = |error: anyhow::Error| FrameError::Picture(error.to_string());
         let png = picture.png().map_err(picture_error)?;

@@ -45,6 +45,7 @@ fn spec(engine: u8, side: u32) -> Spec {
         aovs: 0,
         noise: 0,
         cut: farm::cut::Cut::default(),
+        work_per_pixel: 0,
     }
 }
 

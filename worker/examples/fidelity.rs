@@ -165,6 +165,7 @@ impl Renderer {
             seed: 1,
             aovs: 0,
             noise: 0,
+            work_per_pixel: 0,
         };
         let mut stage = Stage::new(&self.device, scene)?;
         let output = draw(&mut stage, &mut self.pipelines, &spec, &|| false)?;

@@ -56,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         seed: 1,
         aovs: 0,
         noise: 0,
+        work_per_pixel: 0,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(&mut on_device, &mut pipelines, &spec, &|| false)?;

@@ -141,6 +141,7 @@ fn trace(
         seed,
         aovs: 0,
         noise: 0,
+        work_per_pixel: 0,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(stage, pipelines, &spec, &|| false)?;

@@ -31,12 +31,17 @@ pub struct TileSpec {
     pub aovs: u32,
     /// Noise, in millionths, at which a block gets no more samples; 0: all are taken.
     pub noise: u32,
+    /// Inference: the most work units that a tile may take for each of its pixels; 0: a tile to be
+    /// rendered.
+    pub work_per_pixel: u32,
 }
 
 impl TileSpec {
-    /// Blocks of 8×8 pixels, row by row; edge blocks may be partly outside the frame.
+    /// Blocks of pixels, row by row: 8×8, of inference 16×16. Edge blocks may be partly outside the
+    /// frame.
     pub fn blocks(&self) -> u32 {
-        self.width.div_ceil(8) * self.height.div_ceil(8)
+        let side = if self.work_per_pixel == 0 { 8 } else { 16 };
+        self.width.div_ceil(side) * self.height.div_ceil(side)
     }
     pub fn groups(&self) -> u32 {
         self.samples / 4

@@ -460,6 +460,7 @@ pub fn tile_spec(spec: &Spec, index: u64) -> TileSpec {
         seed: spec.seed,
         aovs: spec.aovs,
         noise: spec.noise,
+        work_per_pixel: spec.work_per_pixel,
     }
 }
 

@@ -53,6 +53,7 @@ fn measure(engine: &mut dyn Engine, dir: &Path) -> Result<u64, EngineError> {
         seed: 0,
         aovs: 0,
         noise: 0,
+        work_per_pixel: 0,
     };
     // The first run compiles and uploads; the second is measured.
     engine.run(&TileSpec { samples: 4, ..spec.clone() }, &scene, &|| false)?;

@@ -216,6 +216,7 @@ mod tests {
             aovs: 0,
             noise: 0,
             cut: farm::cut::Cut::default(),
+            work_per_pixel: 0,
         }
     }
 

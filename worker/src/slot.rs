@@ -272,6 +272,7 @@ mod tests {
             seed: 0,
             aovs: 0,
             noise: 0,
+            work_per_pixel: 0,
         }
     }
 

@@ -233,6 +233,7 @@ impl Table {
             aovs: 0,
             noise: 0,
             cut: Cut::of(words.iter().filter(|word| is_cut(word)).map(|word| split(word))),
+            work_per_pixel: 0,
         };
         Command::Submit(Box::new(Submit {
             account: AccountId(number(words[1])),

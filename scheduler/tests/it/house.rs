@@ -225,6 +225,7 @@ pub fn spec(side: u32) -> v1::JobSpec {
         aovs: Vec::new(),
         noise: 0,
         cut: Vec::new(),
+        work_per_pixel: 0,
     }
 }
 

@@ -141,6 +141,7 @@ impl Story {
                 aovs: 0,
                 noise: 0,
                 cut: farm::cut::Cut::default(),
+                work_per_pixel: 0,
             },
             cap: Amount(100 * CREDIT),
             price: Price(1_000_000),

@@ -273,6 +273,7 @@ pub fn whole(width: u32, height: u32, samples: u32, depth: u32) -> TileSpec {
         seed: 7,
         aovs: 0,
         noise: 0,
+        work_per_pixel: 0,
     }
 }
 
