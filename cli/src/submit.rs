@@ -102,7 +102,7 @@ pub async fn place(
         Some(id) => money::request_id_of(id)?,
         None => uuid::Uuid::new_v4().to_string(),
     };
-    upload(&keyed, form, &order.assets).await?;
+    upload(keyed, form, &order.assets).await?;
     let ask = v1::CreateJobRequest {
         request_id,
         spec: Some(proto::convert::wire_spec(&order.spec)),
@@ -131,9 +131,9 @@ pub async fn place(
         form.say(watch, || with_more(&job, &[]))?;
         return Ok(Exit::Ok);
     };
-    let job = jobs::follow(&keyed, form, job.job_id).await?;
-    let files = fetch::frames(&keyed, form, &job, &out).await?;
-    let receipt = fetch::receipt(&keyed, job.job_id, &out).await?;
+    let job = jobs::follow(keyed, form, job.job_id).await?;
+    let files = fetch::frames(keyed, form, &job, &out).await?;
+    let receipt = fetch::receipt(keyed, job.job_id, &out).await?;
     let lines = || {
         let files = files.iter().map(|path| path.display().to_string());
         let last = [fetch::checked_by(&receipt), jobs::summary(&job)];

@@ -38,6 +38,15 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("aov.comp", &["TEXELS", "INSTANCED"], "aov_texels_instanced.spv"),
     ("aov.comp", &["MOTION", "INSTANCED"], "aov_motion_instanced.spv"),
     ("aov.comp", &["TEXELS", "MOTION", "INSTANCED"], "aov_texels_motion_instanced.spv"),
+    ("infer/convolve.comp", &[], "convolve.spv"),
+    ("infer/gather.comp", &[], "gather.spv"),
+    ("infer/map.comp", &[], "map.spv"),
+    ("infer/pool.comp", &[], "pool.spv"),
+    ("infer/product.comp", &[], "product.spv"),
+    ("infer/reduce.comp", &[], "reduce.spv"),
+    ("infer/resample.comp", &[], "resample.spv"),
+    ("infer/spread.comp", &[], "spread.spv"),
+    ("infer/view.comp", &[], "view.spv"),
 ];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
@@ -118,6 +127,32 @@ pub fn render_digest() -> [u8; 32] {
     hasher.update(b"girih render engine");
     hasher.update(&PREPARATION_VERSION.to_le_bytes());
     for spirv in PATHS.iter().chain(&AOVS) {
+        hasher.update(spirv);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// The kernels of inference, by what they do.
+pub const CONVOLVE: &[u8] = include_bytes!("../spirv/convolve.spv");
+pub const GATHER: &[u8] = include_bytes!("../spirv/gather.spv");
+pub const MAP: &[u8] = include_bytes!("../spirv/map.spv");
+pub const POOL: &[u8] = include_bytes!("../spirv/pool.spv");
+pub const PRODUCT: &[u8] = include_bytes!("../spirv/product.spv");
+pub const REDUCE: &[u8] = include_bytes!("../spirv/reduce.spv");
+pub const RESAMPLE: &[u8] = include_bytes!("../spirv/resample.spv");
+pub const SPREAD: &[u8] = include_bytes!("../spirv/spread.spv");
+pub const VIEW: &[u8] = include_bytes!("../spirv/view.spv");
+
+/// Raised when what the CPU does for inference changes its bits: plans, tables, colours.
+pub const INFER_VERSION: u32 = 1;
+
+/// Digest of the inference engine (BLAKE3): its SPIR-V and the version of what the CPU does.
+pub fn infer_digest() -> [u8; 32] {
+    let kernels = [CONVOLVE, GATHER, MAP, POOL, PRODUCT, REDUCE, RESAMPLE, SPREAD, VIEW];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"girih inference engine");
+    hasher.update(&INFER_VERSION.to_le_bytes());
+    for spirv in kernels {
         hasher.update(spirv);
     }
     *hasher.finalize().as_bytes()

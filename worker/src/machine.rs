@@ -2,9 +2,9 @@
 //! Measured once and written down.
 
 use crate::engine::{Engine, EngineError};
+use crate::engines::{Engines, Lie};
 use crate::null::NullEngine;
 use crate::render::PathTracer;
-use crate::render::cheat::{Cheat, Cheater};
 use crate::slot::Maker;
 use crate::vulkan::{self, Device, DeviceInfo, DeviceKind, VulkanError};
 use crate::{WorkerConfig, WorkerError, measure};
@@ -60,12 +60,12 @@ impl Machine {
         config: &WorkerConfig,
         dir: &Path,
     ) -> Result<(), WorkerError> {
-        let cheat = config.cheat.as_deref().map(str::parse::<Cheat>).transpose();
-        let cheat = cheat.map_err(WorkerError::Config)?;
+        let lie = config.cheat.as_deref().map(str::parse::<Lie>).transpose();
+        let lie = lie.map_err(WorkerError::Config)?;
         let pipelines = pipelines_of(dir);
         std::fs::create_dir_all(&pipelines)
             .map_err(|source| WorkerError::Disk { dir: pipelines.clone(), source })?;
-        let maker = render_maker(info.index, cheat, pipelines);
+        let maker = maker(info.index, lie, pipelines);
         let unusable = |error| {
             WorkerError::NoDevice(format!(
                 "device {} ({}): {error}; choose another with --device",
@@ -73,17 +73,23 @@ impl Machine {
             ))
         };
         let mut engine = honest(info.index, &pipelines_of(dir)).map_err(unusable)?;
-        let digest = engine.digest();
         self.units_per_second +=
             measure::units_per_second(&info.name, &mut engine, dir).map_err(unusable)?;
         drop(engine);
-        if !self.engines.contains(&digest) {
-            self.engines.push(digest);
-        }
+        self.engines = Engines::digests().to_vec();
         self.device = joined(&self.device, &info.name);
         self.plans.push(Plan { maker, polite: info.kind == DeviceKind::Cpu });
         Ok(())
     }
+}
+
+/// The first device chosen, opened.
+pub fn first_device(devices: &[String]) -> Result<Device, WorkerError> {
+    let found = vulkan::devices().map_err(|error| WorkerError::NoDevice(error.to_string()))?;
+    let Some(info) = choose(&found, devices)?.into_iter().next() else {
+        return Err(WorkerError::NoDevice(VulkanError::NoDevice.to_string()));
+    };
+    Device::open(info.index, None).map_err(|error| WorkerError::NoDevice(error.to_string()))
 }
 
 /// The engine on the first device chosen and its measured speed, for a look at frames before they
@@ -120,13 +126,9 @@ fn honest(index: u32, pipelines: &Path) -> Result<PathTracer, EngineError> {
     PathTracer::new(Device::open(index, Some(pipelines))?)
 }
 
-fn render_maker(index: u32, cheat: Option<Cheat>, pipelines: PathBuf) -> Maker {
+fn maker(index: u32, lie: Option<Lie>, pipelines: PathBuf) -> Maker {
     Arc::new(move || -> Result<Box<dyn Engine>, EngineError> {
-        let engine = honest(index, &pipelines)?;
-        Ok(match cheat {
-            None => Box::new(engine),
-            Some(cheat) => Box::new(Cheater::new(engine, cheat)),
-        })
+        Ok(Box::new(Engines::new(Device::open(index, Some(&pipelines))?, lie)?))
     })
 }
 

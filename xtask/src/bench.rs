@@ -8,6 +8,9 @@ use std::process::Command;
 /// The peers of `bench render`, from PyPI; this Blender wants Python 3.11.
 const PEERS: [&str; 3] = ["mitsuba==3.9.1", "bpy==4.5.0", "numpy"];
 
+/// The package that carries ONNX's node tests, from PyPI.
+const ONNX: &str = "onnx==1.17.0";
+
 /// Runs a measurement by name.
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
     let mut command = cargo();
@@ -32,6 +35,10 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             let example = ["--package", "worker", "--example", "fidelity", "--"];
             command.args(["run", "--release"]).args(example)
         }
+        "onnx" => {
+            let example = ["--package", "worker", "--example", "onnx", "--"];
+            command.args(["run", "--release"]).args(example).arg(node_tests()?)
+        }
         "recovery" => {
             let example = ["--package", "scheduler", "--example", "recovery", "--"];
             command.args(["run", "--release"]).args(example)
@@ -41,7 +48,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => {
-            let known = "core, cut, dispatch, exactness, fidelity, recovery, render and trust";
+            let known = "core, cut, dispatch, exactness, fidelity, onnx, recovery, render, trust";
             anyhow::bail!("no measurement `{other}`: there are {known}")
         }
     };
@@ -57,6 +64,20 @@ pub fn sim(seeds: u64, from: u64, agents: Option<u32>) -> anyhow::Result<()> {
         command.args(["--agents", &agents.to_string()]);
     }
     run(&mut command)
+}
+
+/// ONNX's own tests of single operators, which its package carries as files.
+fn node_tests() -> anyhow::Result<PathBuf> {
+    let home = root().join("target/onnx");
+    let packages = home.join("packages");
+    let tests = packages.join("onnx/backend/test/data/node");
+    if !tests.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+        let mut install = Command::new(home.join("bin/python"));
+        install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
+        run(install.arg(&packages).arg(ONNX))?;
+    }
+    Ok(tests)
 }
 
 /// An interpreter with the peers, installed once under `target`.

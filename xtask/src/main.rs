@@ -50,7 +50,7 @@ enum Command {
     },
     /// Measurements, in release
     Bench {
-        /// core, dispatch, exactness, fidelity, recovery, render or trust
+        /// core, dispatch, exactness, fidelity, onnx, recovery, render or trust
         name: String,
         /// Passed on
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -94,6 +94,11 @@ impl Buffer {
         Self::allocate(device, what, bytes.max(4), &[COHERENT | CACHED, COHERENT])
     }
 
+    /// A buffer that only shaders write and read.
+    pub fn local(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
+        Self::allocate(device, what, bytes.max(4), &[LOCAL, COHERENT])
+    }
+
     /// Whether shaders on its device can read the buffer as such texels.
     pub fn fits(&self, texel: Texel) -> bool {
         self.held.bytes / texel.bytes() <= u64::from(self.held.shared.info.texels_max)

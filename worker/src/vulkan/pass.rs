@@ -28,6 +28,13 @@ impl Pass<'_> {
         self.begin(device)?.wait()
     }
 
+    /// Runs passes one after the other, each seeing what those before it wrote, and waits for all.
+    pub fn run_all(passes: &[Self], device: &Device) -> Result<(), VulkanError> {
+        let some = passes.iter().filter(|pass| pass.workgroups > 0);
+        let running = some.map(|pass| pass.begin(device)).collect::<Result<Vec<_>, _>>()?;
+        running.into_iter().try_for_each(Running::wait)
+    }
+
     /// Hands the pass to the device, which may still be at passes before. Until it has been waited
     /// for, its buffers can be neither written nor read.
     pub fn begin(&self, device: &Device) -> Result<Running, VulkanError> {
@@ -43,7 +50,11 @@ impl Pass<'_> {
             let sets = [descriptors.set];
             let barrier = [vk::MemoryBarrier::default()
                 .src_access_mask(vk::AccessFlags::SHADER_WRITE)
-                .dst_access_mask(vk::AccessFlags::HOST_READ)];
+                .dst_access_mask(
+                    vk::AccessFlags::HOST_READ
+                        | vk::AccessFlags::SHADER_READ
+                        | vk::AccessFlags::SHADER_WRITE,
+                )];
             let stage = vk::ShaderStageFlags::COMPUTE;
             // SAFETY: pipeline, set and buffers live until the submission has been waited for.
             unsafe {
@@ -57,7 +68,7 @@ impl Pass<'_> {
                 raw.cmd_pipeline_barrier(
                     commands,
                     vk::PipelineStageFlags::COMPUTE_SHADER,
-                    vk::PipelineStageFlags::HOST,
+                    vk::PipelineStageFlags::HOST | vk::PipelineStageFlags::COMPUTE_SHADER,
                     vk::DependencyFlags::empty(),
                     &barrier,
                     &[],

@@ -1,0 +1,218 @@
+//! Plans on a Vulkan device. Knows no image and no tile.
+
+use super::kernel::{Dispatch, Kernel};
+use super::plan::Plan;
+use super::program::Program;
+use super::region::elements;
+use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// Most pipelines kept: the constants of strangers' models decide how many there are.
+const PIPELINES_MAX: usize = 512;
+/// Multiply-adds in one submission: short enough for drivers that reset a device that hangs.
+const WORK_MAX: u64 = 1 << 31;
+
+/// Why a plan was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Vulkan(#[from] VulkanError),
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Kernels compiled for a device, and memory on it.
+pub struct Runner {
+    device: Device,
+    pipelines: BTreeMap<(Kernel, Vec<u32>), Pipeline>,
+    /// What is bound where a kernel has less to read.
+    nothing: Buffer,
+}
+
+/// What a program knows beforehand, on a device.
+pub struct Weights {
+    buffers: BTreeMap<usize, Buffer>,
+}
+
+impl Runner {
+    pub fn new(device: &Device) -> Result<Self, VulkanError> {
+        let nothing = Buffer::filled(device, "nothing", &[])?;
+        Ok(Self { device: device.clone(), pipelines: BTreeMap::new(), nothing })
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn prepare(&mut self, dispatch: &Dispatch) -> Result<(), VulkanError> {
+        if self.pipelines.len() >= PIPELINES_MAX {
+            self.pipelines.clear();
+        }
+        let key = (dispatch.kernel, dispatch.constants.clone());
+        if let Entry::Vacant(empty) = self.pipelines.entry(key) {
+            let words = shaders::spirv::words(spirv(dispatch.kernel));
+            empty.insert(Pipeline::new(&self.device, &words, [5, 0], 0, &dispatch.constants)?);
+        }
+        Ok(())
+    }
+
+    /// Copies what the program's steps read of what is known beforehand.
+    pub fn load(&self, program: &Program) -> Result<Weights, VulkanError> {
+        let mut buffers = BTreeMap::new();
+        for value in program.steps.iter().flat_map(|step| &step.inputs) {
+            if let (Some(tensor), Entry::Vacant(empty)) =
+                (&program.values[*value].known, buffers.entry(*value))
+            {
+                let bytes = bytemuck::cast_slice(&tensor.words);
+                empty.insert(Buffer::filled(&self.device, "the weights", bytes)?);
+            }
+        }
+        Ok(Weights { buffers })
+    }
+
+    /// Computes an output; `inputs` are the parts that the plan needs.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        weights: &Weights,
+        plan: &Plan,
+        output: usize,
+        inputs: &[(usize, Vec<u32>)],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<u32>, RunError> {
+        let mut memory = self.allocate(plan, output, inputs)?;
+        let all = plan.steps.iter().flat_map(|step| &step.dispatches);
+        all.clone().try_for_each(|dispatch| self.prepare(dispatch))?;
+        let device = &self.device;
+        let parameters = all
+            .map(|dispatch| {
+                Buffer::filled(device, "parameters", bytemuck::cast_slice(&dispatch.parameters))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut parameters = parameters.iter();
+        let mut passes = Vec::new();
+        let mut work = 0;
+        for planned in &plan.steps {
+            let step = &program.steps[planned.step];
+            let written = memory.of(plan, weights, step.output).unwrap_or(&self.nothing);
+            for dispatch in &planned.dispatches {
+                let own = parameters.next().expect("each dispatch has its parameters");
+                let read = |nth: usize| {
+                    let value = dispatch.reads.get(nth).map(|at| step.inputs[*at]);
+                    value.and_then(|value| memory.of(plan, weights, value)).unwrap_or(&self.nothing)
+                };
+                let key = (dispatch.kernel, dispatch.constants.clone());
+                passes.push(Use {
+                    pipeline: &self.pipelines[&key],
+                    reads: [own, read(0), read(1), read(2)],
+                    written,
+                    workgroups: dispatch.workgroups(),
+                });
+            }
+            let shapes: Vec<&[usize]> =
+                step.inputs.iter().map(|input| program.shape(*input)).collect();
+            let region = plan.regions[step.output].as_ref().expect("a planned step is needed");
+            work += step.operation.work(&shapes, region);
+            if work > WORK_MAX {
+                submit(device, &mut passes, stop)?;
+                work = 0;
+            }
+        }
+        submit(device, &mut passes, stop)?;
+        let region = plan.regions[output].as_ref().expect("the output is needed");
+        let mut words = vec![0; elements(region)];
+        memory.output.read(bytemuck::cast_slice_mut(&mut words));
+        Ok(words)
+    }
+
+    fn allocate(
+        &self,
+        plan: &Plan,
+        output: usize,
+        inputs: &[(usize, Vec<u32>)],
+    ) -> Result<Memory, VulkanError> {
+        let own = plan.slots[output];
+        let slots = plan.slot_words.iter().enumerate().map(|(at, words)| {
+            let bytes = if Some(at) == own { 4 } else { *words as u64 * 4 };
+            Buffer::local(&self.device, "a tensor", bytes)
+        });
+        let filled = |(value, words): &(usize, Vec<u32>)| {
+            let bytes = bytemuck::cast_slice(words);
+            Ok((*value, Buffer::filled(&self.device, "an input", bytes)?))
+        };
+        let bytes = own.map_or(0, |slot| plan.slot_words[slot] as u64 * 4);
+        Ok(Memory {
+            slots: slots.collect::<Result<_, _>>()?,
+            inputs: inputs.iter().map(filled).collect::<Result<_, VulkanError>>()?,
+            output: Buffer::output(&self.device, "the output", bytes)?,
+            own,
+        })
+    }
+}
+
+/// Where the values of a plan lie.
+struct Memory {
+    slots: Vec<Buffer>,
+    inputs: BTreeMap<usize, Buffer>,
+    /// Instead of the output's own piece, which is read back.
+    output: Buffer,
+    own: Option<usize>,
+}
+
+impl Memory {
+    fn of<'a>(&'a self, plan: &Plan, weights: &'a Weights, value: usize) -> Option<&'a Buffer> {
+        if let Some(known) = weights.buffers.get(&value).or_else(|| self.inputs.get(&value)) {
+            return Some(known);
+        }
+        let slot = plan.slots[value]?;
+        Some(if Some(slot) == self.own { &self.output } else { &self.slots[slot] })
+    }
+}
+
+struct Use<'a> {
+    pipeline: &'a Pipeline,
+    reads: [&'a Buffer; 4],
+    written: &'a Buffer,
+    workgroups: u32,
+}
+
+/// Runs what has gathered, one after the other.
+fn submit(
+    device: &Device,
+    uses: &mut Vec<Use<'_>>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), RunError> {
+    if stop() {
+        return Err(RunError::Stopped);
+    }
+    let written: Vec<[&Buffer; 1]> = uses.iter().map(|own| [own.written]).collect();
+    let passes: Vec<Pass<'_>> = (uses.iter().zip(&written))
+        .map(|(own, written)| Pass {
+            name: "infer",
+            pipeline: own.pipeline,
+            reads: &own.reads,
+            writes: written,
+            parameters: &[],
+            workgroups: own.workgroups,
+        })
+        .collect();
+    Pass::run_all(&passes, device)?;
+    uses.clear();
+    Ok(())
+}
+
+fn spirv(kernel: Kernel) -> &'static [u8] {
+    use shaders::spirv;
+    match kernel {
+        Kernel::Convolve => spirv::CONVOLVE,
+        Kernel::Gather => spirv::GATHER,
+        Kernel::Map => spirv::MAP,
+        Kernel::Pool => spirv::POOL,
+        Kernel::Product => spirv::PRODUCT,
+        Kernel::Reduce => spirv::REDUCE,
+        Kernel::Resample => spirv::RESAMPLE,
+        Kernel::Spread => spirv::SPREAD,
+        Kernel::View => spirv::VIEW,
+    }
+}

@@ -1,0 +1,42 @@
+//! The kernels, and one use of a kernel: constants, parameters, which tensors it reads. The same
+//! dispatch runs on a device (`device.rs`) and in plain Rust (`twin.rs`).
+
+/// The shaders of `shaders/glsl/infer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kernel {
+    Convolve,
+    Gather,
+    Map,
+    Pool,
+    Product,
+    Reduce,
+    Resample,
+    Spread,
+    View,
+}
+
+/// One use of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    pub kernel: Kernel,
+    /// Specialisation constants by id.
+    pub constants: Vec<u32>,
+    /// What the shader calls `p`.
+    pub parameters: Vec<u32>,
+    /// Which of the operation's inputs are the tensors `a`, `b` and `c`.
+    pub reads: Vec<usize>,
+}
+
+impl Dispatch {
+    /// Workgroups of 64 that it asks for, as many as a device must take.
+    pub fn workgroups(&self) -> u32 {
+        let items = self.parameters[0];
+        let groups = if self.kernel == Kernel::Reduce { items } else { items.div_ceil(64) };
+        groups.min(65_535)
+    }
+}
+
+/// A number that may be negative, as kernels read it.
+pub fn signed(value: i64) -> u32 {
+    value as i32 as u32
+}

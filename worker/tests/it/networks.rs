@@ -1,0 +1,199 @@
+//! Small networks made here, as ONNX files.
+
+use prost::Message;
+use worker::infer::onnx::{
+    AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+};
+
+/// A model that grows node by node.
+pub struct Draft {
+    pub model: ModelProto,
+    seed: u32,
+}
+
+pub fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, ..Default::default() }
+}
+pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.into(), ints: ints.to_vec(), ..Default::default() }
+}
+pub fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f, ..Default::default() }
+}
+pub fn text(name: &str, s: &str) -> AttributeProto {
+    AttributeProto { name: name.into(), s: s.as_bytes().to_vec(), ..Default::default() }
+}
+
+impl Draft {
+    /// An image goes in and comes out.
+    pub fn new() -> Self {
+        let side = |value| Dimension { dim_value: value };
+        let dim = vec![side(Some(1)), side(Some(3)), side(None), side(None)];
+        let tensor_type = Some(TensorType { elem_type: 1, shape: Some(TensorShapeProto { dim }) });
+        let r#type = Some(TypeProto { tensor_type });
+        let value = |name: &str| ValueInfoProto { name: name.into(), r#type: r#type.clone() };
+        let (input, output) = (vec![value("image")], vec![value("result")]);
+        let graph = Some(GraphProto { input, output, ..Default::default() });
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
+        Self { model: ModelProto { opset_import, graph, ..Default::default() }, seed: 1 }
+    }
+
+    pub fn graph(&mut self) -> &mut GraphProto {
+        self.model.graph.as_mut().unwrap()
+    }
+
+    /// A node whose output has its name.
+    pub fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) -> &mut Self {
+        let node = NodeProto {
+            input: inputs.iter().map(|name| (*name).into()).collect(),
+            output: vec![output.into()],
+            name: output.into(),
+            op_type: operator.into(),
+            attribute,
+            ..Default::default()
+        };
+        self.graph().node.push(node);
+        self
+    }
+
+    /// Weights around 0, always the same ones.
+    pub fn weights(&mut self, name: &str, dims: &[i64], size: f32) -> &mut Self {
+        let count = dims.iter().product::<i64>();
+        let float_data = (0..count).map(|_| {
+            self.seed = self.seed.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+            ((self.seed >> 8) as f32 / (1 << 23) as f32 - 1.0) * size
+        });
+        let float_data = float_data.collect();
+        let (name, dims) = (name.into(), dims.to_vec());
+        let tensor = TensorProto { name, dims, data_type: 1, float_data, ..Default::default() };
+        self.graph().initializer.push(tensor);
+        self
+    }
+
+    pub fn wholes(&mut self, name: &str, values: &[i64]) -> &mut Self {
+        let tensor = TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: 7,
+            int64_data: values.to_vec(),
+            ..Default::default()
+        };
+        self.graph().initializer.push(tensor);
+        self
+    }
+
+    pub fn floats(&mut self, name: &str, values: &[f32]) -> &mut Self {
+        let tensor = TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: 1,
+            float_data: values.to_vec(),
+            ..Default::default()
+        };
+        self.graph().initializer.push(tensor);
+        self
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.model.encode_to_vec()
+    }
+}
+
+/// Down, up, a skip, dilation, a shuffle: twice as large.
+pub fn hourglass() -> Vec<u8> {
+    let mut draft = Draft::new();
+    draft
+        .weights("w1", &[8, 3, 3, 3], 0.3)
+        .weights("b1", &[8], 0.1)
+        .node("Conv", &["image", "w1", "b1"], "c1", vec![ints("pads", &[1; 4])])
+        .node("Relu", &["c1"], "r1", vec![])
+        .node(
+            "MaxPool",
+            &["r1"],
+            "down",
+            vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+        )
+        .weights("w2", &[6, 8, 3, 3], 0.2)
+        .node(
+            "Conv",
+            &["down", "w2"],
+            "c2",
+            vec![ints("pads", &[2; 4]), ints("dilations", &[2, 2])],
+        )
+        .node("LeakyRelu", &["c2"], "r2", vec![float("alpha", 0.1)])
+        .floats("twice", &[1.0, 1.0, 2.0, 2.0])
+        .node(
+            "Resize",
+            &["r2", "", "twice"],
+            "up",
+            vec![
+                text("mode", "nearest"),
+                text("coordinate_transformation_mode", "asymmetric"),
+                text("nearest_mode", "floor"),
+            ],
+        )
+        .node("Concat", &["up", "r1"], "joined", vec![int("axis", 1)])
+        .weights("slope", &[14, 1, 1], 0.4)
+        .node("PRelu", &["joined", "slope"], "sloped", vec![])
+        .weights("w3", &[12, 14, 1, 1], 0.3)
+        .node("Conv", &["sloped", "w3"], "c3", vec![])
+        .node("DepthToSpace", &["c3"], "result", vec![int("blocksize", 2), text("mode", "CRD")]);
+    draft.bytes()
+}
+
+/// Edges mirrored, strides, a transposed convolution, gates, cubic enlargement, groups.
+pub fn gates() -> Vec<u8> {
+    let mut draft = Draft::new();
+    draft
+        .wholes("edges", &[0, 0, 2, 2, 0, 0, 2, 2])
+        .node("Pad", &["image", "edges"], "padded", vec![text("mode", "reflect")])
+        .weights("w1", &[6, 3, 4, 4], 0.2)
+        .node(
+            "Conv",
+            &["padded", "w1"],
+            "c1",
+            vec![ints("strides", &[2, 2]), ints("pads", &[0, 0, 0, 0])],
+        )
+        .node("Sigmoid", &["c1"], "gate", vec![])
+        .node("Mul", &["c1", "gate"], "gated", vec![])
+        .weights("w2", &[6, 3, 3, 3], 0.2)
+        .node("Conv", &["gated", "w2"], "c2", vec![ints("pads", &[1; 4]), int("group", 2)])
+        .weights("w3", &[6, 3, 4, 4], 0.2)
+        .node(
+            "ConvTranspose",
+            &["c2", "w3"],
+            "up",
+            vec![ints("strides", &[2, 2]), ints("pads", &[2; 4])],
+        )
+        .node("Tanh", &["up"], "t", vec![])
+        .node("Add", &["t", "image"], "sum", vec![])
+        .floats("larger", &[1.0, 1.0, 2.0, 2.0])
+        .node("Resize", &["sum", "", "larger"], "large", vec![text("mode", "cubic")])
+        .node(
+            "AveragePool",
+            &["large"],
+            "result",
+            vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])],
+        );
+    draft.bytes()
+}
+
+/// Statistics of the whole image decide every place.
+pub fn normalized() -> Vec<u8> {
+    let mut draft = Draft::new();
+    draft
+        .weights("scale", &[3], 1.0)
+        .weights("bias", &[3], 0.5)
+        .node("InstanceNormalization", &["image", "scale", "bias"], "even", vec![])
+        .node("GlobalAveragePool", &["image"], "mean", vec![])
+        .node("Add", &["even", "mean"], "sum", vec![])
+        .node("Softmax", &["sum"], "result", vec![int("axis", 1)]);
+    draft.bytes()
+}
