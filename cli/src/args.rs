@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use farm::money::CREDIT;
 use proto::aov::Aov;
 use std::path::PathBuf;
+use worker::infer::color::Color;
 
 /// A render farm of machines that do not trust each other: the same tile has the same bits on
 /// every GPU.
@@ -38,6 +39,8 @@ pub enum Command {
     Quote(Quote),
     /// Order frames of a scene
     Submit(Submit),
+    /// Order a network over images: upscaling, denoising, style
+    Infer(Infer),
     /// Follow a job until it ends
     Watch { job: u64 },
     /// The account's jobs, newest first
@@ -255,6 +258,49 @@ pub struct Submit {
     pub audit_own: bool,
     /// Stay until the job ends, then fetch its frames
     #[arg(long)]
+    pub wait: bool,
+    /// Folder for the frames
+    #[arg(long, default_value = ".", value_name = "DIR", requires = "wait")]
+    pub out: PathBuf,
+    /// A UUID: the same one never orders twice
+    #[arg(long, value_name = "UUID")]
+    pub request_id: Option<String>,
+}
+
+/// A network over images.
+#[derive(Clone, Debug, Args)]
+pub struct Infer {
+    /// The model: an ONNX file
+    pub model: PathBuf,
+    /// Images (PNG, JPEG, OpenEXR), as files or a pattern like 'frames/*.png', one frame each;
+    /// those of a named input as 'albedo=albedo/*.exr'
+    #[arg(long, required = true, num_args = 1.., value_name = "[NAME=]FILES")]
+    pub input: Vec<String>,
+    /// What the network's numbers mean: srgb (0 to 1), srgb255, linear, pu (HDR networks of Open
+    /// Image Denoise), normal
+    #[arg(long, default_value = "srgb", value_name = "COLOR")]
+    pub color: Color,
+    /// The same of its output [default: that of the first input]
+    #[arg(long, value_name = "COLOR")]
+    pub output_color: Option<Color>,
+    /// Side of a tile of the output in pixels: a multiple of 16 [default: what wastes little]
+    #[arg(long, value_name = "PIXELS")]
+    pub tile_size: Option<u32>,
+    /// The most this job may cost, in credits; held at once, the rest returns. Without it only the
+    /// price is said
+    #[arg(long, value_parser = credits, value_name = "CREDITS", allow_negative_numbers = true)]
+    pub max_spend: Option<u64>,
+    /// 0..=9, higher first
+    #[arg(long, default_value_t = 0)]
+    pub priority: u32,
+    /// Only on workers of this account
+    #[arg(long)]
+    pub private: bool,
+    /// Audit this account's own workers too
+    #[arg(long)]
+    pub audit_own: bool,
+    /// Stay until the job ends, then fetch its frames
+    #[arg(long, requires = "max_spend")]
     pub wait: bool,
     /// Folder for the frames
     #[arg(long, default_value = ".", value_name = "DIR", requires = "wait")]

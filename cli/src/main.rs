@@ -7,6 +7,7 @@ mod cut;
 mod doctor;
 mod exit;
 mod fetch;
+mod infer;
 mod jobs;
 mod local;
 mod money;
@@ -76,6 +77,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Worker(what) => local::worker(access, what).await,
         Command::Quote(what) => quote::run(access, form, what).await,
         Command::Submit(what) => submit::run(access, form, what).await,
+        Command::Infer(what) => infer::run(access, form, what).await,
         Command::Watch { job } => jobs::watch(access, form, job).await,
         Command::Jobs { most } => jobs::list(access, form, most).await,
         Command::Fetch { job, out } => fetch::run(access, form, job, &out).await,

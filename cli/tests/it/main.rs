@@ -8,6 +8,7 @@ mod crash;
 mod errors;
 mod farm;
 mod frames;
+mod infer;
 mod local;
 mod quote;
 mod receipt;

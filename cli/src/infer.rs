@@ -1,0 +1,281 @@
+//! `girih infer`: a network over images, as a job of the farm. The model is read as a worker would
+//! read it and its work counted exactly, before anything is uploaded or money held.
+
+use crate::args::Infer;
+use crate::config::Access;
+use crate::exit::{BadInput, BadUsage, Exit};
+use crate::output::{Form, credits};
+use crate::submit::{Bytes, Order, Terms, place};
+use farm::digest::Digest;
+use farm::job::Spec;
+use farm::limit;
+use farm::money::Price;
+use proto::v1;
+use proto::v1::jobs_client::JobsClient;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use worker::engines::Engines;
+use worker::infer::color::Color;
+use worker::infer::image::Image;
+use worker::infer::model::Model;
+use worker::infer::network::{BLOCK, Network, units};
+use worker::infer::order::{self, Role};
+use worker::infer::picture;
+
+/// Side of a tile where nothing else is asked for.
+const TILE_DEFAULT: u32 = 256;
+/// The least that a spec takes; networks have no samples.
+const SAMPLES: u32 = 4;
+/// Beyond this share of needless work an image is better one tile.
+const OVERHEAD_MAX: u64 = 3;
+
+/// `girih infer`.
+pub async fn run(access: &Access, form: Form, what: Infer) -> anyhow::Result<Exit> {
+    let address = access.address_with_key()?;
+    let (asked, max_spend) = (what.clone(), what.max_spend);
+    let (order, notes, work) = tokio::task::spawn_blocking(move || prepare(&asked)).await??;
+    notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
+    let keyed = address.connect().await?;
+    let engine = order.spec.engine.0.to_vec().into();
+    let ask = v1::GetMarketRequest { engine, private: what.private };
+    let market = JobsClient::new(keyed).get_market(ask).await?.into_inner();
+    let cost = Price(market.price).of(work).0;
+    let Some(max_spend) = max_spend else {
+        let line = || {
+            format!(
+                "{work} work units: {} credits at today's price; order it with --max-spend",
+                credits(cost)
+            )
+        };
+        let frames = order.spec.frames();
+        form.say(line, || serde_json::json!({ "units": work, "cost": cost, "frames": frames }))?;
+        return Ok(Exit::Ok);
+    };
+    form.remark(&format!("{work} work units, {} credits at today's price", credits(cost)));
+    let terms = Terms {
+        max_spend,
+        priority: what.priority,
+        private: what.private,
+        audit_own: what.audit_own,
+        request_id: what.request_id.clone(),
+        out: what.wait.then(|| what.out.clone()),
+    };
+    place(access, form, &order, &notes, terms).await
+}
+
+fn unusable(path: &Path, error: impl std::fmt::Display) -> BadInput {
+    BadInput(format!("{}: {error}", path.display()))
+}
+
+/// What is ordered, what there is to say about it, and its work units.
+fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
+    let bytes = std::fs::read(&what.model).map_err(|error| unusable(&what.model, error))?;
+    let model = Model::read(&bytes).map_err(|error| unusable(&what.model, error))?;
+    let roles = roles(what, &model)?;
+    let mut assets = BTreeMap::new();
+    let mut add = |bytes: Vec<u8>| {
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        assets.insert(digest, Bytes::Memory(bytes.into()));
+        (digest, size)
+    };
+    let model_asset = add(bytes);
+    let (mut frames, mut size) = (Vec::new(), None);
+    for frame in 0..roles[0].1.len() {
+        let mut images = Vec::new();
+        for (_, files) in &roles {
+            let image = picture::open(&files[frame]).map_err(BadInput)?;
+            same_size(&mut size, &image, &files[frame])?;
+            images.push(add(image.to_bytes()));
+        }
+        frames.push(images);
+    }
+    let Some((width, height)) = size else { return Err(BadUsage("no images".into()).into()) };
+    let network = Network::new(&model, width as usize, height as usize)
+        .map_err(|error| unusable(&what.model, error))?;
+    let manifest = order::Order {
+        model: model_asset,
+        output: what.output_color.unwrap_or(roles[0].0.color),
+        roles: roles.iter().map(|(role, _)| role.clone()).collect(),
+        frames,
+    };
+    let scene = add(manifest.to_text().into_bytes()).0;
+    let (mut spec, work, notes) = spec(what, &network, scene, manifest.frames.len() as u32)?;
+    spec.scene = scene;
+    Ok((Order { spec, assets }, notes, work))
+}
+
+fn same_size(size: &mut Option<(u32, u32)>, image: &Image, path: &Path) -> Result<(), BadInput> {
+    let own = (image.width, image.height);
+    match size.replace(own) {
+        Some(other) if other != own => Err(unusable(
+            path,
+            format!(
+                "{}×{}, but others are {}×{}; order images of one size at a time",
+                own.0, own.1, other.0, other.1
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The inputs of the model and the files for each, frame by frame.
+fn roles(what: &Infer, model: &Model) -> anyhow::Result<Vec<(Role, Vec<PathBuf>)>> {
+    let images = model.inputs.iter().filter(|input| input.shape.len() == 4);
+    let names: Vec<&str> = images.map(|input| input.name.as_str()).collect();
+    let Some(first) = names.first() else {
+        return Err(unusable(&what.model, "no input is an image ([1, 3, H, W])").into());
+    };
+    let mut found: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
+    for given in &what.input {
+        let (name, pattern) = match given.split_once('=') {
+            Some((name, pattern)) if names.contains(&name) => (name, pattern),
+            _ => (*first, given.as_str()),
+        };
+        found.entry(name).or_default().extend(files(pattern)?);
+    }
+    let count = found.values().map(Vec::len).max().unwrap_or_default();
+    let mut roles = Vec::new();
+    for name in names {
+        let Some(files) = found.remove(name).filter(|files| files.len() == count) else {
+            let what = format!(
+                "the model's input `{name}` needs {count} images; name them with \
+                 --input '{name}=FILES'"
+            );
+            return Err(BadUsage(what).into());
+        };
+        let color = match name.to_lowercase().as_str() {
+            own if own.contains("albedo") => Color::Linear,
+            own if own.contains("normal") => Color::Normal,
+            _ => what.color,
+        };
+        roles.push((Role { name: name.to_owned(), color }, files));
+    }
+    if count == 0 || count as u64 > u64::from(limit::FRAMES_MAX) {
+        return Err(BadUsage(format!("{count} images are none, or too many")).into());
+    }
+    Ok(roles)
+}
+
+/// The files that a pattern names, in order: `*` in a file's name stands for anything.
+fn files(pattern: &str) -> Result<Vec<PathBuf>, BadInput> {
+    let path = Path::new(pattern);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !name.contains('*') {
+        return Ok(vec![path.to_owned()]);
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(dir).map_err(|error| unusable(dir, error))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let own =
+        |path: &PathBuf| path.file_name().is_some_and(|own| matches(&name, &own.to_string_lossy()));
+    let mut found: Vec<PathBuf> = paths.filter(own).collect();
+    found.sort();
+    if found.is_empty() { Err(BadInput(format!("`{pattern}` names no file"))) } else { Ok(found) }
+}
+
+/// Whether a name is as the pattern says.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+/// What a cut into tiles takes.
+struct Cut {
+    spec: Spec,
+    /// Work units of a frame.
+    work: u64,
+    /// Memory of the largest tile.
+    bytes: u64,
+}
+
+/// Plans every tile of a frame.
+fn cut(what: &Infer, network: &Network, mut spec: Spec) -> anyhow::Result<Cut> {
+    spec.work_per_pixel = 1;
+    if !spec.is_valid() {
+        return Err(BadUsage(farm::Reject::SpecInvalid.to_string()).into());
+    }
+    let (mut work, mut work_per_pixel, mut bytes) = (0_u64, 0, 0);
+    for tile in 0..spec.tiles_per_frame() {
+        let tile = spec.tile(tile);
+        let [x, y, width, height] =
+            [tile.x, tile.y, tile.width, tile.height].map(|side| side as usize);
+        let plan = network.plan(x, y, width, height);
+        let plan = plan.map_err(|error| unusable(&what.model, error))?;
+        let own = units(plan.work);
+        let pixels = u64::from(tile.width) * u64::from(tile.height);
+        work_per_pixel = own.div_ceil(pixels).max(work_per_pixel);
+        work = work.saturating_add(own);
+        bytes = plan.bytes(&network.program).max(bytes);
+    }
+    spec.work_per_pixel = u32::try_from(work_per_pixel)
+        .map_err(|_| BadInput("the model takes too much work for each place".into()))?;
+    Ok(Cut { spec, work, bytes })
+}
+
+/// The order's sizes, the work of all frames, and what there is to say.
+fn spec(
+    what: &Infer,
+    network: &Network,
+    scene: Digest,
+    frames: u32,
+) -> anyhow::Result<(Spec, u64, Vec<String>)> {
+    let [width, height] = network.size().map(|side| side as u32);
+    let of_size = |tile_size: u32| {
+        let spec = Spec {
+            engine: Engines::digests()[1],
+            scene,
+            frame_first: 1,
+            frame_last: frames,
+            frame_step: 1,
+            fps: 24,
+            width,
+            height,
+            tile_size,
+            samples: SAMPLES,
+            depth: 1,
+            ..Spec::default()
+        };
+        cut(what, network, spec)
+    };
+    let whole = network.plan(0, 0, width as usize, height as usize);
+    let whole = units(whole.map_err(|error| unusable(&what.model, error))?.work);
+    let mut cut = of_size(what.tile_size.unwrap_or(TILE_DEFAULT).next_multiple_of(BLOCK))?;
+    let largest = width.max(height).next_multiple_of(BLOCK).min(limit::TILE_SIDE_MAX);
+    let wasteful = cut.work > whole.saturating_mul(OVERHEAD_MAX);
+    if what.tile_size.is_none() && wasteful && cut.spec.tile_size < largest {
+        cut = of_size(largest)?;
+    }
+    let note = format!(
+        "tiles of {} pixels: {} MiB of memory for one, {:.2} times the work of the whole image",
+        cut.spec.tile_size,
+        cut.bytes.div_ceil(1 << 20),
+        cut.work as f64 / whole as f64
+    );
+    Ok((cut.spec, cut.work.saturating_mul(u64::from(frames)), vec![note]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_name_files() {
+        for (pattern, name, due) in [
+            ("*.png", "a.png", true),
+            ("*.png", "a.png.txt", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("a*", "a", true),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(matches(pattern, name), due, "{pattern} {name}");
+        }
+    }
+}
