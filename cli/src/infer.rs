@@ -38,7 +38,7 @@ pub async fn run(access: &Access, form: Form, what: Infer) -> anyhow::Result<Exi
     let keyed = address.connect().await?;
     let engine = order.spec.engine.0.to_vec().into();
     let ask = v1::GetMarketRequest { engine, private: what.private };
-    let market = JobsClient::new(keyed).get_market(ask).await?.into_inner();
+    let market = JobsClient::new(keyed.clone()).get_market(ask).await?.into_inner();
     let cost = Price(market.price).of(work).0;
     let Some(max_spend) = max_spend else {
         let line = || {
@@ -60,7 +60,7 @@ pub async fn run(access: &Access, form: Form, what: Infer) -> anyhow::Result<Exi
         request_id: what.request_id.clone(),
         out: what.wait.then(|| what.out.clone()),
     };
-    place(access, form, &order, &notes, terms).await
+    place(&keyed, form, &order, serde_json::json!({ "notes": notes }), terms).await
 }
 
 fn unusable(path: &Path, error: impl std::fmt::Display) -> BadInput {

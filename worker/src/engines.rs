@@ -1,6 +1,6 @@
 //! Every engine of one device as one: a tile says by itself whom it is for. Knows no job.
 
-use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
 use crate::infer::cheat as infer_cheat;
 use crate::infer::engine::Networks;
 use crate::render::PathTracer;
@@ -76,6 +76,15 @@ impl Engine for Engines {
         stop: &dyn Fn() -> bool,
     ) -> Result<Output, EngineError> {
         self.of(spec).run(spec, assets, stop)
+    }
+
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Forecast, EngineError> {
+        self.of(spec).forecast(spec, leaves, assets)
     }
 
     fn audit(

@@ -5,7 +5,7 @@ use super::color::Color;
 use super::engine::{Networks, committed};
 use super::image::Samples;
 use super::network::Network;
-use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
 use crate::render::exact::{linear, tame};
 use farm::digest::Digest;
 use farm::leaf::Leaf;
@@ -90,6 +90,15 @@ impl Engine for Cheater {
             self.networks.run_altered(spec, assets, stop, &|network| alter(network, cheat));
         self.networks.forget();
         output
+    }
+
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Forecast, EngineError> {
+        self.networks.forecast(spec, leaves, assets)
     }
 
     fn audit(

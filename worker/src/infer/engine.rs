@@ -8,7 +8,7 @@ use super::model::{BYTES_MAX, Model};
 use super::network::{BLOCK, Network, units};
 use super::order::{self, Order};
 use super::plan::Plan;
-use crate::engine::{Assets, Engine, EngineError, Output, TileSpec};
+use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
@@ -18,7 +18,7 @@ use std::path::Path;
 const PAYLOAD_BYTES: usize = (BLOCK * BLOCK * 12) as usize;
 
 /// The images of a frame by the input that they go to.
-type Images = Vec<(String, Color, Image)>;
+pub type Images = Vec<(String, Color, Image)>;
 
 /// A network on a device, and the images of the last frame.
 struct Loaded {
@@ -142,12 +142,12 @@ impl Networks {
         Ok(committed(spec, &pixels, units(plan.work)))
     }
 
-    /// The images of a tile's frame.
+    /// The images of a tile's frame, and the tile's work units.
     pub fn images(
         &mut self,
         spec: &TileSpec,
         assets: &dyn Assets,
-    ) -> Result<(&[(String, Color, Image)], u64), EngineError> {
+    ) -> Result<(&Images, u64), EngineError> {
         self.warm(spec, assets, &|_| ())?;
         let work = self.check(spec)?.work;
         Ok((&self.loaded.as_ref().expect("it was just put there").images, units(work)))
@@ -223,6 +223,21 @@ impl Engine for Networks {
         stop: &dyn Fn() -> bool,
     ) -> Result<Output, EngineError> {
         self.run_altered(spec, assets, stop, &|_| ())
+    }
+
+    /// What a network takes is known from its plan; nothing is tried.
+    fn forecast(
+        &mut self,
+        spec: &TileSpec,
+        leaves: &[u32],
+        assets: &dyn Assets,
+    ) -> Result<Forecast, EngineError> {
+        self.warm(spec, assets, &|_| ())?;
+        let (units, count) = (units(self.check(spec)?.work), spec.leaves());
+        let share_of = |leaf: &u32| (*leaf < count).then(|| share(units, *leaf, count));
+        let shares: Option<Vec<u64>> = leaves.iter().map(share_of).collect();
+        let none = || EngineError::Scene(format!("a leaf beyond the {count} of its tile"));
+        Ok(Forecast { units: shares.ok_or_else(none)?, spent: 0 })
     }
 
     /// Each block by itself with what it needs around it, or, where these overlap too much, all in

@@ -1,7 +1,7 @@
 //! The twin of `shaders/glsl/lib/functions.glsl` in plain Rust: same steps, same bits. Knows no
 //! tensor.
 // The digits are those of the shader, so that both round alike.
-#![allow(clippy::excessive_precision)]
+#![allow(clippy::excessive_precision, clippy::approx_constant)]
 
 use crate::render::exact::{HUGEST, circle, direction_turns, div, logarithm, power};
 use crate::render::exact::{power_of_two, root, scale};

@@ -92,6 +92,7 @@ mod tests {
             seed: 0,
             aovs: 0,
             noise,
+            work_per_pixel: 0,
         }
     }
 
