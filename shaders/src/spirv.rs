@@ -39,14 +39,24 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("aov.comp", &["MOTION", "INSTANCED"], "aov_motion_instanced.spv"),
     ("aov.comp", &["TEXELS", "MOTION", "INSTANCED"], "aov_texels_motion_instanced.spv"),
     ("infer/convolve.comp", &[], "convolve.spv"),
+    ("infer/convolve.comp", &["TEXELS"], "convolve_texels.spv"),
+    ("infer/convolve.comp", &["TEXELS", "SHARED"], "convolve_shared.spv"),
     ("infer/gather.comp", &[], "gather.spv"),
+    ("infer/gather.comp", &["TEXELS"], "gather_texels.spv"),
     ("infer/map.comp", &[], "map.spv"),
+    ("infer/map.comp", &["TEXELS"], "map_texels.spv"),
     ("infer/pool.comp", &[], "pool.spv"),
+    ("infer/pool.comp", &["TEXELS"], "pool_texels.spv"),
     ("infer/product.comp", &[], "product.spv"),
+    ("infer/product.comp", &["TEXELS"], "product_texels.spv"),
     ("infer/reduce.comp", &[], "reduce.spv"),
+    ("infer/reduce.comp", &["TEXELS"], "reduce_texels.spv"),
     ("infer/resample.comp", &[], "resample.spv"),
+    ("infer/resample.comp", &["TEXELS"], "resample_texels.spv"),
     ("infer/spread.comp", &[], "spread.spv"),
+    ("infer/spread.comp", &["TEXELS"], "spread_texels.spv"),
     ("infer/view.comp", &[], "view.spv"),
+    ("infer/view.comp", &["TEXELS"], "view_texels.spv"),
 ];
 
 /// Exact arithmetic over a buffer of inputs, for tests.
@@ -132,16 +142,37 @@ pub fn render_digest() -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// A kernel of inference, compiled for every way to read. The bits do not depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    pub plain: &'static [u8],
+    /// What is read lies in texel buffers.
+    pub texels: &'static [u8],
+    /// As `texels`, and invocations of a subgroup hand weights to each other.
+    pub shared: Option<&'static [u8]>,
+}
+
+macro_rules! kernel {
+    ($name:literal) => {
+        Kernel {
+            plain: include_bytes!(concat!("../spirv/", $name, ".spv")),
+            texels: include_bytes!(concat!("../spirv/", $name, "_texels.spv")),
+            shared: None,
+        }
+    };
+}
+
 /// The kernels of inference, by what they do.
-pub const CONVOLVE: &[u8] = include_bytes!("../spirv/convolve.spv");
-pub const GATHER: &[u8] = include_bytes!("../spirv/gather.spv");
-pub const MAP: &[u8] = include_bytes!("../spirv/map.spv");
-pub const POOL: &[u8] = include_bytes!("../spirv/pool.spv");
-pub const PRODUCT: &[u8] = include_bytes!("../spirv/product.spv");
-pub const REDUCE: &[u8] = include_bytes!("../spirv/reduce.spv");
-pub const RESAMPLE: &[u8] = include_bytes!("../spirv/resample.spv");
-pub const SPREAD: &[u8] = include_bytes!("../spirv/spread.spv");
-pub const VIEW: &[u8] = include_bytes!("../spirv/view.spv");
+pub const CONVOLVE: Kernel =
+    Kernel { shared: Some(include_bytes!("../spirv/convolve_shared.spv")), ..kernel!("convolve") };
+pub const GATHER: Kernel = kernel!("gather");
+pub const MAP: Kernel = kernel!("map");
+pub const POOL: Kernel = kernel!("pool");
+pub const PRODUCT: Kernel = kernel!("product");
+pub const REDUCE: Kernel = kernel!("reduce");
+pub const RESAMPLE: Kernel = kernel!("resample");
+pub const SPREAD: Kernel = kernel!("spread");
+pub const VIEW: Kernel = kernel!("view");
 
 /// Raised when what the CPU does for inference changes its bits: plans, tables, colours.
 pub const INFER_VERSION: u32 = 1;
@@ -152,8 +183,10 @@ pub fn infer_digest() -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"girih inference engine");
     hasher.update(&INFER_VERSION.to_le_bytes());
-    for spirv in kernels {
-        hasher.update(spirv);
+    for kernel in kernels {
+        hasher.update(kernel.plain);
+        hasher.update(kernel.texels);
+        hasher.update(kernel.shared.unwrap_or_default());
     }
     *hasher.finalize().as_bytes()
 }

@@ -196,6 +196,7 @@ mod tests {
             texel_buffers_max: 0,
             invocations_max: 0,
             shared_bytes_max: 0,
+            shuffle_lanes: 0,
         }
     }
 

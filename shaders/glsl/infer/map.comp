@@ -129,22 +129,22 @@ uint of_whole(uint u) {
     case 114: return x > 0 ? 1u : (x < 0 ? 0xffffffffu : 0u);
     case 115: return u != 0u ? 1u : 0u;
     case 116: return floatBitsToUint(tame(float(x)));
-    case 117: return (u & p[2]) | ((u & p[3]) != 0u ? ~p[2] : 0u);
-    case 118: return uint(min(max(x, int(p[2])), int(p[3])));
+    case 117: return (u & p(2)) | ((u & p(3)) != 0u ? ~p(2) : 0u);
+    case 118: return uint(min(max(x, int(p(2))), int(p(3))));
     }
     return u;
 }
 
 uint computed(uint i, uint j, uint k) {
-    float alpha = uintBitsToFloat(p[2]);
-    float beta = uintBitsToFloat(p[3]);
-    if (OPERATION == 0u) return a[i];
+    float alpha = uintBitsToFloat(p(2));
+    float beta = uintBitsToFloat(p(3));
+    if (OPERATION == 0u) return a(i);
     if (OPERATION < 40u) return floatBitsToUint(tame(of_one(fa(i), alpha, beta)));
     if (OPERATION < 60u) return floatBitsToUint(tame(of_two(fa(i), fb(j))));
     if (OPERATION < 80u) return holds(fa(i), fb(j)) ? 1u : 0u;
-    if (OPERATION < 110u) return of_wholes(a[i], b[j]);
-    if (OPERATION < 120u) return of_whole(a[i]);
-    if (OPERATION == 120u) return a[i] != 0u ? b[j] : c[k];
+    if (OPERATION < 110u) return of_wholes(a(i), b(j));
+    if (OPERATION < 120u) return of_whole(a(i));
+    if (OPERATION == 120u) return a(i) != 0u ? b(j) : c(k);
     // Towards zero, as far as whole numbers go.
     if (OPERATION == 121u) return uint(int(min(max(fa(i), -2147483520.0), 2147483520.0)));
     if (OPERATION == 122u) return fa(i) != 0.0 ? 1u : 0u;
@@ -152,18 +152,18 @@ uint computed(uint i, uint j, uint k) {
 }
 
 void main() {
-    for (uint at = gl_GlobalInvocationID.x; at < p[0]; at += lanes()) {
+    for (uint at = gl_GlobalInvocationID.x; at < p(0); at += lanes()) {
         uint rest = at;
-        uint i = p[4];
-        uint j = p[5];
-        uint k = p[6];
-        for (uint nth = p[1]; nth > 0u; nth--) {
+        uint i = p(4);
+        uint j = p(5);
+        uint k = p(6);
+        for (uint nth = p(1); nth > 0u; nth--) {
             uint d = DIMENSIONS + (nth - 1u) * 4u;
-            uint along = rest % p[d];
-            rest = rest / p[d];
-            i += along * p[d + 1u];
-            j += along * p[d + 2u];
-            k += along * p[d + 3u];
+            uint along = rest % p(d);
+            rest = rest / p(d);
+            i += along * p(d + 1u);
+            j += along * p(d + 2u);
+            k += along * p(d + 3u);
         }
         o[at] = computed(i, j, k);
     }

@@ -54,8 +54,8 @@ uint place_of(uint n, uint first, uint count, uint base) {
     uint at = base;
     for (uint nth = count; nth > 0u; nth--) {
         uint d = first + (nth - 1u) * 2u;
-        at += rest % p[d] * p[d + 1u];
-        rest = rest / p[d];
+        at += rest % p(d) * p(d + 1u);
+        rest = rest / p(d);
     }
     return at;
 }
@@ -63,12 +63,12 @@ uint place_of(uint n, uint first, uint count, uint base) {
 void main() {
     uint lane = gl_LocalInvocationID.x;
     bool ranked = OPERATION == 5u || OPERATION == 6u;
-    for (uint at = gl_WorkGroupID.x; at < p[0]; at += gl_NumWorkGroups.x) {
-        uint base = place_of(at, DIMENSIONS, p[2], p[4]);
+    for (uint at = gl_WorkGroupID.x; at < p(0); at += gl_NumWorkGroups.x) {
+        uint base = place_of(at, DIMENSIONS, p(2), p(4));
         uint sum = begun();
         uint place = 0xffffffffu;
-        for (uint n = lane; n < p[1]; n += 64u) {
-            uint term = a[place_of(n, DIMENSIONS + p[2] * 2u, p[3], base)];
+        for (uint n = lane; n < p(1); n += 64u) {
+            uint term = a(place_of(n, DIMENSIONS + p(2) * 2u, p(3), base));
             if (ranked) {
                 if (takes(sum, place, term, n)) { sum = term; place = n; }
             } else {
@@ -90,7 +90,7 @@ void main() {
                 }
             }
             if (OPERATION == 0u) put(at, uintBitsToFloat(sum));
-            else if (OPERATION == 1u) put(at, div(uintBitsToFloat(sum), float(p[1])));
+            else if (OPERATION == 1u) put(at, div(uintBitsToFloat(sum), float(p(1))));
             else if (ranked) o[at] = place;
             else o[at] = sum;
         }

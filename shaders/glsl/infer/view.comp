@@ -11,22 +11,22 @@ const uint DIMENSIONS = 5u;
 const uint OUTSIDE = 0x80000000u;
 
 void main() {
-    for (uint at = gl_GlobalInvocationID.x; at < p[0]; at += lanes()) {
+    for (uint at = gl_GlobalInvocationID.x; at < p(0); at += lanes()) {
         uint rest = at;
-        uint from = p[3];
-        uint to = p[4];
+        uint from = p(3);
+        uint to = p(4);
         bool inside = true;
-        for (uint nth = p[1]; nth > 0u; nth--) {
+        for (uint nth = p(1); nth > 0u; nth--) {
             uint d = DIMENSIONS + (nth - 1u) * 3u;
-            uint along = rest % p[d];
-            rest = rest / p[d];
-            uint moved = p[p[d + 2u] + along];
+            uint along = rest % p(d);
+            rest = rest / p(d);
+            uint moved = p(p(d + 2u) + along);
             inside = inside && moved != OUTSIDE;
             from += moved;
-            to += along * p[d + 1u];
+            to += along * p(d + 1u);
         }
-        uint word = p[2];
-        if (inside) word = a[from];
+        uint word = p(2);
+        if (inside) word = a(from);
         o[to] = word;
     }
 }

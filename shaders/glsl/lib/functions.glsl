@@ -89,11 +89,13 @@ float error_function(float x) {
     return x < 0.0 ? -y : y;
 }
 
-// (cos, sin) of x radians; the turns are taken off in two pieces.
+// (cos, sin) of x radians; the turns are taken off in three pieces, the first two of so few digits
+// that up to 4096 turns are taken off without rounding.
 vec2 circle_of_radians(float x) {
     float shifted = x * 0.15915494309 + 0.5;
     float whole = floor(shifted);
-    float rest = (x - whole * 6.28125) - whole * 1.93530717959e-3;
+    float rest = (x - whole * 6.28125) - whole * 1.93500518798828125e-3;
+    rest = rest - whole * 3.019915981957e-7;
     return circle(rest * 0.15915494309);
 }
 

@@ -9,6 +9,11 @@ use rayon::prelude::*;
 /// Places in a row that an invocation computes.
 const PIXELS: usize = 4;
 
+/// How many of a group's channels are computed together: weights lie in blocks of so many.
+pub fn block(channels: usize) -> usize {
+    if channels.next_multiple_of(4).is_multiple_of(8) { 8 } else { 4 }
+}
+
 /// What follows the sum, in the same pass.
 #[derive(Clone, Debug, PartialEq)]
 pub enum After {
@@ -19,7 +24,7 @@ pub enum After {
 }
 
 /// A convolution over two dimensions. Inputs: the image, weights as
-/// `[group][channels / 4][channel read][row][column][4]`, a bias for each channel.
+/// `[group][channels / block][channel read][row][column][block]`, a bias for each channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     pub groups: usize,
@@ -60,11 +65,9 @@ impl Convolution {
         let image = inputs[0];
         let (read, written) = (lengths(image.region), lengths(out.region));
         let channels = self.channels / self.groups;
-        let items = written[0]
-            * self.groups
-            * channels.div_ceil(4)
-            * written[2]
-            * written[3].div_ceil(PIXELS);
+        let block = block(channels);
+        let pieces = (written[2] * written[3].div_ceil(PIXELS)).div_ceil(64);
+        let items = written[0] * self.groups * channels.div_ceil(block) * pieces;
         let first = |d: usize| {
             let place = (out.region[2 + d].first * self.stride[d]) as i64;
             signed(place - self.padding[d] as i64 - image.region[2 + d].first as i64)
@@ -101,7 +104,8 @@ impl Convolution {
         }
         let [rows, columns] = self.kernel.map(|length| length as u32);
         let (stride, dilation) = (self.stride[1] as u32, self.dilation[1] as u32);
-        let constants = vec![rows, columns, stride, dilation, after, u32::from(self.whole)];
+        let whole = u32::from(self.whole);
+        let constants = vec![rows, columns, stride, dilation, after, whole, block as u32];
         Dispatch { kernel: Kernel::Convolve, constants, parameters, reads: vec![0, 1, 2] }
     }
 }
@@ -162,14 +166,16 @@ impl Part<'_> {
             [0, 1, 2, 3].map(|at| self.constants[at] as usize);
         let (channels, height, width) = (self.n(1), self.n(4), self.n(5));
         let (group, own) = (self.channel / self.n(2), self.channel % self.n(2));
-        let quads = self.n(2).div_ceil(4);
+        let block = self.constants[6] as usize;
+        let blocks = self.n(2).div_ceil(block);
         let from = self.n(12) + (self.image * self.n(3) + group) * channels * height * width;
-        let first_weight = (group * quads + own / 4) * channels * rows * columns * 4 + own % 4;
+        let before = (group * blocks + own / block) * channels * rows * columns;
+        let first_weight = before * block + own % block;
         let (top, left) = (self.p[10] as i32 as i64, self.p[11] as i32 as i64);
         for i in 0..channels {
             for ky in 0..rows {
                 for kx in 0..columns {
-                    let at = first_weight + ((i * rows + ky) * columns + kx) * 4;
+                    let at = first_weight + ((i * rows + ky) * columns + kx) * block;
                     let weight = self.inputs[1][at];
                     for y in 0..self.n(6) {
                         let row = top + (y * self.n(8) + ky * self.n(9)) as i64;

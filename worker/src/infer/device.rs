@@ -4,7 +4,7 @@ use super::kernel::{Dispatch, Kernel};
 use super::plan::Plan;
 use super::program::Program;
 use super::region::elements;
-use crate::vulkan::{Buffer, Device, Pass, Pipeline, VulkanError};
+use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -25,9 +25,11 @@ pub enum RunError {
 /// Kernels compiled for a device, and memory on it.
 pub struct Runner {
     device: Device,
-    pipelines: BTreeMap<(Kernel, Vec<u32>), Pipeline>,
+    pipelines: BTreeMap<(Kernel, bool, Vec<u32>), Pipeline>,
     /// What is bound where a kernel has less to read.
     nothing: Buffer,
+    /// Whether texel buffers are read faster.
+    prefers_texels: bool,
 }
 
 /// What a program knows beforehand, on a device.
@@ -37,22 +39,42 @@ pub struct Weights {
 
 impl Runner {
     pub fn new(device: &Device) -> Result<Self, VulkanError> {
-        let nothing = Buffer::filled(device, "nothing", &[])?;
-        Ok(Self { device: device.clone(), pipelines: BTreeMap::new(), nothing })
+        let mut nothing = Buffer::filled(device, "nothing", &[])?;
+        let info = device.info();
+        let prefers_texels = info.kind == DeviceKind::Cpu && info.texel_buffers_max >= 4;
+        view(&mut nothing, prefers_texels)?;
+        let (device, pipelines) = (device.clone(), BTreeMap::new());
+        Ok(Self { device, pipelines, nothing, prefers_texels })
     }
 
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    fn prepare(&mut self, dispatch: &Dispatch) -> Result<(), VulkanError> {
+    fn prepare(&mut self, dispatch: &Dispatch, texels: bool) -> Result<(), VulkanError> {
         if self.pipelines.len() >= PIPELINES_MAX {
             self.pipelines.clear();
         }
-        let key = (dispatch.kernel, dispatch.constants.clone());
+        let key = (dispatch.kernel, texels, dispatch.constants.clone());
         if let Entry::Vacant(empty) = self.pipelines.entry(key) {
-            let words = shaders::spirv::words(spirv(dispatch.kernel));
-            empty.insert(Pipeline::new(&self.device, &words, [5, 0], 0, &dispatch.constants)?);
+            let kernel = spirv(dispatch.kernel);
+            let mut constants = dispatch.constants.clone();
+            let lanes = self.device.info().shuffle_lanes;
+            let words = match kernel.shared {
+                Some(shared) if texels && lanes > 1 => {
+                    constants.push(lanes);
+                    shared
+                }
+                _ if texels => kernel.texels,
+                _ => kernel.plain,
+            };
+            let words = shaders::spirv::words(words);
+            let reads = match dispatch.kernel {
+                Kernel::Convolve => [Texel::Word, Texel::Word, Texel::FourWords, Texel::Word],
+                _ => [Texel::Word; 4],
+            };
+            let buffers = (5, if texels { &reads[..] } else { &[] });
+            empty.insert(Pipeline::new(&self.device, &words, buffers, 0, &constants)?);
         }
         Ok(())
     }
@@ -65,7 +87,9 @@ impl Runner {
                 (&program.values[*value].known, buffers.entry(*value))
             {
                 let bytes = bytemuck::cast_slice(&tensor.words);
-                empty.insert(Buffer::filled(&self.device, "the weights", bytes)?);
+                let mut buffer = Buffer::filled(&self.device, "the weights", bytes)?;
+                view(&mut buffer, self.prefers_texels)?;
+                empty.insert(buffer);
             }
         }
         Ok(Weights { buffers })
@@ -83,13 +107,20 @@ impl Runner {
     ) -> Result<Vec<u32>, RunError> {
         let mut memory = self.allocate(plan, output, inputs)?;
         let all = plan.steps.iter().flat_map(|step| &step.dispatches);
-        all.clone().try_for_each(|dispatch| self.prepare(dispatch))?;
-        let device = &self.device;
         let parameters = all
+            .clone()
             .map(|dispatch| {
-                Buffer::filled(device, "parameters", bytemuck::cast_slice(&dispatch.parameters))
+                let bytes = bytemuck::cast_slice(&dispatch.parameters);
+                let mut buffer = Buffer::filled(&self.device, "parameters", bytes)?;
+                view(&mut buffer, self.prefers_texels)?;
+                Ok(buffer)
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, VulkanError>>()?;
+        let mut buffers = memory.all().chain(weights.buffers.values()).chain(&parameters);
+        let texels = self.prefers_texels && buffers.all(|buffer| buffer.fits(Texel::Word));
+        drop(buffers);
+        all.clone().try_for_each(|dispatch| self.prepare(dispatch, texels))?;
+        let device = &self.device;
         let mut parameters = parameters.iter();
         let mut passes = Vec::new();
         let mut work = 0;
@@ -102,7 +133,7 @@ impl Runner {
                     let value = dispatch.reads.get(nth).map(|at| step.inputs[*at]);
                     value.and_then(|value| memory.of(plan, weights, value)).unwrap_or(&self.nothing)
                 };
-                let key = (dispatch.kernel, dispatch.constants.clone());
+                let key = (dispatch.kernel, texels, dispatch.constants.clone());
                 passes.push(Use {
                     pipeline: &self.pipelines[&key],
                     reads: [own, read(0), read(1), read(2)],
@@ -142,12 +173,14 @@ impl Runner {
             Ok((*value, Buffer::filled(&self.device, "an input", bytes)?))
         };
         let bytes = own.map_or(0, |slot| plan.slot_words[slot] as u64 * 4);
-        Ok(Memory {
+        let mut memory = Memory {
             slots: slots.collect::<Result<_, _>>()?,
             inputs: inputs.iter().map(filled).collect::<Result<_, VulkanError>>()?,
             output: Buffer::output(&self.device, "the output", bytes)?,
             own,
-        })
+        };
+        memory.all_mut().try_for_each(|buffer| view(buffer, self.prefers_texels))?;
+        Ok(memory)
     }
 }
 
@@ -161,6 +194,14 @@ struct Memory {
 }
 
 impl Memory {
+    fn all(&self) -> impl Iterator<Item = &Buffer> {
+        self.slots.iter().chain(self.inputs.values()).chain([&self.output])
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Buffer> {
+        self.slots.iter_mut().chain(self.inputs.values_mut()).chain([&mut self.output])
+    }
+
     fn of<'a>(&'a self, plan: &Plan, weights: &'a Weights, value: usize) -> Option<&'a Buffer> {
         if let Some(known) = weights.buffers.get(&value).or_else(|| self.inputs.get(&value)) {
             return Some(known);
@@ -168,6 +209,17 @@ impl Memory {
         let slot = plan.slots[value]?;
         Some(if Some(slot) == self.own { &self.output } else { &self.slots[slot] })
     }
+}
+
+/// Lets kernels read the buffer as texels, as far as it fits.
+fn view(buffer: &mut Buffer, wanted: bool) -> Result<(), VulkanError> {
+    let kinds = [Texel::Word, Texel::FourWords].into_iter().filter(|_| wanted);
+    for texel in kinds {
+        if buffer.fits(texel) {
+            buffer.view(texel)?;
+        }
+    }
+    Ok(())
 }
 
 struct Use<'a> {
@@ -202,7 +254,7 @@ fn submit(
     Ok(())
 }
 
-fn spirv(kernel: Kernel) -> &'static [u8] {
+fn spirv(kernel: Kernel) -> shaders::spirv::Kernel {
     use shaders::spirv;
     match kernel {
         Kernel::Convolve => spirv::CONVOLVE,

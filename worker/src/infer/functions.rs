@@ -100,7 +100,8 @@ pub fn error_function(x: f32) -> f32 {
 /// Cosine and sine of x radians.
 pub fn circle_of_radians(x: f32) -> (f32, f32) {
     let whole = (x * 0.159_154_943_09 + 0.5).floor();
-    let rest = (x - whole * 6.281_25) - whole * 1.935_307_179_59e-3;
+    let mut rest = (x - whole * 6.281_25) - whole * 1.935_005_187_988_281_25e-3;
+    rest -= whole * 3.019915981957e-7;
     circle(rest * 0.159_154_943_09)
 }
 
@@ -217,8 +218,9 @@ mod tests {
             close(logistic(x), 1.0 / (1.0 + (-wide).exp()), "logistic", x);
             close(hyperbolic_tangent(x), wide.tanh(), "tanh", x);
             close(error_function(x), libm::erf(wide), "erf", x);
-            close(circle_of_radians(x * 20.0).1, (wide * 20.0).sin(), "sin", x * 20.0);
-            close(circle_of_radians(x * 20.0).0, (wide * 20.0).cos(), "cos", x * 20.0);
+            let angle = x * 20.0;
+            close(circle_of_radians(angle).1, f64::from(angle).sin(), "sin", angle);
+            close(circle_of_radians(angle).0, f64::from(angle).cos(), "cos", angle);
             close(arc_tangent(x), wide.atan(), "atan", x);
             close(arc_sine(x / 8.0), (wide / 8.0).asin(), "asin", x / 8.0);
             close(hyperbolic_sine(x), wide.sinh(), "sinh", x);
@@ -228,7 +230,8 @@ mod tests {
             close(nearest(x), wide.round_ties_even(), "round", x);
             if x > 0.0 {
                 close(natural_logarithm(x), wide.ln(), "ln", x);
-                close(area_cosine(1.0 + x), (1.0 + wide).acosh(), "acosh", x);
+                let beside = 1.0 + x;
+                close(area_cosine(beside), f64::from(beside).acosh(), "acosh", beside);
             }
         }
     }

@@ -31,7 +31,10 @@ impl Dispatch {
     /// Workgroups of 64 that it asks for, as many as a device must take.
     pub fn workgroups(&self) -> u32 {
         let items = self.parameters[0];
-        let groups = if self.kernel == Kernel::Reduce { items } else { items.div_ceil(64) };
+        let groups = match self.kernel {
+            Kernel::Convolve | Kernel::Reduce => items,
+            _ => items.div_ceil(64),
+        };
         groups.min(65_535)
     }
 }

@@ -75,7 +75,8 @@ impl Pipelines {
                     None => shaders::spirv::aov(variant),
                 });
                 let reads = READS.len() as u32;
-                let buffers = [reads + 1, if variant.texels { reads } else { 0 }];
+                let texels = if variant.texels { &READS[..] } else { &[] };
+                let buffers = (reads + 1, texels);
                 let parameters = size_of::<PathParameters>() as u32;
                 let constants = features.as_slice();
                 let pipeline = Pipeline::new(&self.device, &words, buffers, parameters, constants)?;

@@ -39,6 +39,8 @@ pub struct DeviceInfo {
     pub texel_buffers_max: u32,
     pub invocations_max: u32,
     pub shared_bytes_max: u32,
+    /// Invocations of a subgroup that can read each other's values; 0 if they cannot.
+    pub shuffle_lanes: u32,
 }
 
 /// Every device with a compute queue and Vulkan 1.1, in the loader's order.
@@ -203,6 +205,7 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: u32) -> Op
         texel_buffers_max: properties.limits.max_per_stage_descriptor_sampled_images,
         invocations_max: properties.limits.max_compute_work_group_invocations,
         shared_bytes_max: properties.limits.max_compute_shared_memory_size,
+        shuffle_lanes: shuffle_lanes(instance, physical),
     };
     Some((physical, info, family as u32))
 }
@@ -215,6 +218,16 @@ fn kind(kind: vk::PhysicalDeviceType) -> DeviceKind {
         vk::PhysicalDeviceType::CPU => DeviceKind::Cpu,
         _ => DeviceKind::Other,
     }
+}
+
+fn shuffle_lanes(instance: &Instance, physical: vk::PhysicalDevice) -> u32 {
+    let mut subgroups = vk::PhysicalDeviceSubgroupProperties::default();
+    let mut chain = vk::PhysicalDeviceProperties2::default().push_next(&mut subgroups);
+    // SAFETY: the chained structure is core in Vulkan 1.1 and lives through the call.
+    unsafe { instance.raw.get_physical_device_properties2(physical, &mut chain) };
+    let computes = subgroups.supported_stages.contains(vk::ShaderStageFlags::COMPUTE);
+    let shuffles = subgroups.supported_operations.contains(vk::SubgroupFeatureFlags::SHUFFLE);
+    if computes && shuffles { subgroups.subgroup_size } else { 0 }
 }
 
 /// Name and version of the driver: by `VK_KHR_driver_properties` (core in 1.2), else a number.

@@ -39,8 +39,8 @@ pub struct Buffer {
 pub(super) struct Held {
     shared: Arc<Shared>,
     pub(super) raw: vk::Buffer,
-    /// As texels, if shaders may read it so.
-    pub(super) view: vk::BufferView,
+    /// As texels of each kind, if shaders may read it so.
+    pub(super) views: [vk::BufferView; 2],
     memory: vk::DeviceMemory,
     /// Where the memory is mapped, if it is.
     mapped: Option<*mut u8>,
@@ -101,19 +101,21 @@ impl Buffer {
 
     /// Whether shaders on its device can read the buffer as such texels.
     pub fn fits(&self, texel: Texel) -> bool {
-        self.held.bytes / texel.bytes() <= u64::from(self.held.shared.info.texels_max)
+        self.held.bytes >= texel.bytes()
+            && self.held.bytes / texel.bytes() <= u64::from(self.held.shared.info.texels_max)
     }
 
-    /// Lets shaders read the buffer as texels, instead of as a storage buffer.
+    /// Lets shaders read the buffer as such texels too.
     pub fn view(&mut self, texel: Texel) -> Result<(), VulkanError> {
         assert!(self.fits(texel), "too long for texels");
         let held = self.idle();
-        assert!(held.view == vk::BufferView::null(), "viewed once");
+        let place = texel as usize;
+        assert!(held.views[place] == vk::BufferView::null(), "viewed once");
         let whole = held.bytes - held.bytes % texel.bytes();
         let info = vk::BufferViewCreateInfo::default();
         let info = info.buffer(held.raw).format(texel.format()).range(whole);
         // SAFETY: the buffer was made for texels, every device reads these formats as such.
-        held.view = unsafe { held.shared.raw.create_buffer_view(&info, None) }
+        held.views[place] = unsafe { held.shared.raw.create_buffer_view(&info, None) }
             .map_err(failed("vkCreateBufferView"))?;
         Ok(())
     }
@@ -165,7 +167,7 @@ impl Buffer {
         let mut held = Held {
             shared: shared.clone(),
             raw,
-            view: vk::BufferView::null(),
+            views: [vk::BufferView::null(); 2],
             memory: vk::DeviceMemory::null(),
             mapped: None,
             bytes,
@@ -230,7 +232,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         // SAFETY: every dispatch that used the buffer has been waited for. Freeing unmaps.
         unsafe {
-            self.shared.raw.destroy_buffer_view(self.view, None);
+            for view in self.views {
+                self.shared.raw.destroy_buffer_view(view, None);
+            }
             self.shared.raw.destroy_buffer(self.raw, None);
             self.shared.raw.free_memory(self.memory, None);
         }

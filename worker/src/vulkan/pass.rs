@@ -115,7 +115,7 @@ impl Descriptors {
         };
         let sizes = [
             size(vk::DescriptorType::STORAGE_BUFFER, pipeline.buffers),
-            size(vk::DescriptorType::UNIFORM_TEXEL_BUFFER, pipeline.texel_buffers),
+            size(vk::DescriptorType::UNIFORM_TEXEL_BUFFER, pipeline.texels.len() as u32),
         ];
         let info = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
         // SAFETY: the device is valid.
@@ -128,10 +128,12 @@ impl Descriptors {
         // SAFETY: the pool has room for exactly this set.
         descriptors.set = unsafe { shared.raw.allocate_descriptor_sets(&info) }
             .map_err(failed("vkAllocateDescriptorSets"))?[0];
-        let buffers: Vec<_> = (bound.iter())
-            .map(|buffer| {
+        let buffers: Vec<_> = (bound.iter().enumerate())
+            .map(|(binding, buffer)| {
                 let whole = vk::DescriptorBufferInfo::default().buffer(buffer.raw);
-                ([whole.range(buffer.bytes)], [buffer.view])
+                let texel = pipeline.texels.get(binding);
+                let view = texel.map(|texel| buffer.views[*texel as usize]).unwrap_or_default();
+                ([whole.range(buffer.bytes)], [view])
             })
             .collect();
         // Which of the two counts is for the type to say.

@@ -1,7 +1,7 @@
 //! A compute pipeline: SPIR-V with its storage buffers, push constants and specialisation.
 
 use super::device::{Device, Shared};
-use super::{VulkanError, failed};
+use super::{Texel, VulkanError, failed};
 use ash::vk;
 use std::sync::Arc;
 
@@ -19,19 +19,20 @@ pub(super) struct Made {
     pub(super) layout: vk::PipelineLayout,
     pub(super) set: vk::DescriptorSetLayout,
     pub(super) buffers: u32,
-    pub(super) texel_buffers: u32,
+    /// How the first of them are read as texels.
+    pub(super) texels: Vec<Texel>,
     pub(super) push_bytes: u32,
     module: vk::ShaderModule,
 }
 
 impl Pipeline {
-    /// Compiles entry point `main` of `spirv`, which has so many `buffers`, the first
-    /// `texel_buffers` of them read as texels. `constants` are the specialisation constants with
-    /// ids 0, 1, 2 and so on, as 32-bit words.
+    /// Compiles entry point `main` of `spirv`, which has so many `buffers`, the first of them read
+    /// as `texels`. `constants` are the specialisation constants with ids 0, 1, 2 and so on, as
+    /// 32-bit words.
     pub fn new(
         device: &Device,
         spirv: &[u32],
-        [buffers, texel_buffers]: [u32; 2],
+        (buffers, texels): (u32, &[Texel]),
         push_bytes: u32,
         constants: &[u32],
     ) -> Result<Self, VulkanError> {
@@ -41,7 +42,7 @@ impl Pipeline {
             layout: vk::PipelineLayout::null(),
             set: vk::DescriptorSetLayout::null(),
             buffers,
-            texel_buffers,
+            texels: texels.to_vec(),
             push_bytes,
             module: vk::ShaderModule::null(),
         };
@@ -54,7 +55,7 @@ impl Pipeline {
 impl Made {
     /// What is bound there.
     pub(super) fn kind(&self, binding: u32) -> vk::DescriptorType {
-        if binding < self.texel_buffers {
+        if (binding as usize) < self.texels.len() {
             vk::DescriptorType::UNIFORM_TEXEL_BUFFER
         } else {
             vk::DescriptorType::STORAGE_BUFFER

@@ -80,7 +80,7 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
     };
     Pass {
         name: "aims",
-        pipeline: &Pipeline::new(device, &words, [16, 0], bytes, &[features]).expect("compiles"),
+        pipeline: &Pipeline::new(device, &words, (16, &[]), bytes, &[features]).expect("compiles"),
         reads: &reads.iter().collect::<Vec<_>>(),
         writes: &[&out],
         parameters: bytemuck::bytes_of(&parameters),

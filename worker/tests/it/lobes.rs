@@ -100,7 +100,7 @@ impl Bench {
         let pipeline = self.made.entry(features(&layers)).or_insert_with_key(|features| {
             let words = shaders::spirv::words(shaders::spirv::BSDF);
             let bytes = size_of::<PathParameters>() as u32;
-            Pipeline::new(device, &words, [16, 0], bytes, &[*features])
+            Pipeline::new(device, &words, (16, &[]), bytes, &[*features])
                 .expect("the shader compiles")
         });
         let sine = (1.0 - cosine * cosine).sqrt();

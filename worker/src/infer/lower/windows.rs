@@ -2,7 +2,7 @@
 
 use super::{Lowered, Lowering, refuse};
 use crate::infer::ModelError;
-use crate::infer::convolution::{After, Convolution};
+use crate::infer::convolution::{After, Convolution, block};
 use crate::infer::map::Function;
 use crate::infer::program::Operation;
 use crate::infer::tensor::{Tensor, Type};
@@ -178,12 +178,13 @@ fn over_one(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<usize>)
     l.reshape(made, &shape)
 }
 
-/// Weights as `convolve` reads them: `[group][channels / 4][channel read][row][column][4]`.
+/// Weights as `convolve` reads them: `[group][channels / block][channel read][row][column][block]`.
 fn packed(l: &mut Lowering<'_>, weights: usize, groups: usize) -> Lowered {
     let shape = l.shape(weights);
     let (own, each, rows, columns) = (shape[0] / groups, shape[1], shape[2], shape[3]);
     let parted = l.reshape(weights, &[groups, own, each, rows, columns])?;
-    let filled = own.next_multiple_of(4);
+    let block = block(own);
+    let filled = own.next_multiple_of(block);
     let places = (0..filled as i64).map(|at| (at < own as i64).then_some(at)).collect();
     let parted = if filled == own { parted } else { l.along(parted, 1, places, 0)? };
     let step = |along: usize, count: usize, by: usize| {
@@ -191,13 +192,13 @@ fn packed(l: &mut Lowering<'_>, weights: usize, groups: usize) -> Lowered {
     };
     let axes = vec![
         step(0, groups, 1),
-        step(1, filled / 4, 4),
+        step(1, filled / block, block),
         step(2, each, 1),
         step(3, rows, 1),
         step(4, columns, 1),
-        step(1, 4, 1),
+        step(1, block, 1),
     ];
-    l.view(parted, View::new(5, axes), &[groups, filled / 4, each, rows, columns, 4])
+    l.view(parted, View::new(5, axes), &[groups, filled / block, each, rows, columns, block])
 }
 
 fn transposed(l: &mut Lowering<'_>) -> Lowered {
