@@ -2,7 +2,9 @@
 #extension GL_GOOGLE_include_directive : require
 // The path tracer. A workgroup is a leaf: one block of 8×8 pixels for one group of 4 samples. Each
 // turn of the main loop traces one ray of each pixel, a path's next segment or a shadow ray, so that
-// pixels whose paths end early go on with their next sample.
+// pixels whose paths end early go on with their next sample. On software devices a turn costs its
+// instructions whoever needs them, and most of them shade: there it traces a segment and, after it,
+// the shadow ray, unless that may pass surfaces, which is found by shading them.
 #include "lib/exact.glsl"
 #include "lib/layout.glsl"
 #include "lib/rng.glsl"
@@ -21,6 +23,12 @@ const uint GROUP = 4u;
 // Words of one leaf's output: 64 pixels of 3 sums, then the rays traced.
 const uint LEAF_WORDS = 193u;
 const uint ROULETTE_FROM = 3u;
+
+#ifdef TEXELS
+const bool TWO_RAYS = !HAS_COVERAGE;
+#else
+const bool TWO_RAYS = false;
+#endif
 
 shared uint rays_traced;
 
@@ -284,11 +292,11 @@ void shade(inout Path path, Hit hit) {
     Vertices vertices;
     Surface surface = surface_at(hit, path.ray, vertices);
     if (HAS_MEDIA && !path.shadow) absorb(path, hit.distance);
-    if (passes(path, surface)) {
+    if (HAS_COVERAGE && passes(path, surface)) {
         pass(path, hit);
         return;
     }
-    if (path.shadow) {
+    if (!TWO_RAYS && path.shadow) {
         go_on(path);
         return;
     }
@@ -311,11 +319,11 @@ void shade(inout Path path, Hit hit) {
 void shade(inout Path path, Hit hit) {
     Vertices vertices;
     Surface surface = surface_at(hit, path.ray, vertices);
-    if (passes(path, surface)) {
+    if (HAS_COVERAGE && passes(path, surface)) {
         pass(path, hit);
         return;
     }
-    if (path.shadow) {
+    if (!TWO_RAYS && path.shadow) {
         go_on(path);
         return;
     }
@@ -349,16 +357,22 @@ void main() {
     uint rays = 0u;
     uint sample_index = 0u;
     Path path = begun(pixel, group * GROUP);
-    while (running) {
+    if (running) do {
         if (path.ray.start_primitive == NONE) rays++;
-        Hit hit = trace(path.ray, path.shadow, culls(path));
+        Hit hit = trace(path.ray, !TWO_RAYS && path.shadow, culls(path));
         if (hit.primitive != NONE) {
             shade(path, hit);
-        } else if (path.shadow) {
+        } else if (!TWO_RAYS && path.shadow) {
             take_up(path, path.pending, path.bounce + 1u);
             go_on(path);
         } else {
             escape(path);
+        }
+        if (TWO_RAYS && path.shadow) {
+            rays++;
+            Hit between = trace(path.ray, true, false);
+            if (between.primitive == NONE) take_up(path, path.pending, path.bounce + 1u);
+            go_on(path);
         }
         if (path.ended) {
             sum = sum + tame3(path.radiance);
@@ -366,7 +380,7 @@ void main() {
             running = sample_index < GROUP;
             path = begun(pixel, group * GROUP + sample_index);
         }
-    }
+    } while (running);
     atomicAdd(rays_traced, rays);
     uint at = gl_WorkGroupID.x * LEAF_WORDS;
     uint slot = at + gl_LocalInvocationIndex * 3u;

@@ -399,6 +399,9 @@ pub const FEATURE_UNLIT: u32 = 1 << 12;
 pub const FEATURE_LENS: u32 = 1 << 13;
 pub const FEATURE_CLAMP: u32 = 1 << 14;
 pub const FEATURE_MOTION: u32 = 1 << 15;
+/// Materials that rays may pass: cutouts and those that blend.
+pub const FEATURE_COVERAGE: u32 = 1 << 16;
+pub const FEATURE_TEXTURES: u32 = 1 << 17;
 
 /// Words that the path tracer writes for a leaf: 64 pixels of 3 sums as bits of f32, then the rays
 /// traced.

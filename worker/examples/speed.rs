@@ -2,7 +2,8 @@
 //! CPU, in one run: the same triangles, camera, lights, path length and samples, taking turns.
 //! `cargo xtask bench render [SCENE [ENVIRONMENT|- [SIZE [SAMPLES [DEPTH]]]]]`, else three scenes
 //! of the project; wants PYTHON, an interpreter with mitsuba, bpy and numpy. Textures, layers and
-//! coverage are left out on all sides, and the peers' materials are their own `principled`.
+//! coverage are left out on all sides, lamps shine to one side, and the peers' materials are their
+//! own `principled`.
 
 use anyhow::{Context, ensure};
 use farm::digest::Digest;
@@ -114,8 +115,14 @@ fn strip(scene: &mut Scene) -> anyhow::Result<()> {
         material.emissive_texture = shaders::NONE;
         material.alpha_mode = shaders::ALPHA_OPAQUE;
         material.layers = shaders::NONE;
+        // Lamps of one side: Mitsuba has no others, and what hangs close under a ceiling and shines
+        // on it too is much noisier.
+        if (material.emissive).iter().any(|channel| *channel > 0.0) {
+            material.double_sided = 0;
+        }
     }
     scene.layers.clear();
+    scene.textures.clear();
     Ok(())
 }
 

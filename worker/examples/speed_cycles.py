@@ -25,6 +25,16 @@ def shader(material, name):
     inputs["Roughness"].default_value = material["roughness"]
     inputs["Emission Color"].default_value = (*material["emissive"], 1)
     inputs["Emission Strength"].default_value = 1
+    if any(material["emissive"]):
+        # Emission of one side, as Mitsuba's.
+        tree = made.node_tree
+        front = tree.nodes.new("ShaderNodeMath")
+        front.operation = "SUBTRACT"
+        front.inputs[0].default_value = 1
+        side = tree.nodes.new("ShaderNodeNewGeometry")
+        tree.links.new(side.outputs["Backfacing"], front.inputs[1])
+        tree.links.new(front.outputs[0], inputs["Emission Strength"])
+        made.cycles.emission_sampling = "FRONT"
     return made
 
 

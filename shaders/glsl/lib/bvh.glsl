@@ -272,8 +272,9 @@ Hit trace(Ray ray, bool any, bool cull) {
     uvec2 stack[STACK];
     uint height = 0u;
     // Inner nodes still to visit: the first child of their parent, their bits, which are inner.
-    uvec2 group = parameters.triangle_count == 0u ? uvec2(0u) : uvec2(0u, 0x80000000u);
-    while (group.y > 0xffffffu) {
+    uvec2 group = uvec2(0u, 0x80000000u);
+    if (parameters.triangle_count == 0u) return hit;
+    do {
         uint node = next_node(group, walk.turn);
         if (group.y > 0xffffffu) {
             stack[height] = group;
@@ -298,7 +299,8 @@ Hit trace(Ray ray, bool any, bool cull) {
         uvec4 found = entered(walk, hit.distance * SLACK, node);
 #endif
         group = found.xy;
-        while (found.w != 0u) {
+        do {
+            if (found.w == 0u) break;
             uint at = found.z + uint(findLSB(found.w));
             found.w &= found.w - 1u;
             uvec4 first = FETCH_4(triangles, at * 3u);
@@ -331,10 +333,15 @@ Hit trace(Ray ray, bool any, bool cull) {
 #else
                     hit = Hit(t, primitive, at);
 #endif
-                    if (any && (third.w & NOT_OPAQUE) == 0u) return hit;
+                    if (any && (third.w & NOT_OPAQUE) == 0u) {
+                        // Nothing is left to visit.
+                        found.w = 0u;
+                        group.y = 0u;
+                        height = 0u;
+                    }
                 }
             }
-        }
+        } while (found.w != 0u);
 #ifdef INSTANCED
         if (group.y <= 0xffffffu && height == outside) {
             inside = NONE;
@@ -346,7 +353,7 @@ Hit trace(Ray ray, bool any, bool cull) {
             height--;
             group = stack[height];
         }
-    }
+    } while (group.y > 0xffffffu);
     return hit;
 }
 

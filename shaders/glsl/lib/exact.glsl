@@ -14,23 +14,18 @@ const uint HUGEST = 0x7f7fffffu;
 // Any bit pattern as a normal finite number or +0.
 float tidy(float x) {
     uint bits = floatBitsToUint(x);
-    uint exponent = (bits >> 23) & 255u;
-    if (exponent == 0u) return 0.0;
-    if (exponent == 255u) {
-        if ((bits & 0x7fffffu) != 0u) return 0.0;
-        return uintBitsToFloat((bits & 0x80000000u) | HUGEST);
-    }
-    return x;
+    uint size = bits & 0x7fffffffu;
+    uint held = min(size, HUGEST) | (bits & 0x80000000u);
+    // One comparison: what is too small wraps around.
+    return uintBitsToFloat(size - 0x00800000u <= 0x7f000000u ? held : 0u);
 }
 
 // +0, or a magnitude in 2^-40 .. 2^40. Sums of products of two tame numbers are never denormal.
 float tame(float x) {
     uint bits = floatBitsToUint(x);
-    uint exponent = (bits >> 23) & 255u;
-    if (exponent < 87u) return 0.0;
-    if (exponent < 167u) return x;
-    if (exponent == 255u && (bits & 0x7fffffu) != 0u) return 0.0;
-    return uintBitsToFloat((bits & 0x80000000u) | 0x53800000u);
+    uint size = bits & 0x7fffffffu;
+    uint held = min(size, 0x53800000u) | (bits & 0x80000000u);
+    return uintBitsToFloat(size - 0x2b800000u <= 0x54000000u ? held : 0u);
 }
 vec2 tame2(vec2 v) { return vec2(tame(v.x), tame(v.y)); }
 vec3 tame3(vec3 v) { return vec3(tame(v.x), tame(v.y), tame(v.z)); }
@@ -40,9 +35,11 @@ vec4 tame4(vec4 v) { return vec4(tame3(v.xyz), tame(v.w)); }
 float scale(float x, int shift) {
     uint bits = floatBitsToUint(x);
     int exponent = int((bits >> 23) & 255u) + shift;
-    if (exponent <= 0 || (bits & 0x7f800000u) == 0u) return 0.0;
-    if (exponent >= 255) return uintBitsToFloat((bits & 0x80000000u) | HUGEST);
-    return uintBitsToFloat((bits & 0x807fffffu) | (uint(exponent) << 23));
+    uint most = (bits & 0x80000000u) | HUGEST;
+    uint moved = bits + (uint(shift) << 23);
+    uint held = exponent >= 255 ? most : moved;
+    bool gone = exponent <= 0 || (bits & 0x7f800000u) == 0u;
+    return uintBitsToFloat(gone ? 0u : held);
 }
 
 // 1/m for m in 1..2: a linear guess in the bits, then Newton's iteration.
@@ -58,11 +55,12 @@ float rcp_mantissa(float m) {
 float rcp(float x) {
     uint bits = floatBitsToUint(tidy(x));
     int exponent = int((bits >> 23) & 255u);
-    if (exponent == 0) return uintBitsToFloat(HUGEST);
-    float y = rcp_mantissa(uintBitsToFloat((bits & 0x7fffffu) | 0x3f800000u));
-    float magnitude = scale(y, 127 - exponent);
-    if (magnitude == 0.0) return 0.0;
-    return uintBitsToFloat(floatBitsToUint(magnitude) | (bits & 0x80000000u));
+    uint y = floatBitsToUint(rcp_mantissa(uintBitsToFloat((bits & 0x7fffffu) | 0x3f800000u)));
+    int shift = 127 - exponent;
+    // Never too large: the mantissa's is not above 1.
+    uint moved = (y + (uint(shift) << 23)) | (bits & 0x80000000u);
+    uint held = int(y >> 23) + shift > 0 ? moved : 0u;
+    return uintBitsToFloat(exponent == 0 ? HUGEST : held);
 }
 
 // a/b; 0/0 is 0, a/0 is HUGEST with the sign of a.
@@ -72,14 +70,14 @@ float div(float a, float b) {
     uint sign = (top ^ bottom) & 0x80000000u;
     int exponent = int((top >> 23) & 255u);
     int below = int((bottom >> 23) & 255u);
-    if (exponent == 0) return 0.0;
-    if (below == 0) return uintBitsToFloat((top & 0x80000000u) | HUGEST);
     float m = uintBitsToFloat((bottom & 0x7fffffu) | 0x3f800000u);
     float n = uintBitsToFloat((top & 0x7fffffu) | 0x3f800000u);
     float q = n * rcp_mantissa(m);
-    float magnitude = scale(q, exponent - below);
-    if (magnitude == 0.0) return 0.0;
-    return uintBitsToFloat(floatBitsToUint(magnitude) | sign);
+    uint magnitude = floatBitsToUint(scale(q, exponent - below));
+    uint held = magnitude == 0u ? 0u : magnitude | sign;
+    uint most = (top & 0x80000000u) | HUGEST;
+    held = below == 0 ? most : held;
+    return uintBitsToFloat(exponent == 0 ? 0u : held);
 }
 
 // 1/sqrt(m) for m in 1..4.
@@ -103,23 +101,24 @@ float even_mantissa(uint bits, out int half_exponent) {
 // Square root; of negative numbers 0.
 float root(float x) {
     uint bits = floatBitsToUint(tidy(x));
-    if (bits == 0u || (bits & 0x80000000u) != 0u) return 0.0;
     int half_exponent;
-    float m = even_mantissa(bits, half_exponent);
+    float m = even_mantissa(bits & 0x7fffffffu, half_exponent);
     float y = rsqrt_mantissa(m);
     float s = m * y;
     s = s + (0.5 * y) * (m - s * s);
-    return scale(s, half_exponent);
+    // Half an exponent never leaves the range.
+    uint moved = floatBitsToUint(s) + (uint(half_exponent) << 23);
+    return uintBitsToFloat(int(bits) <= 0 ? 0u : moved);
 }
 
 // 1/sqrt(x); of 0 HUGEST, of negative numbers 0.
 float rsqrt(float x) {
     uint bits = floatBitsToUint(tidy(x));
-    if (bits == 0u) return uintBitsToFloat(HUGEST);
-    if ((bits & 0x80000000u) != 0u) return 0.0;
     int half_exponent;
-    float m = even_mantissa(bits, half_exponent);
-    return scale(rsqrt_mantissa(m), -half_exponent);
+    float m = even_mantissa(bits & 0x7fffffffu, half_exponent);
+    uint moved = floatBitsToUint(rsqrt_mantissa(m)) - (uint(half_exponent) << 23);
+    uint held = int(bits) < 0 ? 0u : moved;
+    return uintBitsToFloat(bits == 0u ? HUGEST : held);
 }
 
 // 2^x.

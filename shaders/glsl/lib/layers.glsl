@@ -124,7 +124,8 @@ Layers layers_at(inout Surface surface, Vertices vertices) {
     vec3 normal = unit(vertices.normal);
     if (dot3(normal, normal) < 0.5) normal = surface.back ? -surface.geometric : surface.geometric;
     uint kinds = FETCH_1(layers, at + 32u);
-    while (kinds != 0u) {
+    if (HAS_TEXTURES) do {
+        if (kinds == 0u) break;
         uint kind = uint(findLSB(kinds));
         kinds &= kinds - 1u;
         vec4 value = sampled(FETCH_1(layers, at + LAYER_IMAGES + kind), vertices.uv, vertices.uv1);
@@ -133,7 +134,7 @@ Layers layers_at(inout Surface surface, Vertices vertices) {
         } else {
             apply_layer_texture(own, surface.roughness, kind, value, at);
         }
-    }
+    } while (kinds != 0u);
     surface.roughness = min(max(surface.roughness, 0.0), 1.0);
     own.coat_roughness = min(own.coat_roughness, 1.0);
     own.coat_normal = surface.back ? -normal : normal;

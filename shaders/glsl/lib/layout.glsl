@@ -66,12 +66,17 @@ const bool HAS_UNLIT = (FEATURES & 4096u) != 0u;
 const bool HAS_LENS = (FEATURES & 8192u) != 0u;
 const bool HAS_CLAMP = (FEATURES & 16384u) != 0u;
 // Bit 15 says that something moves; then the shader is compiled with MOTION.
+const bool HAS_COVERAGE = (FEATURES & 65536u) != 0u;
+const bool HAS_TEXTURES = (FEATURES & 131072u) != 0u;
 const bool HAS_FAR_SIDE = HAS_TRANSMISSION || HAS_BEHIND;
 
 const uint SRGB_TABLE = 0u;
 // Two tables of 512 words, then one; see albedo.glsl.
 const uint FACET_TABLE = 256u;
 const uint SHEEN_TABLE = 1280u;
+
+// Loops are written with their test last: where branches are masks, as on software devices, a loop's
+// body runs once even where no invocation enters it, and as `while` once more for all that leave.
 
 layout(push_constant) uniform Parameters {
     uint tile_x;

@@ -191,14 +191,14 @@ vec3 glow_of_triangle(uint primitive, vec3 weights, bool back) {
     if (back && images.x == 0u) return vec3(0.0);
     vec3 glow = tame3(floats(FETCH_4(materials, at + 1u)));
     uint image = FETCH_4(materials, at + 4u).x;
-    if (image != NONE) {
+    if (HAS_TEXTURES && image != NONE) {
         vec3 colored = glow * sampled(image, vertices.uv, vertices.uv1).xyz;
         glow = colored;
     }
     uint mode = FETCH_4(materials, at + 2u).w;
     if (mode != ALPHA_OPAQUE) {
         float alpha = tame(uintBitsToFloat(FETCH_4(materials, at).w)) * vertices.color.w;
-        if (images.y != NONE) {
+        if (HAS_TEXTURES && images.y != NONE) {
             float covered = alpha * sampled(images.y, vertices.uv, vertices.uv1).w;
             alpha = tame(covered);
         }
@@ -292,7 +292,8 @@ Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
     // Base colour, metallic-roughness, normal, emissive: those that are there, in this order.
     uint kinds = (images.y != NONE ? 1u : 0u) | (images.z != NONE ? 2u : 0u)
         | (images.w != NONE ? 4u : 0u) | (last.x != NONE ? 8u : 0u);
-    while (kinds != 0u) {
+    if (HAS_TEXTURES) do {
+        if (kinds == 0u) break;
         uint kind = uint(findLSB(kinds));
         kinds &= kinds - 1u;
         uint index = kind < 2u ? (kind == 0u ? images.y : images.z)
@@ -314,7 +315,7 @@ Surface surface_at(Hit hit, Ray ray, out Vertices vertices) {
             vec3 glowing = surface.emissive * value.xyz;
             surface.emissive = glowing;
         }
-    }
+    } while (kinds != 0u);
     surface.base = min(max(tame3(surface.base), vec3(0.0)), vec3(1.0));
     surface.alpha = tame(surface.alpha);
     surface.metallic = min(max(tame(surface.metallic), 0.0), 1.0);

@@ -7,9 +7,9 @@ use super::{albedo, aov, exact};
 use crate::engine::TileSpec;
 use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Running, Texel, VulkanError};
 use shaders::spirv::Variant;
-use shaders::{AOV_LEAF_WORDS, Camera, Emitter, LEAF_WORDS, MotionKey, PathParameters};
-use shaders::{FEATURE_CLAMP, FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LENS};
-use shaders::{FEATURE_LIGHTS, FEATURE_MOTION, FEATURE_SHEEN};
+use shaders::{AOV_LEAF_WORDS, Camera, Emitter, LEAF_WORDS, Material, MotionKey, PathParameters};
+use shaders::{FEATURE_CLAMP, FEATURE_COVERAGE, FEATURE_EMITTERS, FEATURE_ENVIRONMENT};
+use shaders::{FEATURE_LENS, FEATURE_LIGHTS, FEATURE_MOTION, FEATURE_SHEEN, FEATURE_TEXTURES};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
@@ -346,7 +346,13 @@ fn features(scene: &Scene) -> u32 {
         | feature(scene.cameras.iter().any(|camera| camera.lens_radius > 0.0), FEATURE_LENS)
         | feature(scene.moving.steps > 0, FEATURE_MOTION)
         | feature(scene.clamp.is_some(), FEATURE_CLAMP)
+        | feature(scene.materials.iter().any(is_passed), FEATURE_COVERAGE)
+        | feature(!scene.textures.is_empty(), FEATURE_TEXTURES)
         | layers::features(&scene.layers)
+}
+
+fn is_passed(material: &Material) -> bool {
+    material.alpha_mode != shaders::ALPHA_OPAQUE
 }
 
 /// Emitters lie where their triangles are traced.
