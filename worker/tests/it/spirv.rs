@@ -77,15 +77,27 @@ fn faults(words: &[u32]) -> Vec<String> {
     faults
 }
 
+/// Additions and multiplications that a module of this source has at least: a walk that sees fewer
+/// is blind.
+fn rounded_least(source: &str) -> usize {
+    match source {
+        // These move values and compute none.
+        "infer/gather.comp" | "infer/view.comp" => 0,
+        // A product and a sum can be all of a kernel.
+        kernel if kernel.starts_with("infer/") => 2,
+        _ => 50,
+    }
+}
+
 #[test]
 fn committed_spirv_is_exact() {
-    for (_, _, output) in shaders::spirv::SOURCES {
+    for (source, _, output) in shaders::spirv::SOURCES {
         let path = format!("{}/../shaders/spirv/{output}", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::read(&path).expect("committed SPIR-V is there");
         let words = shaders::spirv::words(&bytes);
         assert_eq!(words[0], 0x0723_0203, "{output}: not SPIR-V");
         let rounded = instructions(&words).filter(|(opcode, _)| ROUNDED.contains(opcode)).count();
-        assert!(rounded > 50, "{output}: the walk sees no arithmetic");
+        assert!(rounded >= rounded_least(source), "{output}: the walk sees no arithmetic");
         assert_eq!(faults(&words), Vec::<String>::new(), "{output}");
     }
 }
