@@ -44,7 +44,7 @@ uvec4 weights(uint at) {
 
 uvec4 plus(uvec4 sum, uvec4 w, uint value) {
     if (WHOLE == 1u) return sum + w * value;
-    return floatBitsToUint(uintBitsToFloat(sum) + uintBitsToFloat(w) * uintBitsToFloat(value));
+    return floatBitsToUint(uintBitsToFloat(sum) + uintBitsToFloat(w) * vec4(uintBitsToFloat(value)));
 }
 
 float after(float x, uint channel) {

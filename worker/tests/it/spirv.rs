@@ -15,8 +15,8 @@ const ROUNDED: [u32; 3] = [129, 131, 133];
 /// Opcodes whose result may differ between devices, with their names.
 fn inexact(opcode: u32) -> Option<&'static str> {
     Some(match opcode {
-        // OpImageFetch, 95, reads texels as they are.
-        86..=94 | 96..=107 => "texture sampling",
+        // OpImageFetch, 95, reads texels as they are; OpImage, 100, says of what.
+        86..=94 | 96..=99 | 101..=107 => "texture sampling",
         115 => "OpFConvert",
         116 => "OpQuantizeToF16",
         136 => "OpFDiv",
@@ -26,7 +26,8 @@ fn inexact(opcode: u32) -> Option<&'static str> {
         143..=147 => "matrix arithmetic",
         148 => "OpDot",
         207..=215 => "derivatives",
-        262..=366 => "subgroup operations",
+        // OpGroupNonUniformShuffle, 345, hands values around as they are.
+        262..=344 | 346..=366 => "subgroup operations",
         _ => return None,
     })
 }
