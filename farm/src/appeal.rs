@@ -10,7 +10,7 @@ use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::layout_struct;
 use crate::lease::{Lease, Role};
 use crate::limit;
-use crate::money::Amount;
+use crate::money::{Amount, Price};
 use crate::reject::Reject;
 use crate::settle::Doubt;
 use crate::time::Time;
@@ -44,6 +44,12 @@ pub struct Deposit {
 }
 
 layout_struct!(Deposit { account, amount, job, tile, appellant });
+
+/// What is put down for an arbiter's work of so many units: its price, and never nothing, since
+/// leaves that were not traced have no units.
+pub(crate) fn deposit_for(price: Price, units: u64) -> Amount {
+    price.of(units).max(Amount(1))
+}
 
 /// A trial as it was judged, so that it can be held again.
 #[derive(Clone, Debug)]
@@ -89,7 +95,7 @@ impl Farm {
             Matter::Tile(job, tile) => self.disputed(account, job, tile)?,
             Matter::Refutation(worker) => self.retried(account, worker)?,
         };
-        let amount = self.jobs[job.0 as usize].price.of(claim.units_asked);
+        let amount = deposit_for(self.jobs[job.0 as usize].price, claim.units_asked);
         if !self.has_arbiter(claimant, job, &claim) {
             return Err(Reject::NoArbiter);
         }
@@ -223,5 +229,16 @@ impl Farm {
             self.log(Fact::WorkerOnline { worker: id, engines, groups }, effects);
             self.fill(id, effects);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_appeal_is_free() {
+        assert_eq!(deposit_for(Price(1_000_000), 640), Amount(640));
+        assert_eq!(deposit_for(Price(1_000_000), 0), Amount(1));
     }
 }

@@ -2,6 +2,7 @@
 //! who was refuted for saying the truth is let in again, with amends.
 
 use super::{Books, Claim, Follows, demand};
+use crate::appeal::deposit_for;
 use crate::audit::{self, Verdict};
 use crate::digest::Digest;
 use crate::entry::Book;
@@ -121,7 +122,7 @@ impl Books {
     /// The artist does not believe this tile of so many units.
     pub(super) fn disputed(&mut self, lease: LeaseId, tile: (JobId, u64), units: u64) -> Follows {
         let job = self.job(tile.0)?;
-        let (account, amount) = (job.account, job.price.of(units));
+        let (account, amount) = (job.account, deposit_for(job.price, units));
         let (appellant, upheld) = (None, None);
         self.appeals.open(lease, Deposit { account, amount, tile, appellant, upheld })
     }
@@ -147,7 +148,7 @@ impl Books {
         (claim.appealed, claim.asks, claim.drawn) = (true, 0, (u32::MAX, 0, 0));
         claim.auditors.clear();
         claim.silent.clear();
-        let (amount, upheld) = (price.of(claim.asked), None);
+        let (amount, upheld) = (deposit_for(price, claim.asked), None);
         let appellant = Some(appellant);
         self.appeals.open(lease, Deposit { account, amount, tile, appellant, upheld })?;
         Ok(claim)
