@@ -227,7 +227,9 @@ impl Farm {
         if works {
             self.roster.working.push(id);
             self.log(Fact::WorkerOnline { worker: id, engines, groups }, effects);
-            self.fill(id, effects);
+            // Served once the trial's liars are named: its slot must not be another lease's yet.
+            self.roster.idle.insert(id);
+            self.work_arrived = true;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Stories of arbiters and appeals. A0 orders; A1 to A4 own workers; A5 operates the farm.
 
 use crate::table::{Table, play};
-use farm::entry::{Book, Fact};
+use farm::entry::{Book, Entry, Fact};
 use farm::id::{AccountId, JobId, WorkerId};
 use farm::view::JobState;
 
@@ -189,4 +189,54 @@ fn a_dispute_about_somebody_cast_out_meanwhile_is_paid_back() {
     assert_eq!(table.farm.book(Book::Deposit(AccountId(0))).0, 0);
     let available = table.farm.balance(AccountId(0)).unwrap().available.0;
     assert_eq!(available + table.farm.job(JobId(0)).unwrap().cap.0, 1_000_000_000);
+}
+
+#[test]
+fn a_slot_that_a_reinstated_worker_fills_is_not_that_of_the_trial() {
+    let table = convicted(
+        "top-up A0 1000 -> 1000000000
+         connect W3 owner=A5 -> W3
+         top-up A1 1 -> 1000000
+         submit A0 tiles=4 -> J1: grant W1 J1/0, grant W1 J1/1
+         appeal W0 by=A1 -> deposit 640: grant W3 J0/1
+         report W3 J0/1 -> settled: revoke W1 J1/0, revoke W1 J1/1, revoke W2 J0/1, \
+         revoke W2 J0/0, grant W0 J0/0, grant W0 J0/1",
+    );
+    assert!(!table.farm.worker(WorkerId(0)).unwrap().refuted);
+}
+
+/// Two who collude find a trusted worker's leaves false; nothing was traced for any of them.
+#[test]
+fn an_appeal_about_leaves_without_work_units_still_asks_for_a_deposit() {
+    let mut table = story("connect W0 owner=A1 -> W0\nconnect W1 owner=A2 -> W1");
+    let traced = |entry: &Entry| match &entry.fact {
+        Fact::AuditDrawn { leaves, .. } => Some(leaves.is_empty() || leaves.contains(&0)),
+        _ => None,
+    };
+    let untraced = (0..60).map(|job| format!("J{job}/0")).find(|tile| {
+        let job = tile.trim_end_matches("/0");
+        assert_eq!(table.line("submit A0 tiles=1 cap=1"), format!("{job}: grant W0 {tile}"));
+        table.line(&format!("report W0 {tile} blank"));
+        if table.entries.iter().rev().find_map(traced) == Some(false) {
+            return true;
+        }
+        table.line(&format!("open W0 {tile}"));
+        table.line(&format!("report W1 {tile} blank"));
+        false
+    });
+    let tile = untraced.expect("in 60 tiles some leaves without units are drawn");
+    table.line(&format!("open W0 {tile}"));
+    table.line(&format!("report W1 {tile} blank as=lie"));
+    let accused = table.line("connect W2 owner=A3");
+    assert_eq!(accused, format!("W2: audit W2 {tile}"));
+    table.line(&format!("report W2 {tile} blank as=lie"));
+    assert!(table.farm.worker(WorkerId(0)).unwrap().refuted);
+    table.line("connect W3 owner=A5");
+    assert_eq!(table.line("appeal W0 by=A1"), "reject deposit_too_small");
+    table.line("top-up A1 1");
+    let appealed = table.line("appeal W0 by=A1");
+    assert_eq!(appealed, format!("deposit 1: audit W3 {tile}"));
+    table.line(&format!("report W3 {tile} blank"));
+    assert!(!table.farm.worker(WorkerId(0)).unwrap().refuted);
+    assert_eq!(table.farm.balance(AccountId(1)).unwrap().available.0, 1_000_000);
 }

@@ -1,6 +1,7 @@
 //! Stories: what a job, a worker and an owner live through. A0 orders; A1 to A5 own workers.
 
 use crate::table::play;
+use farm::entry::{Entry, Extra, Fact};
 use farm::id::{JobId, WorkerId};
 use farm::view::JobState;
 
@@ -285,4 +286,83 @@ fn what_a_liar_vouched_for_is_audited_again() {
          report W2 J0/1 -> settled: settle W0 J0/1, grant W2 J0/0
          report W2 J0/0 -> settled",
     );
+}
+
+#[test]
+fn what_a_liar_said_of_an_open_claim_is_struck() {
+    let table = story(
+        "connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1
+         submit A0 tiles=2 cap=900 -> J0: grant W0 J0/0, grant W0 J0/1
+         report W0 J0/0 -> kept: deliver J0/0, grant W1 J0/0
+         report W1 J0/0 as=lie -> settled
+         disconnect W1 -> ok
+         connect W2 owner=A3 -> W2: grant W2 J0/0
+         report W0 J0/1 as=lie -> kept: deliver J0/1, store J0 frame 1, grant W2 J0/1
+         report W2 J0/1 -> settled
+         connect W1 owner=A2 -> W1: grant W1 J0/1
+         connect W3 owner=A4 -> W3: grant W3 J0/0, grant W3 J0/1
+         report W1 J0/1 as=lie -> settled # Two say that it is as claimed, one that it is not.
+         report W2 J0/0 -> settled
+         report W3 J0/0 -> settled: settle W0 J0/0
+         report W3 J0/1 -> settled: settle W0 J0/1, grant W3 J0/0, grant W3 J0/1",
+    );
+    let refuted = |id| table.farm.worker(WorkerId(id)).unwrap().refuted;
+    assert_eq!([0, 1, 2, 3].map(refuted), [true, true, false, false]);
+}
+
+#[test]
+fn a_tile_is_looked_at_as_often_as_those_who_vouched_for_it_turn_out_liars() {
+    let table = story(
+        "connect W0 owner=A1 -> W0
+         submit A0 tiles=3 cap=900 -> J0: grant W0 J0/0, grant W0 J0/1
+         connect W1 owner=A4 -> W1: grant W1 J0/2
+         connect W2 owner=A2 -> W2
+         disconnect W1 -> ok
+         report W0 J0/0 -> kept: deliver J0/0, grant W2 J0/0
+         report W2 J0/0 -> settled: settle W0 J0/0
+         report W0 J0/1 -> kept: deliver J0/1, grant W2 J0/1
+         report W2 J0/1 as=lie -> settled
+         connect W3 owner=A3 -> W3: grant W3 J0/1
+         report W3 J0/1 -> settled: settle W0 J0/1, grant W3 J0/0
+         report W3 J0/0 -> settled
+         disconnect W0 -> ok
+         connect W1 owner=A4 has=J0/2 -> W1 W1 J0/2
+         report W1 J0/2 -> kept: deliver J0/2, store J0 frame 1, grant W3 J0/2
+         report W3 J0/2 as=lie -> settled
+         connect W0 owner=A1 -> W0: grant W0 J0/2
+         report W0 J0/2 -> settled: settle W1 J0/2, grant W1 J0/0, grant W1 J0/1
+         report W1 J0/0 -> settled
+         wait 61000 -> ok: revoke W1 J0/1
+         wait 1001 -> ok: grant W1 J0/1
+         report W1 J0/1 -> settled",
+    );
+    let worker = table.farm.worker(WorkerId(0)).unwrap();
+    assert_eq!((worker.tiles_clean, worker.held.0, worker.payable.0), (2, 0, 2 * (640 - 32)));
+}
+
+/// A claim is accepted against W1's word and then tries W2, which has something in common with W1.
+#[test]
+fn a_ringer_knows_nothing_of_what_a_liar_had_said() {
+    let rung = |entry: &Entry| matches!(entry.fact, Fact::AuditDrawn { extra: Extra::Ringer, .. });
+    let opening = |secret: usize| {
+        let table = story(&format!(
+            "connect W0 owner=A1 -> W0
+             connect W1 owner=A2 group=x -> W1
+             secret {} -> ok
+             submit A0 tiles=1 -> J0: grant W0 J0/0
+             report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
+             report W1 J0/0 as=lie -> settled",
+            "x".repeat(secret)
+        ));
+        Some(table).filter(|table| table.entries.iter().any(rung))
+    };
+    let mut table = (1..256).find_map(opening).expect("one claim in fifty is a ringer");
+    assert_eq!(table.line("connect W2 owner=A4 group=x"), "W2");
+    assert_eq!(table.line("connect W3 owner=A3"), "W3: grant W3 J0/0");
+    let settled = "settled: settle W0 J0/0, grant W2 J0/0";
+    assert_eq!(table.line("report W3 J0/0"), settled);
+    assert_eq!(table.line("report W2 J0/0 as=lie"), "settled");
+    let refuted = |id| table.farm.worker(WorkerId(id)).unwrap().refuted;
+    assert_eq!([0, 1, 2, 3].map(refuted), [false, true, true, false]);
 }

@@ -1,7 +1,8 @@
 //! The table language. A line is a command, `->`, its outcome, and the effects it must have, all of
 //! them: `report W1 J0/0 -> kept: challenge W1 J0/0, grant W1 J0/1`. Log entries are followed by
 //! the proof; changes of jobs are not listed. Tiles have one block and their leaves one truth;
-//! `as=x` says that a worker claims or finds the value x instead.
+//! `as=x` says that a worker claims or finds the value x instead. Of a tile named `blank` every
+//! leaf but the first is without work units.
 
 use farm::appeal::Matter;
 use farm::command::{Command, Connect, Outcome, Submit};
@@ -86,9 +87,10 @@ fn split(word: &str) -> Split {
 }
 
 /// Leaves of a one-block tile of `samples`: those of the truth, or of another value.
-fn leaves(count: u32, value: &str) -> Vec<Leaf> {
-    let leaf = |n: u32| Leaf { hash: Digest::of(format!("{value}{n}").as_bytes()), units: 10 };
-    (0..count).map(leaf).collect()
+fn leaves(count: u32, value: &str, blank: bool) -> Vec<Leaf> {
+    let units = |n: u32| if blank && n > 0 { 0 } else { 10 };
+    let hash = |n: u32| Digest::of(format!("{value}{n}").as_bytes());
+    (0..count).map(|n| Leaf { hash: hash(n), units: units(n) }).collect()
 }
 
 impl Table {
@@ -270,7 +272,8 @@ impl Table {
         let (worker, lease) = (WorkerId(number(words[1])), self.lease(words));
         let job = self.farm.job(JobId(number(words[2].split('/').next().unwrap())));
         let count = job.map_or(1, |job| job.spec.samples / 4);
-        let all = leaves(count, value(words, "as").unwrap_or("truth"));
+        let blank = words.contains(&"blank");
+        let all = leaves(count, value(words, "as").unwrap_or("truth"), blank);
         let asked = self.asked.get(&lease).cloned().unwrap_or_default();
         if !asked.is_empty() {
             let answer = asked.iter().map(|leaf| all[*leaf as usize]).collect();
