@@ -1,6 +1,7 @@
 //! The worker's half of the lease protocol, sans I/O: which leases it has, which results are not
 //! yet acknowledged, what to say on reconnect, when to renew. Knows no farm, no bytes, no network.
 
+use crate::digest::Digest;
 use crate::id::{JobId, LeaseId};
 use crate::limit;
 use crate::time::Time;
@@ -15,6 +16,8 @@ pub struct Work {
     pub job: JobId,
     pub tile: u64,
     pub leaves: Vec<u32>,
+    /// The outputs that the tile is made of where an upstream feeds its job.
+    pub inputs: Vec<Digest>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +207,7 @@ mod tests {
         let rest: Vec<&str> = words.collect();
         let ids = || rest.iter().filter_map(|word| word.parse().ok()).map(lease).collect();
         let ids: Vec<LeaseId> = ids();
-        let work = |leaves| Work { job: JobId(1), tile: 0, leaves };
+        let work = |leaves| Work { job: JobId(1), tile: 0, leaves, inputs: vec![] };
         match verb {
             "grant" => agent.grant(ids[0], work(vec![])).to_string(),
             "audit" => agent.grant(ids[0], work(vec![3, 9])).to_string(),

@@ -107,6 +107,8 @@ pub struct Claim {
     pub commitment: Commitment,
     /// Leaves of its tile.
     pub leaves: u32,
+    /// The outputs that the tile was made of where an upstream feeds its job.
+    pub inputs: Vec<Digest>,
     pub question: Question,
     pub lot: Lot,
     pub extra: Extra,
@@ -163,6 +165,7 @@ layout_struct!(Commitment { root, units });
 layout_struct!(Claim {
     commitment,
     leaves,
+    inputs,
     question,
     lot,
     extra,

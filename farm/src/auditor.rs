@@ -119,13 +119,13 @@ impl Farm {
         else {
             return;
         };
-        let leaves = claim.question.leaves();
+        let asked = (claim.question.leaves(), claim.inputs.clone());
         let Some((job, tile)) = self.leases.get(of).map(|lease| (lease.job, lease.tile)) else {
             return;
         };
         let scene = self.jobs[job.0 as usize].spec.scene;
         self.roster[worker].warmed(&scene);
-        self.grant(worker, job, tile, Role::Audit(of), leaves, effects);
+        self.grant(worker, job, tile, Role::Audit(of), asked, effects);
     }
 
     /// Claims that found no auditor are looked at again.

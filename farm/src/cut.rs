@@ -139,6 +139,29 @@ impl Cut {
     }
 }
 
+impl Cut {
+    /// The tiles whose area is `wanted`, in order, of a cut that is valid for the frame. Of a part
+    /// that is not wanted no tile is.
+    pub fn tiles_that(&self, frame: Area, wanted: impl Fn(Area) -> bool) -> Vec<u32> {
+        let (words, mut found) = (self.words(), Vec::new());
+        let mut waiting = vec![(0, 0, self.tiles() as u32, frame)];
+        while let Some((from, first, tiles, area)) = waiting.pop() {
+            if !wanted(area) {
+                continue;
+            }
+            if tiles == 1 {
+                found.push(first);
+                continue;
+            }
+            let split = Split::of_word(words[from]);
+            let (near, far) = area.split(split);
+            let after = (from + split.near as usize, first + split.near, tiles - split.near, far);
+            waiting.extend([after, (from + 1, first, split.near, near)]);
+        }
+        found
+    }
+}
+
 impl Layout for Cut {
     fn put(&self, out: &mut Vec<u8>) {
         (self.words().len() as u64).put(out);

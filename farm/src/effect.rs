@@ -31,8 +31,16 @@ pub enum Reply {
 /// What the shell must do; imperative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Lease a tile to the worker. No leaves: the whole tile.
-    Grant { worker: WorkerId, lease: LeaseId, job: JobId, tile: u64, leaves: Indices },
+    /// Lease a tile to the worker. No leaves: the whole tile. The inputs are the outputs that it is
+    /// made of where an upstream feeds its job, in the order of [`crate::job::Spec::feeders`].
+    Grant {
+        worker: WorkerId,
+        lease: LeaseId,
+        job: JobId,
+        tile: u64,
+        leaves: Indices,
+        inputs: Vec<Digest>,
+    },
     /// Ask the worker to open these leaves of its commitment.
     Challenge { worker: WorkerId, lease: LeaseId, leaves: Indices },
     /// Tell the worker that the lease is over and its result may be forgotten.

@@ -56,6 +56,10 @@ pub enum Reason {
     Reopen(JobId),
     /// To a worker wrongly refuted about this tile: what it had forfeited.
     Amends(JobId, u64),
+    /// A tile was made of something false: what it was paid goes back to its job ...
+    Outdated(JobId, u64),
+    /// ... and the farm pays its worker.
+    Spoilt(JobId, u64),
 }
 
 /// What happened.
@@ -200,6 +204,24 @@ pub enum Fact {
         worker: WorkerId,
         lease: LeaseId,
     },
+    /// The job just opened is made of the frames of another one of its account.
+    JobChained {
+        job: JobId,
+        upstream: JobId,
+    },
+    /// The tile just leased is made of these tiles of its job's upstream, in runs of a first one
+    /// and a count, and the digest over their outputs in order.
+    Fed {
+        lease: LeaseId,
+        tiles: Vec<(u64, u64)>,
+        made_of: Digest,
+    },
+    /// An accepted tile is accepted no longer: another output has taken the place of one that it
+    /// was made of.
+    Outdated {
+        job: JobId,
+        tile: u64,
+    },
 }
 
 /// Places that were drawn for an auditor.
@@ -256,6 +278,8 @@ layout_enum!(Reason {
     10 = Kept(job, tile),
     11 = Amends(job, tile),
     12 = Reopen(job),
+    13 = Outdated(job, tile),
+    14 = Spoilt(job, tile),
 });
 layout_enum!(Fact {
     0 = AccountOpened { account, operator },
@@ -279,6 +303,9 @@ layout_enum!(Fact {
     18 = AuditMissed { audit },
     19 = ReviewOpened { lease, worker, job, tile, cause },
     20 = Reinstated { worker, lease },
+    21 = JobChained { job, upstream },
+    22 = Fed { lease, tiles, made_of },
+    23 = Outdated { job, tile },
 });
 
 impl Entry {

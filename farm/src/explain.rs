@@ -29,7 +29,7 @@ impl Farm {
                 lines.push(format!("it is leased to worker {} as {lease}", found.worker));
                 lines.extend(self.explain_lease(found));
             }
-            None if tile >= job.next || job.again.contains_key(&tile) => {
+            None if waits(job, tile) => {
                 lines.extend(self.explain_waiting(id, job, tile));
             }
             None if job.is_open() || job.state == JobState::Done => {
@@ -62,6 +62,13 @@ impl Farm {
                 limit::FAILED_OWNERS_MAX
             ));
         }
+        if let Some((upstream, missing)) = self.unfed(id, tile) {
+            let frame = self.jobs[upstream.0 as usize].spec.tile(missing).frame;
+            lines.push(format!(
+                "it waits for frame {frame} of job {upstream}: tile {missing} there is not proven"
+            ));
+            return lines;
+        }
         let hold = self.ledger.balance(Book::Hold(id));
         if job.is_open() && !job.affords_tile(hold) {
             lines.push(format!(
@@ -86,7 +93,7 @@ impl Farm {
             _ => format!("{room} of {count} workers with its engine have room; it is next"),
         });
         let ahead = tile.saturating_sub(job.next);
-        if ahead > 0 {
+        if ahead > 0 && job.ready.is_none() {
             lines.push(format!("{ahead} tiles of its job come before it"));
         }
         lines
@@ -170,6 +177,17 @@ impl Farm {
         } else {
             "it is next to be served".into()
         }
+    }
+}
+
+/// Whether a tile without a lease is still to get one.
+fn waits(job: &Job, tile: u64) -> bool {
+    let (nth, place) = job.place(tile);
+    let is_kept = job.frames.get(&nth).map(|frame| frame.output(place).is_some());
+    match &job.ready {
+        None => tile >= job.next || job.again.contains_key(&tile),
+        Some(_) if !job.is_open() => false,
+        Some(_) => !is_kept.unwrap_or(job.images.contains_key(&nth)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::audit::Question;
 use crate::command::Connect;
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Reply};
 use crate::entry::Fact;
 use crate::farm::Farm;
@@ -208,7 +209,7 @@ impl Farm {
         let worker = &self.roster[id];
         self.queue.pick(&worker.lanes, |job| {
             let found = &self.jobs[job.0 as usize];
-            let fits = found.next < found.tiles || self.again_for(job, worker.owner).is_some();
+            let fits = found.fresh().is_some() || self.again_for(job, worker.owner).is_some();
             fits.then(|| worker.warm.contains(&found.spec.scene))
         })
     }
@@ -224,7 +225,7 @@ impl Farm {
         looks.find(|(_, again)| fits(again)).map(|(tile, _)| *tile)
     }
 
-    fn others_could(&self, engine: crate::digest::Digest, avoid: &[AccountId]) -> bool {
+    fn others_could(&self, engine: Digest, avoid: &[AccountId]) -> bool {
         self.roster.working.iter().map(|id| &self.roster[*id]).any(|worker| {
             let able = worker.engines.contains(&engine) && !worker.arbiter;
             able && !avoid.contains(&worker.owner)
@@ -234,16 +235,22 @@ impl Farm {
     fn grant_tile(&mut self, worker: WorkerId, id: JobId, effects: &mut impl Effects) {
         let again = self.again_for(id, self.roster[worker].owner);
         let job = &mut self.jobs[id.0 as usize];
-        let tile = again.unwrap_or(job.next);
+        let Some(tile) = again.or_else(|| job.fresh()) else { return };
         match again {
             Some(tile) => drop(job.again.remove(&tile)),
-            None => job.next += 1,
+            None => {
+                job.next += 1;
+                if let Some(ready) = &mut job.ready {
+                    ready.remove(tile);
+                }
+            }
         }
         job.computing += 1;
         let (account, scene) = (job.account, job.spec.scene);
         self.queue.charge(account);
         self.roster[worker].warmed(&scene);
-        self.grant(worker, id, tile, Role::Computing, Indices::new(), effects);
+        let inputs = self.inputs(id, tile);
+        self.grant(worker, id, tile, Role::Computing, (Indices::new(), inputs), effects);
         self.refresh(id, effects);
     }
 
@@ -254,7 +261,7 @@ impl Farm {
         job: JobId,
         tile: u64,
         role: Role,
-        leaves: Indices,
+        (leaves, inputs): (Indices, Vec<Digest>),
         effects: &mut impl Effects,
     ) {
         let audit = if let Role::Audit(of) = role { Some(of) } else { None };
@@ -263,7 +270,10 @@ impl Farm {
         let lease = self.leases.grant(lease, Some(deadline));
         self.roster[worker].computing += 1;
         self.log(Fact::Leased { lease, worker, job, tile, audit }, effects);
-        effects.push(Effect::Grant { worker, lease, job, tile, leaves });
+        if audit.is_none() {
+            self.log_inputs(lease, (job, tile), &inputs, effects);
+        }
+        effects.push(Effect::Grant { worker, lease, job, tile, leaves, inputs });
     }
 
     /// Ends a tile's computing lease and puts the tile back.
@@ -283,10 +293,8 @@ impl Farm {
         again: Again,
         effects: &mut impl Effects,
     ) {
-        let job = &mut self.jobs[id.0 as usize];
-        if job.is_open() {
-            job.again.insert(tile, again);
-            self.work_arrived = true;
+        if self.jobs[id.0 as usize].is_open() {
+            self.put_among_waiting(id, tile, again);
         }
         self.refund(id, effects);
         self.refresh(id, effects);

@@ -1,11 +1,13 @@
 //! A job: what was ordered, what it may cost, how far it is.
 
+use crate::chain::{Feed, OwnPaid, Upstream};
 use crate::command::Submit;
 use crate::cut::Cut;
 use crate::digest::Digest;
-use crate::id::AccountId;
+use crate::id::{AccountId, JobId};
 use crate::layout::Layout;
 use crate::money::{Amount, Price};
+use crate::ranges::Ranges;
 use crate::time::Time;
 use crate::view::JobState;
 use crate::{layout_enum, layout_struct, limit};
@@ -40,6 +42,8 @@ pub struct Spec {
     /// Inference: the most work units that a tile may take for each of its pixels. 0: a renderer's
     /// work, which samples and depth bound.
     pub work_per_pixel: u32,
+    /// The job whose frames these are made of.
+    pub upstream: Option<Upstream>,
 }
 
 impl Spec {
@@ -56,6 +60,7 @@ impl Spec {
             && self.samples.is_multiple_of(4)
             && (1..=limit::DEPTH_MAX).contains(&self.depth)
             && self.noise <= limit::NOISE_MAX
+            && self.upstream.is_none_or(|link| link.is_valid() && self.work_per_pixel > 0)
             && self.is_cut_within_limits()
     }
 
@@ -87,15 +92,20 @@ layout_struct!(Spec {
     noise,
     work_per_pixel,
     cut,
+    upstream,
 });
 
 impl Spec {
-    /// Digest of the spec in its fixed layout. It ends before `cut`, or before the first of the
-    /// words before that from which on there are only zeros, so that what old public logs say of
-    /// jobs can be derived again.
+    /// Digest of the spec in its fixed layout. It ends before `upstream` if there is none, then
+    /// before `cut`, or before the first of the words before that from which on there are only
+    /// zeros, so that what old public logs say of jobs can be derived again.
     pub fn digest(&self) -> Digest {
         let mut bytes = Vec::with_capacity(160 + size_of_val(self.cut.words()));
         self.put(&mut bytes);
+        if self.upstream.is_some() {
+            return Digest::of(&bytes);
+        }
+        bytes.truncate(bytes.len() - size_of::<bool>());
         if self.cut.is_none() {
             let last = [self.work_per_pixel, self.noise, self.aovs];
             let zeros = last.iter().take_while(|word| **word == 0).count();
@@ -128,8 +138,11 @@ pub struct Job {
     /// Where it waits in the queue, and whether it does.
     pub lane: u32,
     pub queued: bool,
-    /// The first tile that was never leased.
+    /// The first tile that was never leased. Where an upstream feeds the job: how many tiles were,
+    /// but for those that wait for it again.
     pub next: u64,
+    /// Where an upstream feeds the job, the tiles that may be leased and never were.
+    pub ready: Option<Ranges>,
     /// Tiles to be leased again.
     pub again: BTreeMap<u64, Again>,
     /// Failures of tiles that are not accepted yet.
@@ -146,6 +159,13 @@ pub struct Job {
     pub frames: BTreeMap<u32, Frame>,
     /// Stored images by place in the job.
     pub images: BTreeMap<u32, Image>,
+    /// Jobs that are made of its frames, and the tiles that feed them.
+    pub dependents: Vec<JobId>,
+    pub feeds: BTreeMap<u64, Feed>,
+    /// Accepted tiles of the account's own workers, as long as what they are made of may change.
+    pub own_paid: BTreeMap<u64, OwnPaid>,
+    /// It was done once, and went on.
+    pub reopened: bool,
 }
 
 /// A tile that waits to be leased again: owners it should rather not go to.
@@ -245,6 +265,11 @@ layout_struct!(Job {
     spent,
     frames,
     images,
+    ready,
+    dependents,
+    feeds,
+    own_paid,
+    reopened,
 });
 
 impl Job {
@@ -279,6 +304,11 @@ impl Job {
             spent: Amount(0),
             frames: BTreeMap::new(),
             images: BTreeMap::new(),
+            ready: None,
+            dependents: Vec::new(),
+            feeds: BTreeMap::new(),
+            own_paid: BTreeMap::new(),
+            reopened: false,
         }
     }
 
@@ -291,7 +321,7 @@ impl Job {
     }
     /// Has tiles to lease.
     pub fn has_work(&self) -> bool {
-        self.next < self.tiles || !self.again.is_empty()
+        self.fresh().is_some() || !self.again.is_empty()
     }
     /// What of its hold is spoken for: the most its computing tiles can cost, and its claims.
     pub fn reserved(&self) -> Amount {
@@ -314,7 +344,8 @@ mod tests {
     fn first_layout(spec: &Spec) -> Vec<u8> {
         let mut bytes = Vec::new();
         spec.put(&mut bytes);
-        bytes.truncate(bytes.len() - size_of::<u64>() - 3 * size_of::<u32>());
+        let last = size_of::<bool>() + size_of::<u64>() + 3 * size_of::<u32>();
+        bytes.truncate(bytes.len() - last);
         bytes
     }
 

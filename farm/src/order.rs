@@ -12,6 +12,7 @@ use crate::layout::Layout;
 use crate::lease::Role;
 use crate::limit;
 use crate::money::{AMOUNT_MAX, Amount};
+use crate::ranges::Ranges;
 use crate::reject::Reject;
 use crate::view::JobState;
 
@@ -55,6 +56,7 @@ impl Farm {
         let lane = self.queue.lane(submit.spec.engine, submit.private.then_some(account));
         self.jobs.push(Job::new(submit, self.now, lane));
         self.accounts[account.0 as usize].jobs_open += 1;
+        self.chain(job, effects);
         self.refresh(job, effects);
         Ok(Reply::Job(job))
     }
@@ -84,6 +86,7 @@ impl Farm {
         if jobs_open >= limit::JOBS_OPEN_MAX {
             return Err(Reject::TooManyJobs);
         }
+        self.judge_upstream(submit)?;
         if submit.cap < submit.spec.tile_cost_max(submit.price) {
             return Err(Reject::BudgetTooSmall);
         }
@@ -139,6 +142,11 @@ impl Farm {
         if let Some(image) = job.images.get_mut(&nth).filter(|_| settled) {
             image.proven = true;
             job.frames.remove(&nth);
+            let upstream = job.spec.upstream.map(|link| link.job);
+            self.forget_feeds(id, nth);
+            if let Some(upstream) = upstream {
+                self.forget_feeds(upstream, nth);
+            }
         }
     }
 
@@ -166,6 +174,7 @@ impl Farm {
         job.ended = Some(self.now);
         job.again.clear();
         job.failures.clear();
+        job.ready = job.ready.take().map(|_| Ranges::default());
         let images = &job.images;
         job.frames.retain(|nth, _| images.contains_key(nth));
         self.accounts[job.account.0 as usize].jobs_open -= 1;
@@ -177,6 +186,13 @@ impl Farm {
         self.refund(id, effects);
         self.refresh(id, effects);
         effects.push(Effect::JobChanged { job: id });
+        let how = match state {
+            JobState::Open | JobState::Done => return,
+            JobState::Cancelled => "was cancelled",
+            JobState::Failed => "failed",
+            JobState::OutOfBudget => "ran out of budget",
+        };
+        self.end_dependents(id, how, effects);
     }
 
     fn call_back(&mut self, id: JobId, effects: &mut impl Effects) {
@@ -196,6 +212,7 @@ impl Farm {
         if job.state == JobState::Done {
             job.state = JobState::Open;
             job.ended = None;
+            job.reopened = true;
             self.accounts[job.account.0 as usize].jobs_open += 1;
             let (account, left) = (Book::Available(job.account), job.cap.0 - job.spent.0);
             let rest = left.saturating_sub(self.ledger.balance(Book::Hold(id)).0);

@@ -39,6 +39,8 @@ impl Concern {
             Fact::JobOpened { job, .. }
             | Fact::JobEnded { job, .. }
             | Fact::FrameStored { job, .. }
+            | Fact::JobChained { job, .. }
+            | Fact::Outdated { job, .. }
             | Fact::Committed { job, .. } => *job == self.job,
             Fact::Leased { lease, job, .. } => {
                 let own = *job == self.job;
@@ -49,7 +51,9 @@ impl Concern {
                 }
                 own
             }
-            Fact::AuditDrawn { lease, .. } | Fact::Verdict { lease, .. } => self.is_own(*lease),
+            Fact::AuditDrawn { lease, .. }
+            | Fact::Verdict { lease, .. }
+            | Fact::Fed { lease, .. } => self.is_own(*lease),
             Fact::Opinion { lease, auditor, .. } => {
                 let own = self.is_own(*lease);
                 if own {
@@ -95,6 +99,8 @@ fn job_of(reason: Reason) -> Option<JobId> {
         | Reason::Deposit(job, _)
         | Reason::Returned(job, _)
         | Reason::Kept(job, _)
+        | Reason::Outdated(job, _)
+        | Reason::Spoilt(job, _)
         | Reason::Amends(job, _) => Some(job),
     }
 }
@@ -220,7 +226,21 @@ impl Receipt {
                 }
                 Ok(())
             }
+            Fact::JobChained { upstream, .. } => {
+                let ordered = self.spec.upstream.is_some_and(|link| link.job == *upstream);
+                demand(ordered, "the receipt's order is made of no such job")
+            }
+            // The transfer that follows takes the tile out, or, where it was paid nothing, this.
+            Fact::Outdated { tile, .. } => {
+                let unpaid = self.accepted.get(tile).is_some_and(|found| found.paid.is_none());
+                if unpaid {
+                    self.accepted.remove(tile);
+                    self.state = JobState::Open;
+                }
+                Ok(())
+            }
             Fact::Leased { .. }
+            | Fact::Fed { .. }
             | Fact::AuditDrawn { .. }
             | Fact::AccountOpened { .. }
             | Fact::WorkerEnrolled { .. }
@@ -278,7 +298,7 @@ impl Receipt {
                 demand(amount == price.of(found.units), "not the price of the tile's work units")?;
                 demand(found.paid.replace(amount).is_none(), "the tile was paid before")
             }
-            Reason::Forfeit(_, tile) => {
+            Reason::Forfeit(_, tile) | Reason::Outdated(_, tile) => {
                 let found = self.accepted.remove(&tile).ok_or("the tile was not accepted")?;
                 if self.state == JobState::Done {
                     self.state = JobState::Open;
@@ -303,6 +323,7 @@ impl Receipt {
             | Reason::Deposit(..)
             | Reason::Returned(..)
             | Reason::Kept(..)
+            | Reason::Spoilt(..)
             | Reason::Amends(..) => Ok(()),
         }
     }

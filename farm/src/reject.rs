@@ -39,6 +39,17 @@ rejects! {
     AmountInvalid => "AMOUNT_INVALID", "an amount is 1..=2^60 micro-credits";
     PriceInvalid => "PRICE_INVALID", "a price is 1..=2^40 micro-credits per million work units";
     TooManyJobs => "TOO_MANY_JOBS", "the account has 10,000 open jobs; let some end first";
+    UpstreamUnknown => "UPSTREAM_UNKNOWN", "the account has no job that this one could be made of";
+    UpstreamEnded => "UPSTREAM_ENDED",
+        "the job that this one is to be made of has ended; fetch its frames and use `girih infer`";
+    UpstreamMismatch => "UPSTREAM_MISMATCH",
+        "a job has the frames of the job that it is made of, and sides so many times as large";
+    PlaneMissing => "PLANE_MISSING",
+        "the job that this one is to be made of renders no such layer; order it with --aov";
+    ChainTooLong => "CHAIN_TOO_LONG",
+        "at most 8 jobs follow one another, and at most 8 are made of the same one";
+    TooManyInputs => "TOO_MANY_INPUTS",
+        "a tile would be made of more than 4096 tiles; make those larger with --tile-size";
     BudgetTooSmall => "BUDGET_TOO_SMALL",
         "max_spend is below what one tile may cost; raise it or lower size, samples or depth";
     InsufficientCredit => "INSUFFICIENT_CREDIT",

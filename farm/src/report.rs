@@ -115,10 +115,12 @@ impl Farm {
             }
         };
         let challenged = answer.is_none();
+        let inputs = self.inputs(job_id, tile);
         if let Some(lease) = self.leases.get_mut(id) {
             lease.role = Role::Claimed(Box::new(Claim {
                 commitment,
                 leaves,
+                inputs,
                 question,
                 lot,
                 extra,

@@ -1,6 +1,7 @@
 //! Settlement: verdicts become transfers. The one file where trials and money meet.
 
 use crate::audit::Claim;
+use crate::chain::OwnPaid;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::entry::{Book, Cause, Extra, Reason};
@@ -68,7 +69,12 @@ impl Farm {
         let reason = Reason::Tile(job, tile);
         if self.roster[worker].owner == found.account && !found.audit_own {
             self.transfer(Book::Hold(job), Book::Payable(worker), amount, reason, effects);
-            return self.settle_tile(job, tile);
+            if self.is_fed_for_good(job, tile) {
+                return self.settle_tile(job, tile);
+            }
+            let paid = OwnPaid { worker, units: held.units, amount };
+            self.jobs[job.0 as usize].own_paid.insert(tile, paid);
+            return;
         }
         self.transfer(Book::Hold(job), Book::Held(worker), amount, reason, effects);
         self.held[worker.0 as usize].push_back(held);
@@ -76,7 +82,8 @@ impl Farm {
     }
 
     /// The tile can no longer come back.
-    fn settle_tile(&mut self, id: JobId, tile: u64) {
+    pub(crate) fn settle_tile(&mut self, id: JobId, tile: u64) {
+        self.settle_feed(id, tile);
         let job = &mut self.jobs[id.0 as usize];
         let (nth, _) = job.place(tile);
         if let Some(frame) = job.frames.get_mut(&nth) {
@@ -87,7 +94,8 @@ impl Farm {
         }
     }
 
-    /// Pays out tiles that enough later ones or enough time have proven, less the farm's fee.
+    /// Pays out tiles that enough later ones or enough time have proven, less the farm's fee; what
+    /// is made of others' tiles not before these.
     pub(crate) fn mature(&mut self, worker: WorkerId, effects: &mut impl Effects) {
         while let Some(held) = self.held[worker.0 as usize].front() {
             if held.again.is_some() {
@@ -95,7 +103,7 @@ impl Farm {
             }
             let late = held.at.after_ms(self.policy.maturity_ms) <= self.now;
             let many = self.held[worker.0 as usize].len() > self.policy.maturity_tiles as usize;
-            if !late && !many {
+            if !late && !many || !self.is_fed_for_good(held.job, held.tile) {
                 break;
             }
             let Some(HeldTile { job, tile, amount, .. }) = self.held[worker.0 as usize].pop_front()
@@ -130,6 +138,7 @@ impl Farm {
             }
             self.reopen(job, effects);
             self.withdraw(job, tile, effects);
+            self.starve(job, tile, effects);
             effects.push(Effect::JobChanged { job });
         }
         if let Some(refutation) = self.refutations.get_mut(&worker) {

@@ -153,10 +153,15 @@ impl Farm {
             frame.proven += 1;
         }
         effects.push(Effect::JobChanged { job: job_id });
+        let feeds = !job.dependents.is_empty();
+        let before = feeds.then(|| self.note_feed(job_id, tile)).flatten();
         self.earn(worker, HeldTile::new((job_id, tile), (units, cost), self.now, claim), effects);
         self.end_if_done(job_id, effects);
         self.refund(job_id, effects);
         self.refresh(job_id, effects);
+        if feeds {
+            self.feed(job_id, tile, before, effects);
+        }
     }
 
     /// Ends a claim without a verdict; its tile is computed afresh and its auditors are let go. Of

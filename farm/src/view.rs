@@ -145,7 +145,8 @@ impl Farm {
             frame: job.spec.frame(*nth),
             exr: image.exr,
             png: image.png,
-            proven: job.frames.get(nth).map_or(image.proven, |frame| frame.proven == whole),
+            proven: job.frames.get(nth).map_or(image.proven, |frame| frame.proven == whole)
+                && self.is_frame_fed(id, *nth),
         });
         Some(JobView {
             job: id,

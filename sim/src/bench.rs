@@ -46,6 +46,7 @@ fn spec(engine: u8, side: u32) -> Spec {
         noise: 0,
         cut: farm::cut::Cut::default(),
         work_per_pixel: 0,
+        upstream: None,
     }
 }
 

@@ -160,6 +160,9 @@ impl Model {
             | Fact::WorkerOnline { .. }
             | Fact::WorkerOffline { .. }
             | Fact::ClaimDropped { .. }
+            | Fact::JobChained { .. }
+            | Fact::Fed { .. }
+            | Fact::Outdated { .. }
             | Fact::AuditMissed { .. } => {}
         }
         Ok(())
@@ -287,6 +290,8 @@ impl Model {
             | Reason::Deposit(..)
             | Reason::Returned(..)
             | Reason::Kept(..)
+            | Reason::Outdated(..)
+            | Reason::Spoilt(..)
             | Reason::Amends(..) => {}
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! the first that does not follow from those before it. Trusts no farm.
 
 mod appeal;
+mod chain;
 mod money;
 mod trial;
 
@@ -15,6 +16,7 @@ use crate::limit;
 use crate::money::{Amount, Price};
 use crate::time::Time;
 use appeal::Appeals;
+use chain::Chains;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -58,6 +60,11 @@ struct Job {
     private: bool,
     ended: Option<u8>,
     accepted: BTreeSet<u64>,
+    /// The job that it is made of, and whether others are made of it.
+    upstream: Option<JobId>,
+    feeds: bool,
+    /// What was accepted last, as long as it may feed others.
+    outputs: BTreeMap<u64, Digest>,
 }
 
 #[derive(Debug, Default)]
@@ -205,6 +212,7 @@ pub struct Books {
     asked: Vec<Asked>,
     lies: Vec<Lie>,
     appeals: Appeals,
+    chains: Chains,
     books: BTreeSet<Book>,
     ledger: Ledger,
 }
@@ -263,6 +271,7 @@ impl Books {
         let shared = demand(!half, "a mature tile's fee was not taken");
         let appealed = self.appeals.finish();
         let follows = paid.and(opened).and(refunded).and(shared).and(appealed);
+        let follows = follows.and_then(|()| self.chains_finish());
         follows.map_err(|why| Breach { entry: self.next, why })
     }
 
@@ -272,6 +281,7 @@ impl Books {
             _ => None,
         };
         demand(self.reopening.take() == reopens, "a job that goes on holds again its rest")?;
+        self.chains.expects(fact)?;
         match fact {
             Fact::AccountOpened { account, operator } => {
                 self.operators.push(*operator);
@@ -281,7 +291,11 @@ impl Books {
             Fact::WorkerEnrolled { worker, owner, .. } => self.enrolled(*worker, *owner),
             Fact::JobOpened { .. } => self.job_opened(fact),
             Fact::JobEnded { job, state } => {
-                self.job(*job)?.ended = Some(*state);
+                let job = self.job(*job)?;
+                job.ended = Some(*state);
+                if !job.feeds {
+                    job.outputs.clear();
+                }
                 Ok(())
             }
             Fact::Leased { lease, worker, job, tile, audit } => {
@@ -318,6 +332,9 @@ impl Books {
                 self.review_opened(*lease, *worker, (*job, *tile), *cause)
             }
             Fact::Reinstated { worker, lease } => self.reinstated(*worker, *lease),
+            Fact::JobChained { job, upstream } => self.chained(*job, *upstream),
+            Fact::Fed { lease, tiles, made_of } => self.fed(*lease, tiles, *made_of),
+            Fact::Outdated { job, tile } => self.outdated(*job, *tile),
         }
     }
 
@@ -362,6 +379,9 @@ impl Books {
         } else {
             demand(found.ended.is_none(), "an ended job leases no tile")?;
             demand(!found.accepted.contains(&tile), "the tile is accepted already")?;
+            if found.upstream.is_some() {
+                self.chains.leased(lease);
+            }
         }
         let warm = &mut self.worker(worker)?.warm;
         warm.retain(|known| *known != scene);
@@ -401,6 +421,9 @@ impl Books {
             private,
             ended,
             accepted,
+            upstream: None,
+            feeds: false,
+            outputs: BTreeMap::new(),
         });
         Ok(())
     }

@@ -26,6 +26,7 @@ impl Books {
             Reason::Submit(job) => self.submits(job, debit, credit, amount)?,
             Reason::Tile(job, tile) => self.pays_tile(job, tile, debit, credit, amount)?,
             Reason::Maturity(job, tile) => {
+                let open = self.may_change(job, tile);
                 let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
                 let books = (Book::Held(earned.worker), Book::Payable(earned.worker));
                 let rest = earned.amount.0 - fee(earned.amount);
@@ -34,10 +35,14 @@ impl Books {
                 demand(earned.claim.is_some(), "the tile is being looked at again")?;
                 demand(earned.due.is_none(), "the tile was to be looked at again")?;
                 earned.matured = true;
+                demand(!open, "what the tile is made of may still change")?;
+                self.chains.settled(job, tile);
                 if fee(earned.amount) == 0 {
                     self.earned.remove(&(job, tile));
                 }
             }
+            Reason::Outdated(job, _) => self.takes_back(job, debit, credit, amount)?,
+            Reason::Spoilt(job, tile) => self.spoilt((job, tile), debit, credit, amount)?,
             Reason::Fee(job, tile) => {
                 let earned = self.earned.remove(&(job, tile)).ok_or("the tile earned nothing")?;
                 let books = (Book::Held(earned.worker), Book::Fees);
@@ -178,8 +183,14 @@ impl Books {
         demand((debit, credit) == books, "a forfeit goes back to its job")?;
         demand(amount == earned.amount && !earned.matured, "not what the tile earned")?;
         self.appeals.forfeited(earned.worker, amount);
+        self.job(job)?.accepted.remove(&tile);
+        self.chains.settled(job, tile);
+        self.gives_back(job, amount)
+    }
+
+    /// What a tile was paid is on hold again; a job that was done goes on.
+    pub(super) fn gives_back(&mut self, job: JobId, amount: Amount) -> Follows {
         let found = self.job(job)?;
-        found.accepted.remove(&tile);
         found.spent = found.spent.saturating_sub(amount.0);
         let done = found.ended == Some(JobState::Done as u8);
         if done {
@@ -191,6 +202,7 @@ impl Books {
     }
 }
 
-fn fee(amount: Amount) -> u64 {
+/// The farm's share of a tile's pay.
+pub(super) fn fee(amount: Amount) -> u64 {
     amount.0 * limit::FEE_PERMILLE / 1000
 }

@@ -242,7 +242,7 @@ impl Books {
         demand(claim.auditors.is_empty(), "somebody who was asked was not waited for")?;
         let judged = claim.answer.map(|_| audit::judge(&claim.opinions));
         slot.judged = true;
-        let review = slot.review;
+        let (review, output) = (slot.review, claim.output);
         let owner = self.worker(worker)?.owner;
         let own = owner == self.job(job)?.account;
         match judged {
@@ -270,6 +270,10 @@ impl Books {
             let amount = found.price.of(units);
             let direct = own && judged.is_none();
             let to = if direct { Book::Payable(worker) } else { Book::Held(worker) };
+            if found.feeds || found.ended.is_none() {
+                found.outputs.insert(tile, output);
+            }
+            self.chains.accepted(lease, (job, tile), (worker, to, amount));
             if amount.0 > 0 {
                 self.owed.insert((job, tile), (to, worker, amount, lease));
             }

@@ -139,7 +139,7 @@ impl Table {
 
     fn say_effect(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
-            Effect::Grant { worker, lease, job, tile, leaves } => {
+            Effect::Grant { worker, lease, job, tile, leaves, .. } => {
                 let name = format!("{worker} {job}/{tile}");
                 let audits =
                     self.leases.get(&name).is_some_and(|old| self.farm.lease(*old).is_some());
@@ -236,6 +236,7 @@ impl Table {
             noise: 0,
             cut: Cut::of(words.iter().filter(|word| is_cut(word)).map(|word| split(word))),
             work_per_pixel: 0,
+            upstream: None,
         };
         Command::Submit(Box::new(Submit {
             account: AccountId(number(words[1])),

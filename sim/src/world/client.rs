@@ -21,7 +21,7 @@ impl World {
         for lease in actor.results.keys() {
             if !actor.agent.has(*lease) {
                 // Its file says what it is; here nobody asks again.
-                let work = Work { job: JobId(0), tile: 0, leaves: Vec::new() };
+                let work = Work { job: JobId(0), tile: 0, leaves: Vec::new(), inputs: Vec::new() };
                 actor.agent.restore(*lease, work);
             }
         }

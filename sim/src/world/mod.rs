@@ -423,8 +423,8 @@ impl World {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Grant { worker, lease, job, tile, leaves } => {
-                let work = Work { job, tile, leaves: leaves.to_vec() };
+            Effect::Grant { worker, lease, job, tile, leaves, inputs } => {
+                let work = Work { job, tile, leaves: leaves.to_vec(), inputs };
                 self.tell_worker(worker, Message::Grant(lease, work));
             }
             Effect::Challenge { worker, lease, leaves } => {
