@@ -308,6 +308,7 @@ async fn order(keyed: &Keyed, frames: u32, private: bool) -> anyhow::Result<u64>
         noise: 0,
         cut: Vec::new(),
         work_per_pixel: 0,
+        upstream: None,
     };
     let ask = v1::CreateJobRequest {
         request_id: uuid::Uuid::new_v4().to_string(),

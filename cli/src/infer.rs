@@ -148,7 +148,7 @@ fn roles(what: &Infer, model: &Model) -> anyhow::Result<Vec<(Role, Vec<PathBuf>)
             own if own.contains("normal") => Color::Normal,
             _ => what.color,
         };
-        roles.push((Role { name: name.to_owned(), color }, files));
+        roles.push((Role { name: name.to_owned(), color, plane: None }, files));
     }
     if count == 0 || count as u64 > u64::from(limit::FRAMES_MAX) {
         return Err(BadUsage(format!("{count} images are none, or too many")).into());

@@ -198,6 +198,7 @@ pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
         noise: what.noise.unwrap_or_default(),
         cut: Cut::default(),
         work_per_pixel: 0,
+        upstream: None,
     };
     match spec.is_valid() {
         true => Ok(spec),

@@ -4,11 +4,12 @@
 use crate::aov::{self, Aov};
 use crate::v1;
 use bytes::Bytes;
+use farm::chain::Upstream;
 use farm::command::Outcome;
 use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::entry::{Book, Reason};
-use farm::id::LeaseId;
+use farm::id::{JobId, LeaseId};
 use farm::job::Spec;
 use farm::leaf::{Commitment, Leaf, Opening};
 use farm::limit;
@@ -76,7 +77,36 @@ pub fn spec(wire: &v1::JobSpec) -> Result<Spec, Malformed> {
         noise: wire.noise,
         cut: cut(&wire.cut)?,
         work_per_pixel: wire.work_per_pixel,
+        upstream: wire.upstream.as_ref().map(upstream).transpose()?,
     })
+}
+
+fn upstream(wire: &v1::Upstream) -> Result<Upstream, Malformed> {
+    let job = u32::try_from(wire.job_id).map(JobId);
+    Ok(Upstream {
+        job: job.map_err(|_| malformed("spec.upstream.job_id", "a job's number"))?,
+        scale: wire.scale,
+        halo: wire.halo,
+        planes: aovs(&wire.planes)?,
+    })
+}
+
+fn wire_upstream(link: &Upstream) -> v1::Upstream {
+    v1::Upstream {
+        job_id: u64::from(link.job.0),
+        scale: link.scale,
+        halo: link.halo,
+        planes: wire_aovs(link.planes),
+    }
+}
+
+/// What a worker may know of the job that feeds the one it works on.
+pub fn wire_upstream_spec(spec: &Spec) -> v1::JobSpec {
+    wire_spec(&Spec { scene: Digest::default(), environment: None, upstream: None, ..spec.clone() })
+}
+
+fn wire_aovs(bits: u32) -> Vec<i32> {
+    aov::asked(bits).map(|aov| wire_aov(aov).into()).collect()
 }
 
 fn cut(wire: &[u32]) -> Result<Cut, Malformed> {
@@ -123,10 +153,11 @@ pub fn wire_spec(spec: &Spec) -> v1::JobSpec {
         samples: spec.samples,
         depth: spec.depth,
         seed: spec.seed,
-        aovs: aov::asked(spec.aovs).map(|aov| wire_aov(aov).into()).collect(),
+        aovs: wire_aovs(spec.aovs),
         noise: spec.noise,
         cut: spec.cut.words().to_vec(),
         work_per_pixel: spec.work_per_pixel,
+        upstream: spec.upstream.as_ref().map(wire_upstream),
     }
 }
 
@@ -290,5 +321,7 @@ pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
         Reason::Returned(job, tile) => ("deposit-returned", u64::from(job.0), tile),
         Reason::Kept(job, tile) => ("deposit-kept", u64::from(job.0), tile),
         Reason::Amends(job, tile) => ("amends", u64::from(job.0), tile),
+        Reason::Outdated(job, tile) => ("outdated", u64::from(job.0), tile),
+        Reason::Spoilt(job, tile) => ("spoilt", u64::from(job.0), tile),
     }
 }

@@ -6,6 +6,7 @@ use crate::journal::{self as wire, record, report};
 use bytes::Bytes;
 use farm::Command;
 use farm::appeal::Matter;
+use farm::chain::Upstream;
 use farm::command::{Connect, Outcome, Submit};
 use farm::cut::Cut;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
@@ -206,6 +207,12 @@ fn spec_to_wire(spec: &Spec) -> wire::Spec {
         noise: spec.noise,
         cut: spec.cut.words().to_vec(),
         work_per_pixel: spec.work_per_pixel,
+        upstream: spec.upstream.map(|link| wire::Upstream {
+            job: link.job.0,
+            scale: link.scale,
+            halo: link.halo,
+            planes: link.planes,
+        }),
     }
 }
 
@@ -232,6 +239,12 @@ fn spec_from_wire(spec: &wire::Spec) -> Result<Spec, Malformed> {
         noise: spec.noise,
         cut: Cut::of_words(spec.cut.clone()),
         work_per_pixel: spec.work_per_pixel,
+        upstream: spec.upstream.map(|link| Upstream {
+            job: JobId(link.job),
+            scale: link.scale,
+            halo: link.halo,
+            planes: link.planes,
+        }),
     })
 }
 

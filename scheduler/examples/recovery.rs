@@ -210,6 +210,7 @@ impl Load {
                 noise: 0,
                 cut: farm::cut::Cut::default(),
                 work_per_pixel: 0,
+                upstream: None,
             },
             cap: Amount(1_000_000 * CREDIT),
             price: Price(1_000_000),

@@ -133,8 +133,8 @@ impl Handout {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Grant { worker, lease, job, tile, leaves } => {
-                self.tell(worker, Item::Lease { lease, job, tile, leaves });
+            Effect::Grant { worker, lease, job, tile, leaves, inputs } => {
+                self.tell(worker, Item::Lease { lease, job, tile, leaves, inputs });
             }
             Effect::Challenge { worker, lease, leaves } => {
                 self.tell(worker, Item::Challenge { lease, leaves });

@@ -4,6 +4,7 @@
 
 use crate::api::status;
 use crate::terms::Terms;
+use farm::digest::Digest;
 use farm::id::{JobId, LeaseId};
 use farm::leaf::Indices;
 use futures::Stream;
@@ -24,7 +25,7 @@ const ITEMS_MAX: usize = 1 << 16;
 pub enum Item {
     Welcome(v1::Welcome),
     Ack { lease: LeaseId, settled: bool, refused: &'static str },
-    Lease { lease: LeaseId, job: JobId, tile: u64, leaves: Indices },
+    Lease { lease: LeaseId, job: JobId, tile: u64, leaves: Indices, inputs: Vec<Digest> },
     Challenge { lease: LeaseId, leaves: Indices },
     Revoke(LeaseId),
 }
@@ -115,11 +116,12 @@ impl OutboxStream {
                     let (lease, refused) = (lease.to_u64(), refused.to_string());
                     acks.push(v1::Ack { lease, settled, refused });
                 }
-                Item::Lease { lease, job, tile, leaves } => {
+                Item::Lease { lease, job, tile, leaves, inputs } => {
                     self.tell(job, &mut leases.jobs);
                     let (lease, job_id) = (lease.to_u64(), u64::from(job.0));
                     let leaves = leaves.to_vec();
-                    leases.leases.push(v1::Lease { lease, job_id, tile, leaves });
+                    let inputs = inputs.iter().map(convert::wire_digest).collect();
+                    leases.leases.push(v1::Lease { lease, job_id, tile, leaves, inputs });
                 }
                 Item::Challenge { lease, leaves } => {
                     let leaves = leaves.to_vec();
@@ -151,8 +153,10 @@ impl OutboxStream {
             && let Some(spec) = self.terms.get(job)
         {
             self.told.insert(job);
+            let upstream = spec.upstream.and_then(|link| self.terms.get(link.job));
+            let upstream = upstream.map(|spec| convert::wire_upstream_spec(&spec));
             let (job_id, spec) = (u64::from(job.0), Some(convert::wire_spec(&spec)));
-            jobs.push(v1::JobTerms { job_id, spec });
+            jobs.push(v1::JobTerms { job_id, spec, upstream });
         }
     }
 }

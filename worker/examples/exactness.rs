@@ -111,6 +111,7 @@ fn frame(pipelines: &mut Pipelines, device: &Device, scene: &Scene) -> anyhow::R
         aovs: Aov::ALL.iter().fold(0, |bits, aov| bits | aov.bit()),
         noise: 0,
         work_per_pixel: 0,
+        feed: None,
     };
     let output = draw(&mut Stage::new(device, scene)?, pipelines, &spec, &|| false)?;
     let commitment = leaf::commit(&output.leaves).context("no leaves")?;

@@ -166,6 +166,7 @@ impl Renderer {
             aovs: 0,
             noise: 0,
             work_per_pixel: 0,
+            feed: None,
         };
         let mut stage = Stage::new(&self.device, scene)?;
         let output = draw(&mut stage, &mut self.pipelines, &spec, &|| false)?;

@@ -57,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         aovs: 0,
         noise: 0,
         work_per_pixel: 0,
+        feed: None,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(&mut on_device, &mut pipelines, &spec, &|| false)?;

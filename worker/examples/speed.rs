@@ -149,6 +149,7 @@ fn trace(
         aovs: 0,
         noise: 0,
         work_per_pixel: 0,
+        feed: None,
     };
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let output = draw(stage, pipelines, &spec, &|| false)?;

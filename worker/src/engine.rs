@@ -34,6 +34,31 @@ pub struct TileSpec {
     /// Inference: the most work units that a tile may take for each of its pixels; 0: a tile to be
     /// rendered.
     pub work_per_pixel: u32,
+    /// Inference: what the tile is made of where it is made of another job's tiles.
+    pub feed: Option<Feed>,
+}
+
+/// Tiles of another job's frame that a tile is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Size of that frame in pixels.
+    pub width: u32,
+    pub height: u32,
+    /// Samples of each of its pixels that are added up there, unless its tiles say themselves.
+    pub samples: u32,
+    /// Bits of `proto::aov::Aov`: what its tiles hold besides light.
+    pub aovs: u32,
+    pub parts: Vec<Part>,
+}
+
+/// A tile of that frame, as it was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub x: u32,
+    pub y: u32,
+    pub width: u32,
+    pub height: u32,
+    pub output: Digest,
 }
 
 impl TileSpec {

@@ -3,7 +3,7 @@
 
 use crate::WorkerError;
 use crate::channel::{Address, Keyed};
-use crate::engine::TileSpec;
+use crate::engine::{Feed, Part, TileSpec};
 use crate::identity::Identity;
 use crate::results::{Product, Results};
 use crate::slot::{Event, Slot};
@@ -13,6 +13,7 @@ use farm::digest::Digest;
 use farm::id::{JobId, LeaseId};
 use farm::job::Spec;
 use farm::leaf;
+use farm::tile::Tile;
 use farm::time::Time;
 use proto::v1;
 use proto::v1::link_request::Kind as Say;
@@ -87,6 +88,8 @@ pub struct Link {
     shutdown: watch::Receiver<bool>,
     agent: Agent,
     specs: BTreeMap<JobId, Spec>,
+    /// By job, how the frames are parted of the one that feeds it.
+    upstreams: BTreeMap<JobId, Spec>,
     uploading: BTreeSet<LeaseId>,
     started: Instant,
 }
@@ -137,6 +140,7 @@ impl Link {
             shutdown: parts.shutdown,
             agent,
             specs: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
             uploading: BTreeSet::new(),
             started: Instant::now(),
         })
@@ -311,9 +315,14 @@ impl Link {
             let (Ok(job), Some(spec)) = (u32::try_from(terms.job_id), terms.spec) else {
                 return Err(Broken::Protocol("a job without id or spec"));
             };
-            let spec = proto::convert::spec(&spec).ok().filter(Spec::is_valid);
-            let spec = spec.ok_or(Broken::Protocol("a spec out of range"))?;
-            self.specs.insert(JobId(job), spec);
+            let read = |spec: &_| {
+                let spec = proto::convert::spec(spec).ok().filter(Spec::is_valid);
+                spec.ok_or(Broken::Protocol("a spec out of range"))
+            };
+            self.specs.insert(JobId(job), read(&spec)?);
+            if let Some(upstream) = &terms.upstream {
+                self.upstreams.insert(JobId(job), read(upstream)?);
+            }
         }
         for lease in leases.leases {
             let job = u32::try_from(lease.job_id).map(JobId).unwrap_or_default();
@@ -321,7 +330,10 @@ impl Link {
             if lease.tile >= spec.tiles() {
                 return Err(Broken::Protocol("a tile that the job does not have"));
             }
-            let work = Work { job, tile: lease.tile, leaves: lease.leaves };
+            let inputs = lease.inputs.iter().map(|input| proto::convert::digest("input", input));
+            let inputs = inputs.collect::<Result<Vec<Digest>, _>>();
+            let inputs = inputs.map_err(|_| Broken::Protocol("an input that is no digest"))?;
+            let work = Work { job, tile: lease.tile, leaves: lease.leaves, inputs };
             self.agent.grant(LeaseId::from_u64(lease.lease), work);
         }
         Ok(())
@@ -388,7 +400,10 @@ impl Link {
                 self.agent.revoke(lease);
                 continue;
             };
-            let spec = tile_spec(spec, work.tile);
+            let mut tile = tile_spec(spec, work.tile);
+            let upstream = self.upstreams.get(&work.job);
+            tile.feed = upstream.map(|upstream| feed(spec, upstream, &work));
+            let spec = tile;
             slot.give(lease, work, spec);
         }
     }
@@ -461,6 +476,24 @@ pub fn tile_spec(spec: &Spec, index: u64) -> TileSpec {
         aovs: spec.aovs,
         noise: spec.noise,
         work_per_pixel: spec.work_per_pixel,
+        feed: None,
+    }
+}
+
+/// The tiles of the upstream's frame that this work is made of.
+fn feed(spec: &Spec, upstream: &Spec, work: &Work) -> Feed {
+    let feeders = spec.feeders(upstream, work.tile);
+    let part = |(index, output): (&u64, &Digest)| {
+        let Tile { x, y, width, height, .. } = upstream.tile(*index);
+        Part { x, y, width, height, output: *output }
+    };
+    Feed {
+        width: upstream.width,
+        height: upstream.height,
+        // Networks give values, renderers sums over samples.
+        samples: if upstream.work_per_pixel > 0 { 1 } else { upstream.samples },
+        aovs: upstream.aovs,
+        parts: feeders.iter().zip(&work.inputs).map(part).collect(),
     }
 }
 

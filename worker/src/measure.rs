@@ -54,6 +54,7 @@ fn measure(engine: &mut dyn Engine, dir: &Path) -> Result<u64, EngineError> {
         aovs: 0,
         noise: 0,
         work_per_pixel: 0,
+        feed: None,
     };
     // The first run compiles and uploads; the second is measured.
     engine.run(&TileSpec { samples: 4, ..spec.clone() }, &scene, &|| false)?;

@@ -217,6 +217,7 @@ mod tests {
             noise: 0,
             cut: farm::cut::Cut::default(),
             work_per_pixel: 0,
+            upstream: None,
         }
     }
 

@@ -170,7 +170,8 @@ fn decode(bytes: &[u8]) -> Option<(LeaseId, Work, Product)> {
     let leaves = asked
         .chunks_exact(4)
         .map(|four| u32::from_le_bytes(four.try_into().expect("chunks of 4 have 4 bytes")));
-    let work = Work { job, tile, leaves: leaves.collect() };
+    // What it was made of nobody asks about a finished result.
+    let work = Work { job, tile, leaves: leaves.collect(), inputs: Vec::new() };
     let [kind] = take::<1>(&mut rest)?;
     let product = match kind {
         1 => {
@@ -229,7 +230,7 @@ mod tests {
     fn results_survive_a_restart_until_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let results = Results::open(dir.path().join("results")).unwrap();
-        let work = Work { job: JobId(4), tile: 1 << 40, leaves: vec![1, 5] };
+        let work = Work { job: JobId(4), tile: 1 << 40, leaves: vec![1, 5], inputs: vec![] };
         for (slot, product) in samples().iter().enumerate() {
             let lease = LeaseId { slot: slot as u32, epoch: 9 };
             results.put(lease, &work, product).unwrap();
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_damaged_result_is_never_handed_in() {
-        let work = Work { job: JobId(4), tile: 2, leaves: vec![] };
+        let work = Work { job: JobId(4), tile: 2, leaves: vec![], inputs: vec![] };
         for product in samples() {
             let bytes = encode(LeaseId { slot: 1, epoch: 1 }, &work, &product);
             for cut in 0..bytes.len() {

@@ -273,6 +273,7 @@ mod tests {
             aovs: 0,
             noise: 0,
             work_per_pixel: 0,
+            feed: None,
         }
     }
 
@@ -289,7 +290,7 @@ mod tests {
         let mut said = String::new();
         for (number, frame) in [1, 2, 3, 5, 7].into_iter().enumerate() {
             let lease = LeaseId { slot: number as u32, epoch: 1 };
-            slot.give(lease, Work { job: JobId(1), tile: 0, leaves: vec![] }, spec(frame));
+            slot.give(lease, Work { job: JobId(1), tile: 0, leaves: vec![], inputs: vec![] }, spec(frame));
             let Some(Event::Finished { output, .. }) = heard.recv().await else { panic!() };
             let failed = matches!(results.get(lease).unwrap().1, Product::Failed { .. });
             assert_eq!(output, !failed);

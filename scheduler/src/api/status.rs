@@ -31,6 +31,9 @@ pub fn reject(reject: Reject) -> Status {
             Code::InvalidArgument
         }
         R::TooManyJobs => Code::ResourceExhausted,
+        R::UpstreamUnknown => Code::NotFound,
+        R::UpstreamMismatch | R::PlaneMissing | R::TooManyInputs => Code::InvalidArgument,
+        R::UpstreamEnded | R::ChainTooLong => Code::FailedPrecondition,
         R::BudgetTooSmall | R::InsufficientCredit | R::LeaseExpired => Code::FailedPrecondition,
         R::NotChallenged | R::FrameOutdated => Code::FailedPrecondition,
         R::NotRefuted | R::PayFinal | R::BeingReviewed | R::ArbiterHeard => {

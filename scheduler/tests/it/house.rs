@@ -226,6 +226,7 @@ pub fn spec(side: u32) -> v1::JobSpec {
         noise: 0,
         cut: Vec::new(),
         work_per_pixel: 0,
+        upstream: None,
     }
 }
 

@@ -142,6 +142,7 @@ impl Story {
                 noise: 0,
                 cut: farm::cut::Cut::default(),
                 work_per_pixel: 0,
+                upstream: None,
             },
             cap: Amount(100 * CREDIT),
             price: Price(1_000_000),

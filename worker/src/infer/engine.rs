@@ -8,7 +8,8 @@ use super::model::{BYTES_MAX, Model};
 use super::network::{BLOCK, Network, units};
 use super::order::{self, Order};
 use super::plan::Plan;
-use crate::engine::{Assets, Engine, EngineError, Forecast, Output, TileSpec};
+use super::fed::{self, Placed, Plane};
+use crate::engine::{Assets, Engine, EngineError, Feed, Forecast, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
@@ -29,6 +30,8 @@ struct Loaded {
     network: Network,
     weights: Weights,
     images: Images,
+    /// What the images were put together from, where another job's tiles feed them.
+    placed: Placed,
 }
 
 /// Networks on one device. The last one stays there between tiles.
@@ -52,21 +55,32 @@ impl Networks {
         assets: &dyn Assets,
         alter: Alteration<'_>,
     ) -> Result<(), EngineError> {
-        if let Some(held) = &self.loaded
-            && (held.scene, held.frame) == (spec.scene, spec.frame)
-        {
-            return Ok(());
+        let size = spec.feed.as_ref().map(|feed| (feed.width, feed.height));
+        let is_warm = self.loaded.as_ref().is_some_and(|held| {
+            let image = &held.images[0].2;
+            let same = size.is_none_or(|size| size == (image.width, image.height));
+            (held.scene, held.frame) == (spec.scene, spec.frame) && same
+        });
+        if !is_warm {
+            self.load(spec, assets, alter)?;
         }
+        let Some(feed) = &spec.feed else { return Ok(()) };
+        let held = self.loaded.as_mut().expect("it was just put there");
+        let planes = held.order.roles.iter().map(|role| role.plane.unwrap_or(Plane::Light));
+        let planes: Vec<Plane> = planes.collect();
+        let mut images: Vec<&mut Image> = held.images.iter_mut().map(|own| &mut own.2).collect();
+        held.placed.place(feed, &planes, &mut images, assets)
+    }
+
+    /// The same, with nothing at hand or something else.
+    fn load(
+        &mut self,
+        spec: &TileSpec,
+        assets: &dyn Assets,
+        alter: Alteration<'_>,
+    ) -> Result<(), EngineError> {
         let order = Order::read(&bytes(assets, &spec.scene, order::BYTES_MAX)?)?;
-        let frame = (spec.frame as usize).checked_sub(1).and_then(|at| order.frames.get(at));
-        let Some(frame) = frame else {
-            return Err(EngineError::Scene(format!("the job has no frame {}", spec.frame)));
-        };
-        let mut images = Images::new();
-        for (role, (digest, _)) in order.roles.iter().zip(frame) {
-            let image = Image::read(&bytes(assets, digest, u64::MAX)?)?;
-            images.push((role.name.clone(), role.color, image));
-        }
+        let images = images(&order, spec, assets)?;
         let (width, height) = (images[0].2.width as usize, images[0].2.height as usize);
         let model = order.model.0;
         let fits = |held: &Loaded| {
@@ -81,11 +95,12 @@ impl Networks {
             let weights = self.runner.load(&network.program)?;
             let (scene, frame) = (spec.scene, spec.frame);
             let model = order.model.0;
-            self.loaded =
-                Some(Loaded { scene, frame, order, model, network, weights, images: vec![] });
+            let (images, placed) = (vec![], Placed::default());
+            let loaded = Loaded { scene, frame, order, model, network, weights, images, placed };
+            self.loaded = Some(loaded);
         }
         let held = self.loaded.as_mut().expect("it was just put there");
-        (held.frame, held.images) = (spec.frame, images);
+        (held.frame, held.images, held.placed) = (spec.frame, images, Placed::default());
         Ok(())
     }
 
@@ -93,11 +108,19 @@ impl Networks {
     fn compute(
         &mut self,
         plan: &Plan,
+        feed: Option<&Feed>,
         rectangle: [usize; 4],
         stop: &dyn Fn() -> bool,
     ) -> Result<Vec<f32>, EngineError> {
         let held = self.loaded.as_ref().expect("a tile is warmed first");
         let network = &held.network;
+        let covered = |feed| network.reads(plan).into_iter().all(|part| fed::covers(feed, part));
+        if !feed.is_none_or(covered) {
+            return Err(EngineError::Scene(
+                "the tile needs more of the frames before than the job says; its halo is too small"
+                    .into(),
+            ));
+        }
         let inputs = network.inputs(plan, &held.images)?;
         let (program, output) = (&network.program, network.output);
         let words = self.runner.run(program, &held.weights, plan, output, &inputs, stop)?;
@@ -138,7 +161,7 @@ impl Networks {
     ) -> Result<Output, EngineError> {
         self.warm(spec, assets, alter)?;
         let plan = self.check(spec)?;
-        let pixels = self.compute(&plan, rectangle(spec), stop)?;
+        let pixels = self.compute(&plan, spec.feed.as_ref(), rectangle(spec), stop)?;
         Ok(committed(spec, &pixels, units(plan.work)))
     }
 
@@ -265,7 +288,7 @@ impl Engine for Networks {
         }
         let apart: u64 = plans.iter().map(|plan| plan.work).sum();
         let together = (apart > whole.work)
-            .then(|| self.compute(&whole, rectangle(spec), &|| false))
+            .then(|| self.compute(&whole, spec.feed.as_ref(), rectangle(spec), &|| false))
             .transpose()?;
         if let Some(pixels) = together {
             let all = committed(spec, &pixels, units).leaves;
@@ -274,7 +297,7 @@ impl Engine for Networks {
         let mut found = Vec::with_capacity(leaves.len());
         for (block, plan) in leaves.iter().zip(&plans) {
             let own = place(spec, *block);
-            let pixels = self.compute(plan, own, &|| false)?;
+            let pixels = self.compute(plan, spec.feed.as_ref(), own, &|| false)?;
             let payload = payload(|column, row| {
                 let inside = column < own[2] && row < own[3];
                 inside.then(|| &pixels[(row * own[2] + column) * 3..][..3])
@@ -284,6 +307,32 @@ impl Engine for Networks {
         }
         Ok(found)
     }
+}
+
+/// The images of a tile's frame: read, or still black where another job's tiles feed them.
+fn images(order: &Order, spec: &TileSpec, assets: &dyn Assets) -> Result<Images, EngineError> {
+    let is_fed = order.roles.iter().any(|role| role.plane.is_some());
+    let mut images = Images::new();
+    match (&spec.feed, is_fed) {
+        (Some(feed), true) => {
+            for role in &order.roles {
+                images.push((role.name.clone(), role.color, fed::blank(feed)?));
+            }
+        }
+        (None, false) => {
+            let frame = (spec.frame as usize).checked_sub(1).and_then(|at| order.frames.get(at));
+            let none = || EngineError::Scene(format!("the job has no frame {}", spec.frame));
+            for (role, (digest, _)) in order.roles.iter().zip(frame.ok_or_else(none)?) {
+                let image = Image::read(&bytes(assets, digest, u64::MAX)?)?;
+                images.push((role.name.clone(), role.color, image));
+            }
+        }
+        _ => {
+            let what = "the job's bundle names images, and another job feeds it; or neither";
+            return Err(EngineError::Scene(what.into()));
+        }
+    }
+    Ok(images)
 }
 
 /// An asset's bytes, if there are no more than that.

@@ -5,6 +5,7 @@ pub mod color;
 pub mod convolution;
 pub mod device;
 pub mod engine;
+pub mod fed;
 pub mod functions;
 pub mod image;
 pub mod kernel;

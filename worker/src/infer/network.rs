@@ -8,7 +8,7 @@ use super::lower::{Given, lower};
 use super::model::Model;
 use super::plan::Plan;
 use super::program::Program;
-use super::region::{Region, Span};
+use super::region::{Region, Span, elements};
 use super::tensor::Tensor;
 use crate::render::exact::tame;
 use std::collections::BTreeMap;
@@ -184,11 +184,43 @@ impl Network {
         Ok(inputs)
     }
 
+    /// The rectangles of the images that a plan reads: first column and row, and those after the
+    /// last.
+    pub fn reads(&self, plan: &Plan) -> Vec<[u32; 4]> {
+        let lost = self.proportions.lost;
+        let inside = |at: usize, side: usize| at.saturating_sub(lost).min(side - 1) as u32;
+        let inputs = self.program.inputs.iter();
+        let regions = inputs.filter_map(|(_, value)| plan.regions[*value].as_ref());
+        let images = regions.filter(|region| region.len() == 4 && elements(region) > 0);
+        let rectangle = |region: &Region| {
+            let (y, x) = (region[2], region[3]);
+            [
+                inside(x.first, self.width),
+                inside(y.first, self.height),
+                inside(x.end - 1, self.width) + 1,
+                inside(y.end - 1, self.height) + 1,
+            ]
+        };
+        images.map(rectangle).collect()
+    }
+
+    /// How many pixels of the images a plan reads around what its rectangle shows: at most.
+    pub fn halo(&self, plan: &Plan, [x, y, width, height]: [u32; 4]) -> u32 {
+        let scale = self.proportions.scale as u32;
+        let shown = [x / scale, y / scale];
+        let ends = [(x + width).div_ceil(scale), (y + height).div_ceil(scale)];
+        let beyond = |[left, top, right, bottom]: [u32; 4]| {
+            let before = shown[0].saturating_sub(left).max(shown[1].saturating_sub(top));
+            before.max(right.saturating_sub(ends[0])).max(bottom.saturating_sub(ends[1]))
+        };
+        self.reads(plan).into_iter().map(beyond).max().unwrap_or_default()
+    }
+
     /// A region of an image as the network takes it; beyond an edge the edge goes on.
     fn read(&self, image: &Image, color: Color, region: &[Span]) -> Vec<u32> {
         let lost = self.proportions.lost;
         let inside = |at: usize, side: usize| at.saturating_sub(lost).min(side - 1);
-        let mut words = Vec::with_capacity(super::region::elements(region));
+        let mut words = Vec::with_capacity(elements(region));
         for channel in region[1].first..region[1].end {
             for y in region[2].first..region[2].end {
                 for x in region[3].first..region[3].end {

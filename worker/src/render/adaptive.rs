@@ -93,6 +93,7 @@ mod tests {
             aovs: 0,
             noise,
             work_per_pixel: 0,
+            feed: None,
         }
     }
 

@@ -274,6 +274,7 @@ pub fn whole(width: u32, height: u32, samples: u32, depth: u32) -> TileSpec {
         aovs: 0,
         noise: 0,
         work_per_pixel: 0,
+        feed: None,
     }
 }
 
