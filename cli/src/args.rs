@@ -231,6 +231,13 @@ pub struct Shot {
     /// Only on workers of this account
     #[arg(long)]
     pub private: bool,
+    /// Denoise the frames with Open Image Denoise's network, tile by tile as they are proven; their
+    /// albedo and normals are rendered for it
+    #[arg(long)]
+    pub denoise: bool,
+    /// Make the frames, denoised or not, so many times as large: 2
+    #[arg(long, value_parser = upscale, value_name = "TIMES")]
+    pub upscale: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -449,6 +456,13 @@ pub struct Frames {
     pub first: u32,
     pub last: u32,
     pub step: u32,
+}
+
+fn upscale(text: &str) -> Result<u32, String> {
+    match text {
+        "2" => Ok(2),
+        _ => Err("the upscaler makes frames 2 times as large".into()),
+    }
 }
 
 fn frames(text: &str) -> Result<Frames, String> {

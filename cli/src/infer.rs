@@ -99,9 +99,19 @@ fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
         frames,
     };
     let scene = add(manifest.to_text().into_bytes()).0;
-    let (mut spec, work, notes) = spec(what, &network, scene, manifest.frames.len() as u32)?;
-    spec.scene = scene;
-    Ok((Order { spec, assets }, notes, work))
+    let frames = manifest.frames.len() as u32;
+    let base = Spec {
+        engine: Engines::digests()[1],
+        scene,
+        frame_first: 1,
+        frame_last: frames,
+        frame_step: 1,
+        fps: 24,
+        ..Spec::default()
+    };
+    let found = sized(&network, &base, what.tile_size, &what.model)?;
+    let work = found.work.saturating_mul(u64::from(frames));
+    Ok((Order { spec: found.spec, assets }, vec![found.note], work))
 }
 
 fn same_size(size: &mut Option<(u32, u32)>, image: &Image, path: &Path) -> Result<(), BadInput> {
@@ -186,79 +196,70 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// What a cut into tiles takes.
-struct Cut {
-    spec: Spec,
+/// A network's frames as an order: its spec, and what there is to know of it.
+pub struct Sized {
+    pub spec: Spec,
     /// Work units of a frame.
-    work: u64,
+    pub work: u64,
     /// Memory of the largest tile.
     bytes: u64,
+    /// Pixels of the images that a tile needs around what it shows.
+    pub halo: u32,
+    pub note: String,
 }
 
 /// Plans every tile of a frame.
-fn cut(what: &Infer, network: &Network, mut spec: Spec) -> anyhow::Result<Cut> {
+fn cut(network: &Network, mut spec: Spec, model: &Path) -> anyhow::Result<Sized> {
     spec.work_per_pixel = 1;
     if !spec.is_valid() {
         return Err(BadUsage(farm::Reject::SpecInvalid.to_string()).into());
     }
-    let (mut work, mut work_per_pixel, mut bytes) = (0_u64, 0, 0);
+    let (mut work, mut work_per_pixel, mut bytes, mut halo) = (0_u64, 0, 0, 0);
     for tile in 0..spec.tiles_per_frame() {
         let tile = spec.tile(tile);
-        let [x, y, width, height] =
-            [tile.x, tile.y, tile.width, tile.height].map(|side| side as usize);
+        let rectangle = [tile.x, tile.y, tile.width, tile.height];
+        let [x, y, width, height] = rectangle.map(|side| side as usize);
         let plan = network.plan(x, y, width, height);
-        let plan = plan.map_err(|error| unusable(&what.model, error))?;
+        let plan = plan.map_err(|error| unusable(model, error))?;
         let own = units(plan.work);
         let pixels = u64::from(tile.width) * u64::from(tile.height);
         work_per_pixel = own.div_ceil(pixels).max(work_per_pixel);
         work = work.saturating_add(own);
         bytes = plan.bytes(&network.program).max(bytes);
+        halo = network.halo(&plan, rectangle).max(halo);
     }
     spec.work_per_pixel = u32::try_from(work_per_pixel)
         .map_err(|_| BadInput("the model takes too much work for each place".into()))?;
-    Ok(Cut { spec, work, bytes })
+    Ok(Sized { spec, work, bytes, halo, note: String::new() })
 }
 
-/// The order's sizes, the work of all frames, and what there is to say.
-fn spec(
-    what: &Infer,
+/// The order's sizes beside what `base` says, in tiles that waste little unless their side is given.
+pub fn sized(
     network: &Network,
-    scene: Digest,
-    frames: u32,
-) -> anyhow::Result<(Spec, u64, Vec<String>)> {
+    base: &Spec,
+    tile_size: Option<u32>,
+    model: &Path,
+) -> anyhow::Result<Sized> {
     let [width, height] = network.size().map(|side| side as u32);
     let of_size = |tile_size: u32| {
-        let spec = Spec {
-            engine: Engines::digests()[1],
-            scene,
-            frame_first: 1,
-            frame_last: frames,
-            frame_step: 1,
-            fps: 24,
-            width,
-            height,
-            tile_size,
-            samples: SAMPLES,
-            depth: 1,
-            ..Spec::default()
-        };
-        cut(what, network, spec)
+        let spec = Spec { width, height, tile_size, samples: SAMPLES, depth: 1, ..base.clone() };
+        cut(network, spec, model)
     };
     let whole = network.plan(0, 0, width as usize, height as usize);
-    let whole = units(whole.map_err(|error| unusable(&what.model, error))?.work);
-    let mut cut = of_size(what.tile_size.unwrap_or(TILE_DEFAULT).next_multiple_of(BLOCK))?;
+    let whole = units(whole.map_err(|error| unusable(model, error))?.work);
+    let mut found = of_size(tile_size.unwrap_or(TILE_DEFAULT).next_multiple_of(BLOCK))?;
     let largest = width.max(height).next_multiple_of(BLOCK).min(limit::TILE_SIDE_MAX);
-    let wasteful = cut.work > whole.saturating_mul(OVERHEAD_MAX);
-    if what.tile_size.is_none() && wasteful && cut.spec.tile_size < largest {
-        cut = of_size(largest)?;
+    let wasteful = found.work > whole.saturating_mul(OVERHEAD_MAX);
+    if tile_size.is_none() && wasteful && found.spec.tile_size < largest {
+        found = of_size(largest)?;
     }
-    let note = format!(
+    found.note = format!(
         "tiles of {} pixels: {} MiB of memory for one, {:.2} times the work of the whole image",
-        cut.spec.tile_size,
-        cut.bytes.div_ceil(1 << 20),
-        cut.work as f64 / whole as f64
+        found.spec.tile_size,
+        found.bytes.div_ceil(1 << 20),
+        found.work as f64 / whole as f64
     );
-    Ok((cut.spec, cut.work.saturating_mul(u64::from(frames)), vec![note]))
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod chain;
 mod config;
 mod cut;
 mod doctor;

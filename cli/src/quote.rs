@@ -2,11 +2,12 @@
 //! would do it, and says what to expect. Uploads nothing and orders nothing.
 
 use crate::args::Quote;
+use crate::chain::Added;
 use crate::config::Access;
 use crate::exit::Exit;
 use crate::output::{Form, credits};
 use crate::tried::Tried;
-use crate::{cut, submit};
+use crate::{chain, cut, submit};
 use farm::digest::Digest;
 use farm::job::Spec;
 use farm::limit;
@@ -26,17 +27,23 @@ pub async fn run(access: &Access, form: Form, what: Quote) -> anyhow::Result<Exi
     let address = access.address_with_key()?;
     let (private, spec) = (what.shot.private, submit::spec(&what.shot)?);
     let (engine, is_by_cost) = (spec.engine, cut::is_by_cost(what.shot.tile_size, &spec));
+    let steps = chain::steps(what.shot.denoise, what.shot.upscale);
     let tried = tokio::task::spawn_blocking(move || try_out(&what, spec));
     let keyed = address.connect().await?;
     let market = market(&keyed, &engine, private).await?;
     let (mut spec, tried) = tried.await??;
     let even = if is_by_cost { cut::by_cost(&mut spec, &tried, &market, None) } else { None };
-    let expected = Expected::of(&spec, &tried, &market);
-    let said =
-        || format!("tiles     {}\n{}", cut::said(&spec, even.as_ref()), expected.lines(&market));
+    let mut expected = Expected::of(&spec, &tried, &market);
+    let rendered = spec.clone();
+    let stages = tokio::task::spawn_blocking(move || chain::stages(&steps, &rendered)).await??;
+    let added = Added::of(&stages, Price(market.price));
+    expected.max_spend = expected.max_spend.saturating_add(added.max_spend);
+    let tiles = cut::said(&spec, even.as_ref());
+    let said = || format!("tiles     {tiles}\n{}{}", added.lines(), expected.lines(&market));
     form.say(said, || {
         let mut value = expected.to_json(&market);
         value["cut"] = cut::to_json(&spec, even.as_ref());
+        value["then"] = added.to_json();
         value
     })?;
     Ok(Exit::Ok)

@@ -6,7 +6,7 @@ use crate::config::Access;
 use crate::exit::{BadInput, BadUsage, Exit};
 use crate::output::{Form, Progress, credits};
 use crate::tried::Tried;
-use crate::{cut, fetch, jobs, money, quote};
+use crate::{chain, cut, fetch, jobs, money, quote};
 use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::job::Spec;
@@ -73,6 +73,7 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         out: what.wait.then(|| what.out.clone()),
     };
     let (private, spec) = (what.shot.private, spec(&what.shot)?);
+    let steps = chain::steps(what.shot.denoise, what.shot.upscale);
     let prepared = tokio::task::spawn_blocking(move || prepare(form, &what.shot, spec));
     let Prepared { mut order, notes, tried } = prepared.await??;
     let keyed = access.address_with_key()?.connect().await?;
@@ -86,7 +87,13 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         "notes": notes,
         "cut": cut::to_json(&order.spec, even.as_ref()),
     });
-    place(&keyed, form, &order, more, terms).await
+    if steps.is_empty() {
+        return place(&keyed, form, &order, more, terms).await;
+    }
+    // Tiles are planned, which takes a while for large frames.
+    let rendered = order.spec.clone();
+    let stages = tokio::task::spawn_blocking(move || chain::stages(&steps, &rendered)).await??;
+    chain::place(&keyed, form, &order, stages, more, terms).await
 }
 
 /// Uploads what the farm lacks, opens the job and, if asked, stays until its frames are here.
@@ -103,15 +110,7 @@ pub async fn place(
         None => uuid::Uuid::new_v4().to_string(),
     };
     upload(keyed, form, &order.assets).await?;
-    let ask = v1::CreateJobRequest {
-        request_id,
-        spec: Some(proto::convert::wire_spec(&order.spec)),
-        max_spend: terms.max_spend,
-        priority: terms.priority,
-        private: terms.private,
-        audit_own: terms.audit_own,
-    };
-    let job = JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner();
+    let job = create(keyed, &order.spec, &terms, (request_id, terms.max_spend)).await?;
     let tiles = job.tiles_total;
     form.remark(&format!(
         "job {}: {tiles} tiles, at most {} credits",
@@ -141,6 +140,24 @@ pub async fn place(
     };
     form.say(lines, || with_more(&job, &files))?;
     Ok(jobs::exit(&job))
+}
+
+/// Opens a job that may cost so much, once its assets are there.
+pub async fn create(
+    keyed: &Keyed,
+    spec: &Spec,
+    terms: &Terms,
+    (request_id, max_spend): (String, u64),
+) -> Result<v1::Job, tonic::Status> {
+    let ask = v1::CreateJobRequest {
+        request_id,
+        spec: Some(proto::convert::wire_spec(spec)),
+        max_spend,
+        priority: terms.priority,
+        private: terms.private,
+        audit_own: terms.audit_own,
+    };
+    Ok(JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner())
 }
 
 /// An order ready to be uploaded, what is to be known of it, and what trying it showed.
@@ -192,7 +209,8 @@ pub fn spec(what: &Shot) -> Result<Spec, BadUsage> {
         depth: what.depth,
         seed: what.seed,
         aovs: aov::with_noise(
-            what.aovs.iter().fold(0, |bits, aov| bits | aov.bit()),
+            what.aovs.iter().fold(0, |bits, aov| bits | aov.bit())
+                | chain::planes(&chain::steps(what.denoise, what.upscale)),
             what.noise.unwrap_or_default(),
         ),
         noise: what.noise.unwrap_or_default(),
@@ -280,7 +298,11 @@ pub fn gather(mut spec: Spec, bundle: &Bundle, env: Option<&Path>) -> anyhow::Re
 }
 
 /// Uploads what the farm lacks, going on where an earlier upload broke off.
-async fn upload(keyed: &Keyed, form: Form, assets: &BTreeMap<Digest, Bytes>) -> anyhow::Result<()> {
+pub async fn upload(
+    keyed: &Keyed,
+    form: Form,
+    assets: &BTreeMap<Digest, Bytes>,
+) -> anyhow::Result<()> {
     let total = assets.values().map(Bytes::size).sum();
     let mut progress = Progress::new(form, total);
     let mut attempt = 0;
