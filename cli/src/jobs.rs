@@ -57,8 +57,14 @@ pub fn to_json(job: &v1::Job) -> Value {
         "end_time": job.end_time,
         "priority": job.priority,
         "private": job.private,
+        "upstream": upstream(job),
         "frames": job.frames.iter().map(frame).collect::<Vec<_>>(),
     })
+}
+
+/// The job that its frames are made of, if there is one.
+pub fn upstream(job: &v1::Job) -> Option<u64> {
+    Some(job.spec.as_ref()?.upstream.as_ref()?.job_id)
 }
 
 /// One line about a job that has ended, or not.
@@ -103,8 +109,9 @@ pub async fn list(access: &Access, form: Form, most: u32) -> anyhow::Result<Exit
         }
     }
     let lines = || {
-        let mut rows =
-            vec![["job", "state", "tiles", "workers", "spent"].map(String::from).to_vec()];
+        let mut rows = vec![
+            ["job", "state", "tiles", "workers", "spent", "made of"].map(String::from).to_vec(),
+        ];
         rows.extend(jobs.iter().map(|job| {
             vec![
                 job.job_id.to_string(),
@@ -112,6 +119,7 @@ pub async fn list(access: &Access, form: Form, most: u32) -> anyhow::Result<Exit
                 format!("{}/{}", job.tiles_accepted, job.tiles_total),
                 job.workers.to_string(),
                 credits(job.spent),
+                upstream(job).map(|job| format!("job {job}")).unwrap_or_default(),
             ]
         }));
         table(&rows)

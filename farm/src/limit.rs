@@ -86,7 +86,7 @@ pub const JOBS_OPEN_MAX: u32 = 10_000;
 /// Pixels along a side that a job makes of one of its upstream's.
 pub const SCALE_MAX: u32 = 16;
 /// Tiles that a tile may be made of: a lease names each.
-pub const INPUTS_MAX: u64 = 4096;
+pub const INPUTS_MAX: u64 = 2048;
 /// Jobs that follow one another in a chain.
 pub const CHAIN_MAX: usize = 8;
 /// Jobs that are made of the same job's frames.

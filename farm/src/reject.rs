@@ -49,7 +49,7 @@ rejects! {
     ChainTooLong => "CHAIN_TOO_LONG",
         "at most 8 jobs follow one another, and at most 8 are made of the same one";
     TooManyInputs => "TOO_MANY_INPUTS",
-        "a tile would be made of more than 4096 tiles; make those larger with --tile-size";
+        "a tile would be made of more than 2048 tiles; make those larger with --tile-size";
     BudgetTooSmall => "BUDGET_TOO_SMALL",
         "max_spend is below what one tile may cost; raise it or lower size, samples or depth";
     InsufficientCredit => "INSUFFICIENT_CREDIT",

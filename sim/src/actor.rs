@@ -2,7 +2,7 @@
 //! every kind that the farm must stand.
 
 use crate::Chance;
-use farm::agent::Agent;
+use farm::agent::{Agent, Work};
 use farm::command::Outcome;
 use farm::digest::Digest;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
@@ -147,14 +147,16 @@ pub struct Gossip {
     honest: BTreeMap<(JobId, u64), Vec<Leaf>>,
 }
 
-/// The true leaves of a tile.
-pub fn truth(spec: &Spec, job: JobId, tile: u64) -> Vec<Leaf> {
+/// The true leaves of a tile that is made of these outputs of another job, or of none.
+pub fn truth(spec: &Spec, job: JobId, tile: u64, inputs: &[Digest]) -> Vec<Leaf> {
     let count = spec.leaves(&spec.tile(tile));
+    let inputs: Vec<u8> = inputs.iter().flat_map(|input| input.0).collect();
     let leaf = |index: u32| {
-        let mut bytes = [0; 16];
+        let mut bytes = vec![0; 16];
         bytes[..4].copy_from_slice(&job.0.to_le_bytes());
         bytes[4..12].copy_from_slice(&tile.to_le_bytes());
         bytes[12..].copy_from_slice(&index.to_le_bytes());
+        bytes.extend_from_slice(&inputs);
         Leaf { hash: Digest::of(&bytes), units: 100 + u64::from(index % 7) }
     };
     (0..count).map(leaf).collect()
@@ -168,7 +170,7 @@ pub fn output_of(leaves: &[Leaf]) -> Digest {
 
 /// The leaves of the tile so many before this one.
 fn another(spec: &Spec, job: JobId, tile: u64, before: u64) -> Vec<Leaf> {
-    truth(spec, job, (tile + spec.tiles() - before % spec.tiles()) % spec.tiles())
+    truth(spec, job, (tile + spec.tiles() - before % spec.tiles()) % spec.tiles(), &[])
 }
 
 impl Actor {
@@ -198,11 +200,12 @@ impl Actor {
         chance: &mut Chance,
         gossip: &mut Gossip,
         specs: &[Spec],
-        (job, tile): (JobId, u64),
-        asked: &[u32],
+        work: &Work,
     ) -> Finished {
+        let Work { job, tile, leaves: asked, inputs } = work;
+        let (job, tile) = (*job, *tile);
         let spec = &specs[job.0 as usize];
-        let truth = truth(spec, job, tile);
+        let truth = truth(spec, job, tile, inputs);
         if !asked.is_empty() {
             return self.answer(chance, gossip, (job, tile), &truth, asked);
         }

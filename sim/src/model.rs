@@ -4,8 +4,10 @@
 
 use anyhow::{Context, ensure};
 use farm::Effect;
+use farm::digest::Digest;
 use farm::entry::{Book, Cause, Entry, Fact, Reason};
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::job::Spec;
 use farm::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,11 @@ struct Tile {
     /// Its pay was made final.
     paid_out: bool,
     accepted: bool,
+    /// What was committed to, and what was accepted last.
+    output: Option<Digest>,
+    stood: Option<Digest>,
+    /// The outputs of another job's tiles that it was made of when it was leased.
+    made_of: Vec<(u64, Digest)>,
 }
 
 /// A lease that was given out.
@@ -37,6 +44,31 @@ struct Job {
     account: AccountId,
     cap: i128,
     spent: i128,
+    spec: Spec,
+    done: bool,
+}
+
+/// The tiles of another job's frame that a tile is made of: those with a pixel near enough.
+pub fn needed(spec: &Spec, upstream: &Spec, tile: u64) -> Vec<u64> {
+    let Some(link) = &spec.upstream else { return Vec::new() };
+    let own = spec.tile(tile);
+    let scale = i64::from(link.scale);
+    let near = |first: u32, side: u32, other: u32, length: u32| {
+        let (first, end) = (i64::from(first), i64::from(first) + i64::from(side));
+        (i64::from(other)..i64::from(other) + i64::from(length)).any(|at| {
+            // How far this pixel, enlarged, lies before or after what the tile shows.
+            let off = (first.div_euclid(scale) - at).max(at - (end - 1).div_euclid(scale));
+            off <= i64::from(link.halo)
+        })
+    };
+    let per_frame = upstream.tiles_per_frame();
+    let first = u64::from(own.nth_frame) * per_frame;
+    let meets = |index: &u64| {
+        let other = upstream.tile(*index);
+        near(own.x, own.width, other.x, other.width)
+            && near(own.y, own.height, other.y, other.height)
+    };
+    (first..first + per_frame).filter(meets).collect()
 }
 
 /// The judge's books.
@@ -53,6 +85,10 @@ pub struct Model {
     verdicts: BTreeSet<LeaseId>,
     /// Secrets promised and not yet shown.
     promised: u32,
+    /// What was ordered last.
+    pub ordered: Option<Spec>,
+    /// A lease of which must be said what its tile is made of.
+    hungry: Option<LeaseId>,
 }
 
 impl Model {
@@ -108,13 +144,17 @@ impl Model {
     fn entry(&mut self, entry: &Entry, lied: &impl Fn(WorkerId) -> bool) -> anyhow::Result<()> {
         ensure!(entry.time >= self.now, "time runs backwards");
         self.now = entry.time;
+        let fed = matches!(&entry.fact, Fact::Fed { lease, .. } if Some(*lease) == self.hungry);
+        ensure!(fed || self.hungry.is_none(), "a lease does not say what its tile is made of");
         match &entry.fact {
             Fact::WorkerEnrolled { worker, owner, .. } => {
                 ensure!(self.owners.insert(*worker, *owner).is_none(), "enrolled twice");
             }
             Fact::JobOpened { job, account, cap, .. } => {
                 let cap = i128::from(cap.0);
-                self.jobs.insert(*job, Job { account: *account, cap, spent: 0 });
+                let spec = self.ordered.take().context("nobody ordered it")?;
+                let account = *account;
+                self.jobs.insert(*job, Job { account, cap, spent: 0, spec, done: false });
             }
             Fact::Leased { lease, worker, job, tile, audit } => {
                 self.leased(*lease, *worker, (*job, *tile), audit.is_some())?;
@@ -122,7 +162,23 @@ impl Model {
             Fact::ReviewOpened { lease, worker, job, tile, cause } => {
                 self.reviewed(*lease, *worker, (*job, *tile), *cause)?;
             }
-            Fact::Committed { lease, job, tile, .. } => self.committed(*lease, (*job, *tile))?,
+            Fact::Committed { lease, job, tile, output, .. } => {
+                self.committed(*lease, (*job, *tile), *output)?;
+            }
+            Fact::JobChained { job, upstream } => {
+                let link = self.jobs.get(job).and_then(|job| job.spec.upstream);
+                ensure!(link.is_some_and(|link| link.job == *upstream), "it was not ordered so");
+            }
+            Fact::Fed { lease, tiles, .. } => self.fed(*lease, tiles)?,
+            Fact::Outdated { job, tile } => {
+                ensure!(self.changed(*job, *tile), "nothing that it is made of has changed");
+                let place = self.tiles.entry((*job, *tile)).or_default();
+                ensure!(std::mem::take(&mut place.accepted), "it was not accepted");
+            }
+            Fact::JobEnded { job, state } => {
+                let found = self.jobs.get_mut(job).context("no such job")?;
+                found.done = *state == 2;
+            }
             Fact::Opinion { lease, auditor, .. } => self.opinion(*lease, *auditor)?,
             Fact::Verdict { lease, worker, job, tile, accepted, .. } => {
                 ensure!(*accepted || lied(*worker), "{worker} did not lie");
@@ -155,14 +211,10 @@ impl Model {
                 ensure!(!self.refuted.contains(auditor), "{auditor} was refuted");
             }
             Fact::AccountOpened { .. }
-            | Fact::JobEnded { .. }
             | Fact::AuditDrawn { .. }
             | Fact::WorkerOnline { .. }
             | Fact::WorkerOffline { .. }
             | Fact::ClaimDropped { .. }
-            | Fact::JobChained { .. }
-            | Fact::Fed { .. }
-            | Fact::Outdated { .. }
             | Fact::AuditMissed { .. } => {}
         }
         Ok(())
@@ -184,13 +236,48 @@ impl Model {
         Ok(())
     }
 
-    fn committed(&mut self, lease: LeaseId, tile: (JobId, u64)) -> anyhow::Result<()> {
+    /// A tile is leased once all that it is made of is accepted.
+    fn fed(&mut self, lease: LeaseId, tiles: &[(u64, u64)]) -> anyhow::Result<()> {
+        ensure!(self.hungry.take() == Some(lease), "{lease} is made of nothing");
+        let (job, tile) = self.leases.get(&lease).context("no such lease")?.tile;
+        let spec = &self.jobs.get(&job).context("no such job")?.spec;
+        let upstream = spec.upstream.context("its job is made of no other")?.job;
+        let from = &self.jobs.get(&upstream).context("no such job")?.spec;
+        let named: Vec<u64> = tiles.iter().flat_map(|(at, count)| *at..at + count).collect();
+        ensure!(named == needed(spec, from, tile), "it is made of other tiles");
+        let mut made_of = Vec::new();
+        for feeder in named {
+            let place = self.tiles.entry((upstream, feeder)).or_default();
+            ensure!(place.accepted, "tile {feeder} of {upstream} is not proven yet");
+            made_of.push((feeder, place.stood.context("accepted without an output")?));
+        }
+        self.tiles.entry((job, tile)).or_default().made_of = made_of;
+        Ok(())
+    }
+
+    /// Whether something else was accepted in the place of what a tile was made of.
+    fn changed(&self, job: JobId, tile: u64) -> bool {
+        let upstream = self.jobs.get(&job).and_then(|job| job.spec.upstream);
+        let (Some(link), Some(place)) = (upstream, self.tiles.get(&(job, tile))) else {
+            return false;
+        };
+        let now = |tile: u64| self.tiles.get(&(link.job, tile)).and_then(|place| place.stood);
+        place.made_of.iter().any(|(tile, output)| now(*tile) != Some(*output))
+    }
+
+    fn committed(
+        &mut self,
+        lease: LeaseId,
+        tile: (JobId, u64),
+        output: Digest,
+    ) -> anyhow::Result<()> {
         let found = self.leases.get(&lease).context("no such lease")?;
         ensure!(found.live && !found.audit, "a report without a live lease counts");
         let place = self.tiles.entry(tile).or_default();
         ensure!(place.computing == Some(lease), "somebody else computes it");
         ensure!(place.claimed.is_none(), "two claims to one tile");
         (place.computing, place.claimed) = (None, Some(lease));
+        place.output = Some(output);
         Ok(())
     }
 
@@ -208,6 +295,9 @@ impl Model {
         ensure!(place.claimed.take() == Some(lease), "a verdict about no claim");
         ensure!(!place.accepted, "accepted twice");
         place.accepted = accepted;
+        if accepted {
+            place.stood = place.output;
+        }
         Ok(())
     }
 
@@ -226,6 +316,8 @@ impl Model {
             let free = place.computing.is_none() && place.claimed.is_none() && !place.accepted;
             ensure!(free, "the tile is somebody's already: {place:?}");
             place.computing = Some(lease);
+            let job = self.jobs.get(&tile.0).context("no such job")?;
+            self.hungry = job.spec.upstream.map(|_| lease);
         }
         Ok(())
     }
@@ -282,6 +374,13 @@ impl Model {
                 place.accepted = false;
                 self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
             }
+            Reason::Outdated(job, tile) => {
+                let place = self.tiles.entry((job, tile)).or_default();
+                ensure!(!place.accepted, "what stands is taken back");
+                ensure!(place.earned.take() == Some((debit, amount)), "not what it earned");
+                place.paid_out = false;
+                self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
+            }
             Reason::TopUp
             | Reason::Submit(_)
             | Reason::Audit(..)
@@ -290,7 +389,6 @@ impl Model {
             | Reason::Deposit(..)
             | Reason::Returned(..)
             | Reason::Kept(..)
-            | Reason::Outdated(..)
             | Reason::Spoilt(..)
             | Reason::Amends(..) => {}
         }
@@ -303,6 +401,12 @@ impl Model {
         for (book, left) in &self.money {
             let hold = matches!(book, Book::Hold(_));
             ensure!(!hold || *left == 0, "{book:?} still holds {left}");
+        }
+        ensure!(self.hungry.is_none(), "a lease does not say what its tile is made of");
+        for ((job, tile), place) in &self.tiles {
+            let done = self.jobs.get(job).is_some_and(|job| job.done);
+            let stale = done && place.accepted && self.changed(*job, *tile);
+            ensure!(!stale, "tile {tile} of {job} is made of what gave way to something else");
         }
         for (tile, place) in &self.tiles {
             let idle = place.computing.is_none() && place.claimed.is_none();

@@ -139,6 +139,9 @@ impl Shell {
         {
             self.model.over(*lease);
         }
+        if let Command::Submit(submit) = command {
+            self.model.ordered = Some(submit.spec.clone());
+        }
         let (farm, liars) = (&self.farm, &self.liars);
         let lied = |worker| liars.contains(&worker) || self.conspired;
         let judged = self.model.step(effects, |book| farm.book(book).0, lied);

@@ -290,7 +290,11 @@ mod tests {
         let mut said = String::new();
         for (number, frame) in [1, 2, 3, 5, 7].into_iter().enumerate() {
             let lease = LeaseId { slot: number as u32, epoch: 1 };
-            slot.give(lease, Work { job: JobId(1), tile: 0, leaves: vec![], inputs: vec![] }, spec(frame));
+            slot.give(
+                lease,
+                Work { job: JobId(1), tile: 0, leaves: vec![], inputs: vec![] },
+                spec(frame),
+            );
             let Some(Event::Finished { output, .. }) = heard.recv().await else { panic!() };
             let failed = matches!(results.get(lease).unwrap().1, Product::Failed { .. });
             assert_eq!(output, !failed);

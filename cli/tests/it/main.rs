@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod aovs;
+mod chain;
 mod cheat;
 mod crash;
 mod errors;

@@ -103,12 +103,7 @@ impl Books {
         demand(found.upstream.replace(upstream).is_none(), "it is made of a job already")
     }
 
-    pub(super) fn fed(
-        &mut self,
-        lease: LeaseId,
-        tiles: &[(u64, u64)],
-        made_of: Digest,
-    ) -> Follows {
+    pub(super) fn fed(&mut self, lease: LeaseId, tiles: &[(u64, u64)], made_of: Digest) -> Follows {
         let slot = self.slot(lease)?;
         let (job, tile) = (slot.job, slot.tile);
         let upstream = self.job(job)?.upstream.ok_or("its job is made of no other")?;

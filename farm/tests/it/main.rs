@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod appeals;
+mod chains;
 mod money;
 mod receipt;
 mod stories;

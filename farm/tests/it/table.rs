@@ -5,6 +5,7 @@
 //! leaf but the first is without work units.
 
 use farm::appeal::Matter;
+use farm::chain::Upstream;
 use farm::command::{Command, Connect, Outcome, Submit};
 use farm::cut::{Cut, Split};
 use farm::digest::Digest;
@@ -32,6 +33,8 @@ pub struct Table {
     names: BTreeMap<LeaseId, String>,
     asked: BTreeMap<LeaseId, Indices>,
     claimed: BTreeMap<LeaseId, Vec<Leaf>>,
+    /// What a lease's tile is made of, by the lease's name.
+    pub inputs: BTreeMap<String, Vec<Digest>>,
 }
 
 /// Runs a story from a fresh farm and gives the farm it ends with.
@@ -46,6 +49,7 @@ pub fn play(story: &str) -> Table {
         names: BTreeMap::new(),
         asked: BTreeMap::new(),
         claimed: BTreeMap::new(),
+        inputs: BTreeMap::new(),
     };
     for (at, line) in story.lines().enumerate() {
         let line = line.split('#').next().unwrap().trim();
@@ -139,7 +143,7 @@ impl Table {
 
     fn say_effect(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
-            Effect::Grant { worker, lease, job, tile, leaves, .. } => {
+            Effect::Grant { worker, lease, job, tile, leaves, inputs } => {
                 let name = format!("{worker} {job}/{tile}");
                 let audits =
                     self.leases.get(&name).is_some_and(|old| self.farm.lease(*old).is_some());
@@ -148,6 +152,7 @@ impl Table {
                 self.names.insert(lease, name.clone());
                 let what = if leaves.is_empty() { "grant" } else { "audit" };
                 self.asked.insert(lease, leaves);
+                self.inputs.insert(name.clone(), inputs);
                 format!("{what} {name}")
             }
             Effect::Challenge { lease, leaves, .. } => {
@@ -218,6 +223,10 @@ impl Table {
     fn submit(&mut self, words: &[&str]) -> Command {
         let or = |key, default| value(words, key).map_or(default, number);
         let tiles = or("tiles", 4);
+        // `after=0`: made of J0's frames, a tile of 16 pixels of each of 8, or of those around it.
+        let after = value(words, "after").map(|job| JobId(number(job)));
+        let side = if after.is_some() { 16 } else { 8 };
+        let (scale, halo, planes) = (or("scale", 2), or("halo", 0), or("planes", 0));
         let spec = Spec {
             engine: ENGINE,
             scene: Digest([2; 32]),
@@ -226,17 +235,17 @@ impl Table {
             frame_last: or("frames", 1),
             frame_step: 1,
             fps: 24,
-            width: 8 * tiles,
-            height: 8,
-            tile_size: if words.iter().any(is_cut) { 0 } else { or("tile-size", 8) },
+            width: side * tiles,
+            height: side,
+            tile_size: if words.iter().any(is_cut) { 0 } else { or("tile-size", side) },
             samples: or("samples", 256),
             depth: 1,
             seed: 0,
-            aovs: 0,
+            aovs: or("aovs", 0),
             noise: 0,
             cut: Cut::of(words.iter().filter(|word| is_cut(word)).map(|word| split(word))),
-            work_per_pixel: 0,
-            upstream: None,
+            work_per_pixel: if after.is_some() { 100 } else { 0 },
+            upstream: after.map(|job| Upstream { job, scale, halo, planes }),
         };
         Command::Submit(Box::new(Submit {
             account: AccountId(number(words[1])),

@@ -145,8 +145,7 @@ impl World {
             return;
         }
         let (chance, gossip) = (&mut self.chance, &mut self.gossip);
-        let place = (work.job, work.tile);
-        let result = actor.compute(chance, gossip, &self.specs, place, &work.leaves);
+        let result = actor.compute(chance, gossip, &self.specs, work);
         let late = !actor.agent.finish(lease, false);
         let (id, outcome) = (actor.id, result.outcome.clone());
         if !late {

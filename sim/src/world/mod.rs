@@ -13,7 +13,9 @@ use crate::swarm::{ACCOUNTS, Swarm};
 use anyhow::{Context, ensure};
 use farm::agent::Work;
 use farm::appeal::Matter;
+use farm::chain::Upstream;
 use farm::command::{Command, Submit};
+use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::entry::Book;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
@@ -202,10 +204,45 @@ impl World {
         self.specs.push(spec.clone());
         let (private, audit_own) = (false, self.chance.percent(20));
         let submit = Submit { account, request, spec, cap, price, priority, private, audit_own };
-        self.must(Command::Submit(Box::new(submit)))?;
+        self.must(Command::Submit(Box::new(submit.clone())))?;
+        self.follow_up(submit, job)?;
         if self.chance.percent(10) {
             let at = self.now + self.chance.below(20 * SECOND);
             self.later(at, Event::Cancel(job));
+        }
+        Ok(())
+    }
+
+    /// Now and then jobs are made of a job's frames, and others of theirs.
+    fn follow_up(&mut self, mut before: Submit, mut job: JobId) -> anyhow::Result<()> {
+        while self.chance.percent(40) {
+            let chance = &mut self.chance;
+            let from = &before.spec;
+            let (scale, halo) = (1 + chance.below(2) as u32, chance.below(24) as u32);
+            let spec = Spec {
+                width: from.width * scale,
+                height: from.height * scale,
+                tile_size: 16 * (1 + chance.below(2) as u32),
+                samples: 4,
+                depth: 1,
+                cut: Cut::default(),
+                work_per_pixel: 20,
+                upstream: Some(Upstream { job, scale, halo, planes: 0 }),
+                ..from.clone()
+            };
+            let most = spec.tile_cost_max(before.price).0;
+            let cap = Amount(most.saturating_mul(1 + chance.below(200)).min(1_000 * CREDIT));
+            let (request, audit_own) = (before.request + 1_000, chance.percent(20));
+            if cap.0 < most {
+                break;
+            }
+            job = JobId(self.specs.len() as u32);
+            self.specs.push(spec.clone());
+            before = Submit { spec, cap, request, audit_own, ..before };
+            self.must(Command::Submit(Box::new(before.clone())))?;
+            if self.specs.len() > 12 {
+                break;
+            }
         }
         Ok(())
     }

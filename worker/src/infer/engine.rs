@@ -3,12 +3,12 @@
 use super::ModelError;
 use super::color::Color;
 use super::device::{RunError, Runner, Weights};
+use super::fed::{self, Placed, Plane};
 use super::image::Image;
 use super::model::{BYTES_MAX, Model};
 use super::network::{BLOCK, Network, units};
 use super::order::{self, Order};
 use super::plan::Plan;
-use super::fed::{self, Placed, Plane};
 use crate::engine::{Assets, Engine, EngineError, Feed, Forecast, Output, TileSpec};
 use crate::vulkan::{Device, VulkanError};
 use farm::digest::Digest;

@@ -219,13 +219,11 @@ mod tests {
     fn parts_make_up_the_planes_and_another_output_takes_a_parts_place() {
         let dir = Dir(tempfile::tempdir().unwrap());
         let aovs = Aov::Normal.bit() | Aov::Depth.bit() | Aov::Samples.bit();
-        let words = |light: f32, count: f32| {
-            [light, 2.0 * light, light, -light, light, 0.0, 9.0, count]
-        };
+        let words =
+            |light: f32, count: f32| [light, 2.0 * light, light, -light, light, 0.0, 9.0, count];
         let one = dir.tile([0, 0, 8, 8], &words(8.0, 4.0));
         let two = dir.tile([8, 0, 4, 8], &words(8.0, 16.0));
-        let mut feed =
-            Feed { width: 12, height: 8, samples: 64, aovs, parts: vec![one, two] };
+        let mut feed = Feed { width: 12, height: 8, samples: 64, aovs, parts: vec![one, two] };
         let planes = [Plane::Light, Plane::Normal];
         let mut images = [blank(&feed).unwrap(), blank(&feed).unwrap()];
         let mut placed = Placed::default();
