@@ -5,7 +5,7 @@ use crate::command::Submit;
 use crate::cut::Cut;
 use crate::digest::Digest;
 use crate::id::{AccountId, JobId};
-use crate::layout::Layout;
+use crate::layout::{self, Layout};
 use crate::money::{Amount, Price};
 use crate::ranges::Ranges;
 use crate::time::Time;
@@ -96,6 +96,12 @@ layout_struct!(Spec {
 });
 
 impl Spec {
+    /// Reads a spec in its fixed layout; those of old receipts end before `upstream`.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let old = || layout::read(&[bytes, &[0]].concat());
+        layout::read(bytes).or_else(old)
+    }
+
     /// Digest of the spec in its fixed layout. It ends before `upstream` if there is none, then
     /// before `cut`, or before the first of the words before that from which on there are only
     /// zeros, so that what old public logs say of jobs can be derived again.
@@ -355,6 +361,14 @@ mod tests {
         let mut bytes = first_layout(&grid);
         assert_eq!(bytes.len(), 32 + 32 + 1 + 10 * 4);
         assert_eq!(grid.digest(), Digest::of(&bytes));
+        let mut whole = Vec::new();
+        grid.put(&mut whole);
+        let cut_off = [&whole[..], &whole[..whole.len() - 1], &whole[..whole.len() - 2]];
+        let read = cut_off.map(Spec::read);
+        assert_eq!(read, [Some(grid.clone()), Some(grid.clone()), None]);
+        let upstream = Some(Upstream { scale: 2, ..Upstream::default() });
+        let made = Spec { upstream, ..grid.clone() };
+        assert_ne!(made.digest(), grid.digest());
         bytes.extend([5_u32.to_le_bytes(), 7_u32.to_le_bytes()].as_flattened());
         assert_eq!(Spec { aovs: 5, noise: 7, ..grid.clone() }.digest(), Digest::of(&bytes));
         let cut = |at| Cut::of([Split { down: true, at, near: 1 }]);

@@ -230,13 +230,8 @@ impl Receipt {
                 let ordered = self.spec.upstream.is_some_and(|link| link.job == *upstream);
                 demand(ordered, "the receipt's order is made of no such job")
             }
-            // The transfer that follows takes the tile out, or, where it was paid nothing, this.
             Fact::Outdated { tile, .. } => {
-                let unpaid = self.accepted.get(tile).is_some_and(|found| found.paid.is_none());
-                if unpaid {
-                    self.accepted.remove(tile);
-                    self.state = JobState::Open;
-                }
+                self.outdated(*tile);
                 Ok(())
             }
             Fact::Leased { .. }
@@ -253,6 +248,16 @@ impl Receipt {
             | Fact::AuditMissed { .. }
             | Fact::ReviewOpened { .. }
             | Fact::Reinstated { .. } => Ok(()),
+        }
+    }
+
+    /// What a tile was made of has changed. The transfer that follows takes it out, or, where it was
+    /// paid nothing, this.
+    fn outdated(&mut self, tile: u64) {
+        let unpaid = self.accepted.get(&tile).is_some_and(|found| found.paid.is_none());
+        if unpaid {
+            self.accepted.remove(&tile);
+            self.state = JobState::Open;
         }
     }
 

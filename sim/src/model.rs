@@ -146,15 +146,12 @@ impl Model {
         self.now = entry.time;
         let fed = matches!(&entry.fact, Fact::Fed { lease, .. } if Some(*lease) == self.hungry);
         ensure!(fed || self.hungry.is_none(), "a lease does not say what its tile is made of");
+        if self.about_job(&entry.fact)? {
+            return Ok(());
+        }
         match &entry.fact {
             Fact::WorkerEnrolled { worker, owner, .. } => {
                 ensure!(self.owners.insert(*worker, *owner).is_none(), "enrolled twice");
-            }
-            Fact::JobOpened { job, account, cap, .. } => {
-                let cap = i128::from(cap.0);
-                let spec = self.ordered.take().context("nobody ordered it")?;
-                let account = *account;
-                self.jobs.insert(*job, Job { account, cap, spent: 0, spec, done: false });
             }
             Fact::Leased { lease, worker, job, tile, audit } => {
                 self.leased(*lease, *worker, (*job, *tile), audit.is_some())?;
@@ -164,20 +161,6 @@ impl Model {
             }
             Fact::Committed { lease, job, tile, output, .. } => {
                 self.committed(*lease, (*job, *tile), *output)?;
-            }
-            Fact::JobChained { job, upstream } => {
-                let link = self.jobs.get(job).and_then(|job| job.spec.upstream);
-                ensure!(link.is_some_and(|link| link.job == *upstream), "it was not ordered so");
-            }
-            Fact::Fed { lease, tiles, .. } => self.fed(*lease, tiles)?,
-            Fact::Outdated { job, tile } => {
-                ensure!(self.changed(*job, *tile), "nothing that it is made of has changed");
-                let place = self.tiles.entry((*job, *tile)).or_default();
-                ensure!(std::mem::take(&mut place.accepted), "it was not accepted");
-            }
-            Fact::JobEnded { job, state } => {
-                let found = self.jobs.get_mut(job).context("no such job")?;
-                found.done = *state == 2;
             }
             Fact::Opinion { lease, auditor, .. } => self.opinion(*lease, *auditor)?,
             Fact::Verdict { lease, worker, job, tile, accepted, .. } => {
@@ -211,6 +194,11 @@ impl Model {
                 ensure!(!self.refuted.contains(auditor), "{auditor} was refuted");
             }
             Fact::AccountOpened { .. }
+            | Fact::JobOpened { .. }
+            | Fact::JobEnded { .. }
+            | Fact::JobChained { .. }
+            | Fact::Fed { .. }
+            | Fact::Outdated { .. }
             | Fact::AuditDrawn { .. }
             | Fact::WorkerOnline { .. }
             | Fact::WorkerOffline { .. }
@@ -218,6 +206,34 @@ impl Model {
             | Fact::AuditMissed { .. } => {}
         }
         Ok(())
+    }
+
+    /// A job's life and what it is made of; whether that was all that the entry says.
+    fn about_job(&mut self, fact: &Fact) -> anyhow::Result<bool> {
+        match fact {
+            Fact::JobOpened { job, account, cap, .. } => {
+                let cap = i128::from(cap.0);
+                let spec = self.ordered.take().context("nobody ordered it")?;
+                let account = *account;
+                self.jobs.insert(*job, Job { account, cap, spent: 0, spec, done: false });
+            }
+            Fact::JobChained { job, upstream } => {
+                let link = self.jobs.get(job).and_then(|job| job.spec.upstream);
+                ensure!(link.is_some_and(|link| link.job == *upstream), "it was not ordered so");
+            }
+            Fact::Fed { lease, tiles, .. } => self.fed(*lease, tiles)?,
+            Fact::Outdated { job, tile } => {
+                ensure!(self.changed(*job, *tile), "nothing that it is made of has changed");
+                let place = self.tiles.entry((*job, *tile)).or_default();
+                ensure!(std::mem::take(&mut place.accepted), "it was not accepted");
+            }
+            Fact::JobEnded { job, state } => {
+                let found = self.jobs.get_mut(job).context("no such job")?;
+                found.done = *state == 2;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn reviewed(

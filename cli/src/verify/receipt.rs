@@ -8,11 +8,11 @@ use crate::jobs;
 use crate::output::{Form, credits, hex};
 use farm::digest::Digest;
 use farm::entry::Entry;
+use farm::excerpt;
 use farm::id::JobId;
 use farm::job::Spec;
 use farm::log::{Hash, leaf_hash};
 use farm::receipt::{Account, Receipt};
-use farm::{excerpt, layout};
 use prost::Message;
 use proto::v1;
 use serde_json::json;
@@ -58,7 +58,7 @@ pub fn check(key: &LogKey, path: &Path) -> anyhow::Result<Proven> {
         return Err(breach("the receipt's entries do not lead to the signed root"));
     }
     let job = JobId(u32::try_from(receipt.job_id).unwrap_or(u32::MAX));
-    let spec = layout::read(&receipt.spec).filter(Spec::is_valid);
+    let spec = Spec::read(&receipt.spec).filter(Spec::is_valid);
     let spec = spec.ok_or_else(|| breach("the order is malformed"))?;
     let mut following = Receipt::new(job, spec);
     for v1::LogEntry { index, entry } in &receipt.entries {

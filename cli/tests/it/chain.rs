@@ -84,6 +84,7 @@ fn a_chain_gives_what_doing_it_by_hand_gives_and_less_noise() {
     let why = explained(&farm, &artist, denoise);
     assert!(why.contains(&format!("it waits for frame 1 of job J{render}")), "{why}");
     assert_eq!(farm.job(&artist, upscale)["upstream"], denoise);
+    farm.kill_and_restart_scheduler();
     farm.start_owners(&["ada", "bob"]);
 
     let large = farm.finish(&artist, upscale);
@@ -115,8 +116,11 @@ fn a_chain_gives_what_doing_it_by_hand_gives_and_less_noise() {
     assert!(channels(&large[1]) == due, "upscaled otherwise than by hand");
     assert_eq!(due["R"].len(), 4 * SIZE.0 * SIZE.1);
 
-    let samples = ["--samples", "512", "--seed", "9", "--frames", "2", "--max-spend", "50"];
-    let right = farm.submit(&artist, &samples);
+    let [scene, env] = scene().map(|path| path.to_str().unwrap().to_owned());
+    let many = ["--size", "96x64", "--samples", "512", "--seed", "9", "--frames", "2"];
+    let many = [&["submit", &scene, "--env", &env, "--depth", "4"], &many[..]].concat();
+    let right = farm.ask(&artist, &[&many[..], &["--max-spend", "50"]].concat());
+    let right = right["job_id"].as_u64().unwrap();
     let right = channels(&farm.finish(&artist, right)[0]);
     let (before, after) = (error(&channels(&noisy[1]), &right), error(&found, &right));
     assert!(after < before / 4.0, "relMSE {before} before, {after} after");
