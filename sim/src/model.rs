@@ -142,10 +142,7 @@ impl Model {
     }
 
     fn entry(&mut self, entry: &Entry, lied: &impl Fn(WorkerId) -> bool) -> anyhow::Result<()> {
-        ensure!(entry.time >= self.now, "time runs backwards");
-        self.now = entry.time;
-        let fed = matches!(&entry.fact, Fact::Fed { lease, .. } if Some(*lease) == self.hungry);
-        ensure!(fed || self.hungry.is_none(), "a lease does not say what its tile is made of");
+        self.comes_next(entry)?;
         if self.about_job(&entry.fact)? {
             return Ok(());
         }
@@ -205,6 +202,15 @@ impl Model {
             | Fact::ClaimDropped { .. }
             | Fact::AuditMissed { .. } => {}
         }
+        Ok(())
+    }
+
+    /// Whether this may be the next entry at all.
+    fn comes_next(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        ensure!(entry.time >= self.now, "time runs backwards");
+        self.now = entry.time;
+        let fed = matches!(&entry.fact, Fact::Fed { lease, .. } if Some(*lease) == self.hungry);
+        ensure!(fed || self.hungry.is_none(), "a lease does not say what its tile is made of");
         Ok(())
     }
 
