@@ -233,7 +233,7 @@ fn cut(network: &Network, mut spec: Spec, model: &Path) -> anyhow::Result<Sized>
     Ok(Sized { spec, work, bytes, halo, note: String::new() })
 }
 
-/// The order's sizes beside what `base` says, in tiles that waste little unless their side is given.
+/// The order's sizes beside what `base` says, in tiles that waste little unless a side is given.
 pub fn sized(
     network: &Network,
     base: &Spec,

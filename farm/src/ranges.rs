@@ -1,4 +1,5 @@
-//! A set of numbers that mostly follow one another, kept as ranges: what lies between costs nothing.
+//! A set of numbers that mostly follow one another, kept as ranges: what lies between costs
+//! nothing.
 
 use crate::layout_struct;
 use std::collections::BTreeMap;

@@ -251,8 +251,8 @@ impl Receipt {
         }
     }
 
-    /// What a tile was made of has changed. The transfer that follows takes it out, or, where it was
-    /// paid nothing, this.
+    /// What a tile was made of has changed. The transfer that follows takes it out, or, where it
+    /// was paid nothing, this.
     fn outdated(&mut self, tile: u64) {
         let unpaid = self.accepted.get(&tile).is_some_and(|found| found.paid.is_none());
         if unpaid {

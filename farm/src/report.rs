@@ -97,8 +97,7 @@ impl Farm {
         let took = self.now.0.saturating_sub(lease.granted.0);
         self.roster[worker].reported(commitment.units, took);
         let Commitment { root, units } = commitment;
-        let committed = Fact::Committed { lease: id, job: job_id, tile, output, root, units };
-        self.log(committed, effects);
+        self.log(Fact::Committed { lease: id, job: job_id, tile, output, root, units }, effects);
         self.deliver(job_id, tile, output, effects);
         if own {
             self.leases.end(id);
@@ -114,8 +113,7 @@ impl Farm {
                 None
             }
         };
-        let challenged = answer.is_none();
-        let inputs = self.inputs(job_id, tile);
+        let (challenged, inputs) = (answer.is_none(), self.inputs(job_id, tile));
         if let Some(lease) = self.leases.get_mut(id) {
             lease.role = Role::Claimed(Box::new(Claim {
                 commitment,

@@ -168,8 +168,7 @@ impl Model {
                 ensure!(lied(*worker), "{worker} was refuted and never lied");
                 ensure!(self.refuted.insert(*worker), "refuted twice");
                 // What it said of open claims is struck, and somebody else may be asked.
-                let verdicts = &self.verdicts;
-                self.heard.retain(|(claim, by)| by != worker || verdicts.contains(claim));
+                self.heard.retain(|(of, by)| by != worker || self.verdicts.contains(of));
             }
             Fact::Transfer { debit, credit, amount, reason } => {
                 self.transfer(*debit, *credit, i128::from(amount.0), *reason)?;
@@ -182,9 +181,6 @@ impl Model {
                 ensure!(self.promised == 1, "two secrets at once");
             }
             Fact::SecretRevealed { .. } => self.promised -= 1,
-            Fact::FrameStored { job, .. } => {
-                ensure!(self.jobs.contains_key(job), "a frame of no job is stored");
-            }
             Fact::AuditorDrawn { lease, auditor, .. } => {
                 let claim = self.leases.get(lease).context("an auditor for no lease")?;
                 ensure!(*auditor != claim.worker, "{auditor} is to audit itself");
@@ -193,6 +189,7 @@ impl Model {
             Fact::AccountOpened { .. }
             | Fact::JobOpened { .. }
             | Fact::JobEnded { .. }
+            | Fact::FrameStored { .. }
             | Fact::JobChained { .. }
             | Fact::Fed { .. }
             | Fact::Outdated { .. }
@@ -232,6 +229,9 @@ impl Model {
                 ensure!(self.changed(*job, *tile), "nothing that it is made of has changed");
                 let place = self.tiles.entry((*job, *tile)).or_default();
                 ensure!(std::mem::take(&mut place.accepted), "it was not accepted");
+            }
+            Fact::FrameStored { job, .. } => {
+                ensure!(self.jobs.contains_key(job), "a frame of no job is stored");
             }
             Fact::JobEnded { job, state } => {
                 let found = self.jobs.get_mut(job).context("no such job")?;

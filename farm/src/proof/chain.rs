@@ -1,5 +1,5 @@
-//! Chains: a tile is leased when all that it is made of is accepted, of just these outputs; once one
-//! of them gives way to another, it is accepted no longer.
+//! Chains: a tile is leased when all that it is made of is accepted, of just these outputs; once
+//! one of them gives way to another, it is accepted no longer.
 
 use super::{Books, Follows, demand};
 use crate::chain;

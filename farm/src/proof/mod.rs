@@ -290,14 +290,7 @@ impl Books {
             }
             Fact::WorkerEnrolled { worker, owner, .. } => self.enrolled(*worker, *owner),
             Fact::JobOpened { .. } => self.job_opened(fact),
-            Fact::JobEnded { job, state } => {
-                let job = self.job(*job)?;
-                job.ended = Some(*state);
-                if !job.feeds {
-                    job.outputs.clear();
-                }
-                Ok(())
-            }
+            Fact::JobEnded { job, state } => self.job_ended(*job, *state),
             Fact::Leased { lease, worker, job, tile, audit } => {
                 self.leased(*lease, *worker, *job, *tile, *audit)
             }
@@ -425,6 +418,15 @@ impl Books {
             feeds: false,
             outputs: BTreeMap::new(),
         });
+        Ok(())
+    }
+
+    fn job_ended(&mut self, job: JobId, state: u8) -> Follows {
+        let job = self.job(job)?;
+        job.ended = Some(state);
+        if !job.feeds {
+            job.outputs.clear();
+        }
         Ok(())
     }
 

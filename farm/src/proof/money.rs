@@ -25,22 +25,7 @@ impl Books {
             }
             Reason::Submit(job) => self.submits(job, debit, credit, amount)?,
             Reason::Tile(job, tile) => self.pays_tile(job, tile, debit, credit, amount)?,
-            Reason::Maturity(job, tile) => {
-                let open = self.may_change(job, tile);
-                let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
-                let books = (Book::Held(earned.worker), Book::Payable(earned.worker));
-                let rest = earned.amount.0 - fee(earned.amount);
-                demand((debit, credit) == books, "the tile is another worker's")?;
-                demand(!earned.matured && amount.0 == rest, "not what is left of its pay")?;
-                demand(earned.claim.is_some(), "the tile is being looked at again")?;
-                demand(earned.due.is_none(), "the tile was to be looked at again")?;
-                earned.matured = true;
-                demand(!open, "what the tile is made of may still change")?;
-                self.chains.settled(job, tile);
-                if fee(earned.amount) == 0 {
-                    self.earned.remove(&(job, tile));
-                }
-            }
+            Reason::Maturity(job, tile) => self.matures((job, tile), debit, credit, amount)?,
             Reason::Outdated(job, _) => self.takes_back(job, debit, credit, amount)?,
             Reason::Spoilt(job, tile) => self.spoilt((job, tile), debit, credit, amount)?,
             Reason::Fee(job, tile) => {
@@ -67,6 +52,31 @@ impl Books {
         }
         self.books.extend([debit, credit]);
         self.ledger.post(debit, credit, amount);
+        Ok(())
+    }
+
+    /// What a tile earned is paid out, but for the farm's share.
+    fn matures(
+        &mut self,
+        (job, tile): (JobId, u64),
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+    ) -> Follows {
+        let open = self.may_change(job, tile);
+        let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
+        let books = (Book::Held(earned.worker), Book::Payable(earned.worker));
+        let rest = earned.amount.0 - fee(earned.amount);
+        demand((debit, credit) == books, "the tile is another worker's")?;
+        demand(!earned.matured && amount.0 == rest, "not what is left of its pay")?;
+        demand(earned.claim.is_some(), "the tile is being looked at again")?;
+        demand(earned.due.is_none(), "the tile was to be looked at again")?;
+        earned.matured = true;
+        demand(!open, "what the tile is made of may still change")?;
+        self.chains.settled(job, tile);
+        if fee(earned.amount) == 0 {
+            self.earned.remove(&(job, tile));
+        }
         Ok(())
     }
 

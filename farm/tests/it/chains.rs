@@ -41,8 +41,8 @@ fn a_tile_is_leased_when_what_it_is_made_of_is_accepted() {
     assert!(why.contains("it waits for frame 1 of job J1: tile 2 there is not proven"), "{why}");
 }
 
-/// W0 hands in J0/0 as NAME, which W1 vouches for; W1 and W2 make J1/0 of that and J2/0 of this. Then
-/// W0 is found to have lied about J0/1, and J0/0 is computed afresh by W1, truly.
+/// W0 hands in J0/0 as NAME, which W1 vouches for; W1 and W2 make J1/0 of that and J2/0 of this.
+/// Then W0 is found to have lied about J0/1, and J0/0 is computed afresh by W1, truly.
 fn found_out(name: &str) -> String {
     format!(
         "top-up audits 10 -> 10000000
