@@ -139,7 +139,7 @@ impl Farm {
         }
         let (nth, place) = found.place(tile);
         let output = found.frames.get(&nth).and_then(|frame| frame.output(place));
-        let mut claim = held.as_claim(&output.ok_or(Reject::FrameUnknown)?, self.inputs(job, tile));
+        let mut claim = held.as_claim(&output.ok_or(Reject::FrameUnknown)?);
         claim.appealed = true;
         Ok(Subject { claimant: worker, job, tile, claim })
     }

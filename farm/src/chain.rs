@@ -283,8 +283,7 @@ impl Farm {
         let spec = &self.jobs[id.0 as usize].spec;
         let Some(link) = &spec.upstream else { return true };
         let upstream = &self.jobs[link.job.0 as usize];
-        // A job that did not end well is never opened again.
-        if !upstream.is_open() && upstream.state != JobState::Done {
+        if self.is_over(link.job) {
             return true;
         }
         let mut feeders = spec.feeders(&upstream.spec, tile).into_iter().rev();
@@ -491,9 +490,8 @@ impl Farm {
         let job = &self.jobs[id.0 as usize];
         let settled = |id: &JobId| {
             let job = &self.jobs[id.0 as usize];
-            let over = !job.is_open() && job.state != JobState::Done;
             let image = job.images.get(&nth).is_some_and(|image| image.proven);
-            over || image && !job.frames.contains_key(&nth)
+            self.is_over(*id) || image && !job.frames.contains_key(&nth)
         };
         if !job.feeds.is_empty() && settled(&id) && job.dependents.iter().all(settled) {
             let (first, whole) = (u64::from(nth) * job.tiles_per_frame, job.tiles_per_frame);
@@ -525,14 +523,30 @@ impl Farm {
 
     /// Puts a tile back that its job still wants: to be leased again, or to wait for what it is
     /// made of.
-    pub(crate) fn put_among_waiting(&mut self, id: JobId, tile: u64, again: Again) {
-        let fed = self.is_fed(id, tile);
+    pub(crate) fn put_among_waiting(
+        &mut self,
+        id: JobId,
+        tile: u64,
+        again: Again,
+        effects: &mut impl Effects,
+    ) {
+        let unfed = self.unfed(id, tile).map(|(upstream, _)| upstream);
         let job = &mut self.jobs[id.0 as usize];
-        if fed {
+        let Some(upstream) = unfed else {
             job.again.insert(tile, again);
             self.work_arrived = true;
-        } else {
-            job.next -= 1;
+            return;
+        };
+        job.next -= 1;
+        if self.is_over(upstream) {
+            let why = format!("job {}, whose frames it is made of, ended unproven", upstream.0);
+            self.end_job(id, JobState::Failed, why, effects);
         }
+    }
+
+    /// A job that did not end well is never opened again.
+    fn is_over(&self, id: JobId) -> bool {
+        let job = &self.jobs[id.0 as usize];
+        !job.is_open() && job.state != JobState::Done
     }
 }

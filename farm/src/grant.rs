@@ -294,7 +294,7 @@ impl Farm {
         effects: &mut impl Effects,
     ) {
         if self.jobs[id.0 as usize].is_open() {
-            self.put_among_waiting(id, tile, again);
+            self.put_among_waiting(id, tile, again, effects);
         }
         self.refund(id, effects);
         self.refresh(id, effects);

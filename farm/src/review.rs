@@ -13,13 +13,13 @@ use crate::settle::{Doubt, HeldTile};
 use smallvec::SmallVec;
 
 impl HeldTile {
-    /// Its whole as a claim that nobody was heard about yet, made of these inputs.
-    pub(crate) fn as_claim(&self, output: &Digest, inputs: Vec<Digest>) -> Box<Claim> {
+    /// Its whole as a claim that nobody was heard about yet.
+    pub(crate) fn as_claim(&self, output: &Digest) -> Box<Claim> {
         let commitment = Commitment { root: self.root, units: self.units };
         Box::new(Claim {
             commitment,
             leaves: 0,
-            inputs,
+            inputs: self.inputs.clone(),
             question: Question::Whole,
             lot: Lot::NONE,
             extra: Extra::Nothing,
@@ -65,10 +65,9 @@ impl Farm {
         let found = &self.jobs[job.0 as usize];
         let (nth, place) = found.place(tile);
         let output = found.frames.get(&nth).and_then(|frame| frame.output(place));
-        let inputs = self.inputs(job, tile);
         let mut held = self.held[worker.0 as usize].iter_mut().rev();
         let Some(held) = held.find(|held| (held.job, held.tile) == (job, tile)) else { return };
-        let whole = output.map(|output| held.as_claim(&output, inputs));
+        let whole = output.map(|output| held.as_claim(&output));
         let Some(doubt) = held.again.as_mut().filter(|doubt| doubt.review.is_none()) else {
             return;
         };

@@ -22,6 +22,8 @@ pub struct HeldTile {
     pub amount: Amount,
     pub at: Time,
     pub root: Digest,
+    /// The outputs that it was made of where an upstream feeds its job.
+    pub inputs: Vec<Digest>,
     /// Those who vouched for it.
     pub auditors: ArrayVec<WorkerId, { limit::OPINIONS_MAX }>,
     /// It must be looked at again before its pay is final, or is being looked at.
@@ -37,7 +39,7 @@ pub struct Doubt {
     pub review: Option<LeaseId>,
 }
 
-layout_struct!(HeldTile { job, tile, units, amount, at, root, auditors, again });
+layout_struct!(HeldTile { job, tile, units, amount, at, root, inputs, auditors, again });
 layout_struct!(Doubt { cause, claim, review });
 
 impl HeldTile {
@@ -48,6 +50,7 @@ impl HeldTile {
         claim: Option<Box<Claim>>,
     ) -> Self {
         let root = claim.as_ref().map_or(Digest::default(), |claim| claim.commitment.root);
+        let inputs = claim.as_ref().map_or_else(Vec::new, |claim| claim.inputs.clone());
         let auditors = claim.iter().flat_map(|claim| claim.vouched()).collect();
         let rung = claim.filter(|claim| claim.extra == Extra::Ringer).map(|mut claim| {
             // Whoever said otherwise is out.
@@ -56,7 +59,7 @@ impl HeldTile {
         });
         let doubt = |claim| Doubt { cause: Cause::Ringer, claim: Some(claim), review: None };
         let again = rung.map(|claim| Box::new(doubt(claim)));
-        Self { job, tile, units, amount, at, root, auditors, again }
+        Self { job, tile, units, amount, at, root, inputs, auditors, again }
     }
 }
 

@@ -52,6 +52,9 @@ pub enum Conduct {
     FalseAccuser,
     /// The same, in a ring of several owners: they all say the same false thing.
     Accomplice,
+    /// A ring of several owners that forge every tile alike, and say of every tile what they would
+    /// have forged.
+    Clan,
     /// Answers no audit.
     Mute,
     /// Forges every tile and vouches for what others of its owner forged.
@@ -168,6 +171,12 @@ pub fn output_of(leaves: &[Leaf]) -> Digest {
     Digest::of(&bytes)
 }
 
+/// What a clan makes of true leaves.
+fn as_the_clan(truth: &[Leaf]) -> Vec<Leaf> {
+    let bent = |leaf: &Leaf| Digest::of(&[&leaf.hash.0[..], b"clan"].concat());
+    truth.iter().map(|leaf| Leaf { hash: bent(leaf), units: leaf.units }).collect()
+}
+
 /// The leaves of the tile so many before this one.
 fn another(spec: &Spec, job: JobId, tile: u64, before: u64) -> Vec<Leaf> {
     truth(spec, job, (tile + spec.tiles() - before % spec.tiles()) % spec.tiles(), &[])
@@ -241,6 +250,7 @@ impl Actor {
         let right = pick(truth);
         let mut answer = right.clone();
         match self.conduct {
+            Conduct::Clan => answer = pick(&as_the_clan(truth)),
             Conduct::FalseAccuser => answer[0].hash = Digest::of(&chance.bits().to_le_bytes()),
             Conduct::Accomplice => {
                 let bytes = [&right[0].hash.0[..], b"accomplices"].concat();
@@ -294,6 +304,7 @@ impl Actor {
                     leaves.iter_mut().for_each(bend);
                 }
             }
+            Conduct::Clan => leaves = as_the_clan(&leaves),
             Conduct::TurnsBad(after) if self.tiles_done < after => {}
             Conduct::RandomBytes => {
                 for leaf in &mut leaves {

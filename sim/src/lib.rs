@@ -63,6 +63,7 @@ impl std::ops::AddAssign for Summary {
         self.refuted += other.refuted;
         self.appeals += other.appeals;
         self.reinstated += other.reinstated;
+        self.outdated += other.outdated;
         self.deaths += other.deaths;
     }
 }

@@ -24,12 +24,12 @@ fn main() -> anyhow::Result<()> {
             ),
         }
     }
-    let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, deaths } =
+    let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, outdated, deaths } =
         sim::run_all(from..from + seeds, agents)?;
     println!(
         "{seeds} worlds ended well: {events} events, {entries} log entries, {tiles} tiles, \
-         {refuted} liars found, {appeals} appeals, {reinstated} workers reinstated, {deaths} \
-         schedulers died and came back"
+         {refuted} liars found, {appeals} appeals, {reinstated} workers reinstated, \
+         {outdated} tiles made again, {deaths} schedulers died and came back"
     );
     Ok(())
 }

@@ -69,7 +69,8 @@ impl Swarm {
 
     /// Whether several owners agree on false opinions, so that the honest may be outvoted.
     pub fn conspires(&self) -> bool {
-        let mut owners = self.workers.iter().filter(|(_, how)| *how == Conduct::Accomplice);
+        let ring = |how: &Conduct| matches!(how, Conduct::Accomplice | Conduct::Clan);
+        let mut owners = self.workers.iter().filter(|(_, how)| ring(how));
         let first = owners.next().map(|(owner, _)| *owner);
         owners.any(|(owner, _)| first != Some(*owner))
     }
@@ -87,8 +88,9 @@ impl Swarm {
         }
         let mut others = HONEST.len() as u32 + 1..ACCOUNTS;
         if chance.percent(20) {
+            let ring = if chance.percent(50) { Conduct::Accomplice } else { Conduct::Clan };
             for owner in others.by_ref().take(3) {
-                self.workers.push((owner, Conduct::Accomplice));
+                self.workers.push((owner, ring));
             }
         }
         for owner in others {

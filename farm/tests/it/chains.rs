@@ -178,3 +178,33 @@ fn what_cannot_be_made_of_a_job_is_refused_before_money_is_held() {
          submit A0 tiles=4096 after=8 halo=60000 cap=10 -> reject too_many_inputs",
     );
 }
+
+#[test]
+fn a_second_look_is_at_what_the_tile_was_made_of_even_if_that_is_forgotten() {
+    let table = story(
+        "connect W0 owner=A1 -> W0
+         submit A0 tiles=1 frames=2 cap=10 -> J0: grant W0 J0/0, grant W0 J0/1
+         submit A0 tiles=1 frames=2 after=0 cap=100 -> J1
+         drain W0 -> ok
+         connect W1 owner=A2 -> W1
+         report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
+         report W1 J0/0 -> settled: settle W0 J0/0, grant W1 J1/0
+         stored J0 1 -> ok
+         wait 500 -> ok
+         connect W2 owner=A3 -> W2
+         report W1 J1/0 -> kept: deliver J1/0, store J1 frame 1, grant W2 J1/0
+         report W2 J1/0 -> settled: settle W1 J1/0
+         stored J1 1 -> ok
+         cancel J0 -> ok: revoke W0 J0/1
+         wait 59600 -> ok
+         drain W1 -> ok
+         submit A0 tiles=1 cap=10 -> J2: grant W2 J2/0
+         connect W3 owner=A4 -> W3
+         connect W1 owner=A2 -> W1
+         report W2 J2/0 as=lie -> kept: deliver J2/0, store J2 frame 1, grant W1 J2/0
+         report W1 J2/0 -> settled: grant W3 J2/0
+         report W3 J2/0 -> settled: settle W2 J2/0, grant W3 J1/0, grant W3 J2/0",
+    );
+    // W2 had vouched for J1/0, whose pay is held; that of J0/0 is final, and J0 has ended.
+    assert_eq!(table.inputs["W3 J1/0"], [Digest::of(b"truth")]);
+}

@@ -48,6 +48,7 @@ impl World {
                 matches!(fact, Fact::Transfer { reason: Reason::Deposit(..), .. })
             }),
             reinstated: said(|fact| matches!(fact, Fact::Reinstated { .. })),
+            outdated: said(|fact| matches!(fact, Fact::Outdated { .. })),
             deaths: self.deaths,
         })
     }

@@ -34,6 +34,8 @@ pub struct Summary {
     pub refuted: u64,
     pub appeals: u64,
     pub reinstated: u64,
+    /// Accepted tiles that were made again since what they were made of was false.
+    pub outdated: u64,
     /// Times that the scheduler died and started again.
     pub deaths: u64,
 }
@@ -215,7 +217,10 @@ impl World {
 
     /// Now and then jobs are made of a job's frames, and others of theirs.
     fn follow_up(&mut self, mut before: Submit, mut job: JobId) -> anyhow::Result<()> {
-        while self.chance.percent(40) {
+        for _ in 0..4 {
+            if !self.chance.percent(40) {
+                break;
+            }
             let chance = &mut self.chance;
             let from = &before.spec;
             let (scale, halo) = (1 + chance.below(2) as u32, chance.below(24) as u32);
@@ -236,12 +241,16 @@ impl World {
             if cap.0 < most {
                 break;
             }
-            job = JobId(self.specs.len() as u32);
+            let own = JobId(self.specs.len() as u32);
+            let branches = chance.percent(25);
             self.specs.push(spec.clone());
-            before = Submit { spec, cap, request, audit_own, ..before };
-            self.must(Command::Submit(Box::new(before.clone())))?;
-            if self.specs.len() > 12 {
-                break;
+            let submit = Submit { spec, cap, request, audit_own, ..before.clone() };
+            self.must(Command::Submit(Box::new(submit.clone())))?;
+            // The next is made of this one, or of the same.
+            if branches {
+                before.request = request;
+            } else {
+                (before, job) = (submit, own);
             }
         }
         Ok(())
@@ -385,8 +394,20 @@ impl World {
             self.must(Command::Secret { next })?;
         }
         self.appeal()?;
+        self.let_in_again();
         self.later(self.now + SECOND / 4, Event::Tick);
         Ok(())
+    }
+
+    /// Who was turned away and is refuted no longer is started again by its owner.
+    fn let_in_again(&mut self) {
+        for at in 0..self.actors.len() {
+            let Some(id) = self.actors[at].id.filter(|_| self.actors[at].out) else { continue };
+            if self.shell.farm.worker(id).is_some_and(|worker| !worker.refuted) {
+                self.actors[at].out = false;
+                self.later(self.now, Event::Dial(at));
+            }
+        }
     }
 
     /// Refuted workers that never lied.
