@@ -340,4 +340,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 7\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 8\n";
