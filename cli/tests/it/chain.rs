@@ -58,6 +58,16 @@ fn by_hand(farm: &Farm, key: &str, words: &[&str]) -> BTreeMap<String, Vec<f32>>
     channels(&farm.finish(key, job)[0])
 }
 
+/// The receipt beside a job's frames holds without the farm.
+fn verify_receipt(farm: &Farm, key: &str, job: u64) {
+    let receipt = farm.path(&format!("job-{job}")).join(format!("job_{job}.receipt"));
+    let log = std::fs::read_to_string(farm.path("state").join("log.vkey")).unwrap();
+    let receipt = receipt.to_str().unwrap();
+    let proven = farm.ask("", &["verify", "--receipt", receipt, "--log-key", log.trim()]);
+    let known = farm.job(key, job);
+    assert_eq!((&proven["ok"], &proven["spent"]), (&true.into(), &known["spent"]), "{proven}");
+}
+
 /// The mean squared error of the light, each relative to how bright the right value is.
 fn error(frame: &BTreeMap<String, Vec<f32>>, right: &BTreeMap<String, Vec<f32>>) -> f64 {
     let of = |name: &str| -> f64 {
@@ -66,6 +76,15 @@ fn error(frame: &BTreeMap<String, Vec<f32>>, right: &BTreeMap<String, Vec<f32>>)
         pairs.map(|(x, y)| (x - y) * (x - y) / (y * y + 0.01)).sum()
     };
     ["R", "G", "B"].map(of).iter().sum::<f64>() / (3 * SIZE.0 * SIZE.1) as f64
+}
+
+/// The second frame with hardly any noise.
+fn converged(farm: &Farm, key: &str) -> BTreeMap<String, Vec<f32>> {
+    let [scene, env] = scene().map(|path| path.to_str().unwrap().to_owned());
+    let many = ["--size", "96x64", "--samples", "512", "--seed", "9", "--frames", "2"];
+    let many = [&["submit", &scene, "--env", &env, "--depth", "4"], &many[..]].concat();
+    let job = farm.ask(key, &[&many[..], &["--max-spend", "50"]].concat());
+    channels(&farm.finish(key, job["job_id"].as_u64().unwrap())[0])
 }
 
 fn explained(farm: &Farm, key: &str, job: u64) -> String {
@@ -79,7 +98,12 @@ fn a_chain_gives_what_doing_it_by_hand_gives_and_less_noise() {
     }
     let mut farm = Farm::start();
     let artist = farm.account("artist", "1000");
-    let chain = order(&farm, &artist, &["--frames", "1-2", "--denoise", "--upscale", "2"]);
+    let [scene, env] = scene().map(|path| path.to_str().unwrap().to_owned());
+    let shot = ["--size", "96x64", "--depth", "4", "--samples", "8", "--tile-size", "32"];
+    let follow = ["--frames", "1-2", "--denoise", "--upscale", "2"];
+    let quote = [&["quote", &scene, "--env", &env], &shot[..], &follow].concat();
+    let quote = farm.ask(&artist, &quote);
+    let chain = order(&farm, &artist, &follow);
     let [render, denoise, upscale] = chain[..] else { panic!("{chain:?}") };
     let why = explained(&farm, &artist, denoise);
     assert!(why.contains(&format!("it waits for frame 1 of job J{render}")), "{why}");
@@ -91,6 +115,11 @@ fn a_chain_gives_what_doing_it_by_hand_gives_and_less_noise() {
     let smooth = farm.finish(&artist, denoise);
     let noisy = farm.finish(&artist, render);
     assert_eq!((large.len(), smooth.len(), noisy.len()), (2, 2, 2));
+    for (step, job) in [denoise, upscale].into_iter().enumerate() {
+        let (quoted, done) = (&quote["then"][step], farm.job(&artist, job));
+        assert_eq!(quoted["units"], done["units"], "the work of a network is known exactly");
+        verify_receipt(&farm, &artist, job);
+    }
     let color = write_picture(&farm, "color.exr", &noisy[1], ["R", "G", "B"]);
     let albedo = ["albedo.R", "albedo.G", "albedo.B"];
     let albedo = write_picture(&farm, "albedo.exr", &noisy[1], albedo);
@@ -116,12 +145,7 @@ fn a_chain_gives_what_doing_it_by_hand_gives_and_less_noise() {
     assert!(channels(&large[1]) == due, "upscaled otherwise than by hand");
     assert_eq!(due["R"].len(), 4 * SIZE.0 * SIZE.1);
 
-    let [scene, env] = scene().map(|path| path.to_str().unwrap().to_owned());
-    let many = ["--size", "96x64", "--samples", "512", "--seed", "9", "--frames", "2"];
-    let many = [&["submit", &scene, "--env", &env, "--depth", "4"], &many[..]].concat();
-    let right = farm.ask(&artist, &[&many[..], &["--max-spend", "50"]].concat());
-    let right = right["job_id"].as_u64().unwrap();
-    let right = channels(&farm.finish(&artist, right)[0]);
+    let right = converged(&farm, &artist);
     let (before, after) = (error(&channels(&noisy[1]), &right), error(&found, &right));
     assert!(after < before / 4.0, "relMSE {before} before, {after} after");
     farm.verify();
