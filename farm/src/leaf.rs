@@ -66,7 +66,11 @@ fn floor(leaf: &Leaf) -> Leaf {
     Leaf { hash: Digest::of(&bytes), units: leaf.units }
 }
 
+/// The tree from the bottom up. `None` if there are no leaves or their units overflow.
 fn levels(leaves: &[Leaf]) -> Option<Vec<Vec<Leaf>>> {
+    if leaves.is_empty() {
+        return None;
+    }
     let mut levels = vec![leaves.iter().map(floor).collect::<Vec<_>>()];
     while levels[levels.len() - 1].len() > 1 {
         let below = &levels[levels.len() - 1];
@@ -82,27 +86,27 @@ fn levels(leaves: &[Leaf]) -> Option<Vec<Vec<Leaf>>> {
 /// Commits to the leaves; a node without a sibling rises unchanged. `None` if there are no leaves
 /// or their units overflow.
 pub fn commit(leaves: &[Leaf]) -> Option<Commitment> {
-    if leaves.is_empty() {
-        return None;
-    }
     let levels = levels(leaves)?;
     let top = levels[levels.len() - 1][0];
     Some(Commitment { root: top.hash, units: top.units })
 }
 
-/// Opens the leaf at `index`. `None` if there is no such leaf.
-pub fn open(leaves: &[Leaf], index: u32) -> Option<Opening> {
-    let mut at = index as usize;
-    let leaf = *leaves.get(at)?;
+/// Opens the leaves at these places. `None` if one of them is not there.
+pub fn open(leaves: &[Leaf], indices: &[u32]) -> Option<Vec<Opening>> {
     let levels = levels(leaves)?;
-    let mut path = Vec::new();
-    for level in &levels[..levels.len() - 1] {
-        if let Some(sibling) = level.get(at ^ 1) {
-            path.push(*sibling);
+    let open = |index: &u32| {
+        let mut at = *index as usize;
+        let leaf = *leaves.get(at)?;
+        let mut path = Vec::new();
+        for level in &levels[..levels.len() - 1] {
+            if let Some(sibling) = level.get(at ^ 1) {
+                path.push(*sibling);
+            }
+            at /= 2;
         }
-        at /= 2;
-    }
-    Some(Opening { leaf, path })
+        Some(Opening { leaf, path })
+    };
+    indices.iter().map(open).collect()
 }
 
 /// Whether the opening leads from leaf `index` of `count` to the commitment.
@@ -142,7 +146,7 @@ mod tests {
             let leaves = leaves(count);
             let root = commit(&leaves).unwrap();
             for index in 0..count {
-                let opening = open(&leaves, index).unwrap();
+                let opening = open(&leaves, &[index]).unwrap().remove(0);
                 assert!(verify(&root, count, index, &opening));
                 let mut inflated = opening.clone();
                 inflated.leaf.units += 1;
@@ -159,5 +163,8 @@ mod tests {
         let leaf = Leaf { hash: Digest::default(), units: u64::MAX };
         assert_eq!(commit(&[leaf, leaf]), None);
         assert_eq!(commit(&[]), None);
+        assert_eq!(open(&[], &[]), None);
+        assert_eq!(open(&leaves(3), &[1, 3]), None);
+        assert_eq!(open(&leaves(3), &[1, 2]).unwrap().len(), 2);
     }
 }

@@ -8,7 +8,7 @@ use farm::digest::Digest;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{self, Leaf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a worker behaves. What a false pixel looks like does not matter here, only which leaves are
 /// false, and whether two who cheat in the same way get the same.
@@ -139,6 +139,8 @@ pub struct Actor {
     pub clock: u64,
     pub results: BTreeMap<LeaseId, Finished>,
     pub tiles_done: u32,
+    /// Leases about which it said something false.
+    pub lies: BTreeSet<LeaseId>,
     /// The leaves it computed or saw last.
     pub seen: Vec<Leaf>,
 }
@@ -199,6 +201,7 @@ impl Actor {
             clock,
             results: BTreeMap::new(),
             tiles_done: 0,
+            lies: BTreeSet::new(),
             seen: Vec::new(),
         }
     }

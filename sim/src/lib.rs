@@ -14,7 +14,8 @@ mod swarm;
 pub mod trust;
 mod world;
 
-pub use world::{Summary, run};
+pub use actor::Conduct;
+pub use world::{Seen, Summary, census, run};
 
 use anyhow::Context;
 use std::ops::Range;

@@ -10,7 +10,7 @@ fn main() -> anyhow::Result<()> {
         let value = words.next().with_context(|| format!("{word} needs a number"))?;
         match (word.as_str(), value.as_str()) {
             ("--bench", "core") => return sim::bench::core(),
-            ("--bench", "trust") => return sim::trust::table(),
+            ("--bench", "trust") => return sim::trust::print(),
             _ => {}
         }
         let value: u64 = value.parse().with_context(|| format!("{value} is not a number"))?;

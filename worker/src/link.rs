@@ -345,9 +345,8 @@ impl Link {
             return None;
         }
         let Ok((_, Product::Tile { leaves, .. })) = self.results.get(lease) else { return None };
-        let openings: Option<Vec<_>> =
-            asked.leaves.iter().map(|index| leaf::open(&leaves, *index)).collect();
-        Some(proto::convert::wire_opened(lease, &openings?))
+        let openings = leaf::open(&leaves, &asked.leaves)?;
+        Some(proto::convert::wire_opened(lease, &openings))
     }
 
     /// A slot spoke.

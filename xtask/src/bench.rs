@@ -11,6 +11,10 @@ const PEERS: [&str; 3] = ["mitsuba==3.9.1", "bpy==4.5.0", "numpy"];
 /// The package that carries ONNX's node tests, from PyPI.
 const ONNX: &str = "onnx==1.17.0";
 
+/// The measurements there are.
+pub const NAMES: [&str; 9] =
+    ["core", "cut", "dispatch", "exactness", "fidelity", "onnx", "recovery", "render", "trust"];
+
 /// Runs a measurement by name.
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
     let mut command = cargo();
@@ -47,10 +51,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.env("PYTHON", peers()?);
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
-        other => {
-            let known = "core, cut, dispatch, exactness, fidelity, onnx, recovery, render, trust";
-            anyhow::bail!("no measurement `{other}`: there are {known}")
-        }
+        other => anyhow::bail!("no measurement `{other}`: there are {}", NAMES.join(", ")),
     };
     run(command.args(rest))
 }

@@ -1,5 +1,6 @@
 //! The house rules that a program can check. Each says the file, the line and the rule.
 
+mod commands;
 mod imports;
 mod shape;
 mod words;
@@ -37,6 +38,7 @@ fn check(root: &Path) -> anyhow::Result<Vec<Fault>> {
     let mut files = Vec::new();
     gather(root, root, &mut files)?;
     files.sort();
+    faults.extend(commands::check(root, &files));
     for file in files {
         let text = std::fs::read_to_string(root.join(&file))?;
         faults.extend(imports::within_farm(&file, &text));

@@ -12,7 +12,7 @@ use farm::digest::Digest;
 use farm::entry::Entry;
 use farm::id::{AccountId, JobId, LeaseId, WorkerId};
 use farm::job::Spec;
-use farm::leaf::{self, Indices, Leaf, Opening};
+use farm::leaf::{self, Indices, Leaf};
 use farm::money::{Amount, CREDIT, Price};
 use farm::proof::Books;
 use farm::time::Time;
@@ -298,8 +298,7 @@ impl Table {
     fn open(&mut self, words: &[&str]) -> Command {
         let lease = self.lease(words);
         let all = &self.claimed[&lease];
-        let open = |leaf: &u32| leaf::open(all, *leaf).unwrap();
-        let mut openings: Vec<Opening> = self.asked[&lease].iter().map(open).collect();
+        let mut openings = leaf::open(all, &self.asked[&lease]).unwrap();
         if words.contains(&"falsely") {
             openings[0].leaf.units += 1;
         }

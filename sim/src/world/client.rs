@@ -8,7 +8,7 @@ use farm::Reject;
 use farm::agent::Work;
 use farm::command::{Command, Connect};
 use farm::id::{JobId, LeaseId};
-use farm::leaf::{self, Opening};
+use farm::leaf;
 use farm::time::Time;
 
 impl World {
@@ -91,8 +91,7 @@ impl World {
     fn open(&mut self, at: usize, lease: LeaseId, leaves: &[u32]) {
         let actor = &self.actors[at];
         let (Some(worker), Some(result)) = (actor.id, actor.results.get(&lease)) else { return };
-        let open = |leaf: &u32| leaf::open(&result.leaves, *leaf);
-        let openings = leaves.iter().map(open).collect::<Option<Vec<Opening>>>();
+        let openings = leaf::open(&result.leaves, leaves);
         let Some(openings) = openings.filter(|_| actor.conduct != Conduct::Withholder) else {
             return;
         };
@@ -113,6 +112,7 @@ impl World {
                     let lease = LeaseId { slot, ..*lease };
                     // If it is its own after all, this is a false report.
                     self.shell.liars.insert(worker);
+                    self.actors[at].lies.insert(lease);
                     self.say(at, Command::Report { worker, lease, outcome: outcome.clone() });
                 }
             }
@@ -154,13 +154,15 @@ impl World {
         }
         // A process that died meanwhile has nothing to hand in; one that is late tries.
         if let Some(worker) = id.filter(|_| self.actors[at].conduct == Conduct::Late) {
-            self.note_lie(at, &result);
+            self.note_lie(at, lease, &result);
             self.say(at, Command::Report { worker, lease, outcome });
         }
     }
 
-    fn note_lie(&mut self, at: usize, result: &Finished) {
-        if let Some(worker) = self.actors[at].id.filter(|_| result.false_) {
+    fn note_lie(&mut self, at: usize, lease: LeaseId, result: &Finished) {
+        let actor = &mut self.actors[at];
+        if let Some(worker) = actor.id.filter(|_| result.false_) {
+            actor.lies.insert(lease);
             self.shell.liars.insert(worker);
         }
     }
@@ -178,7 +180,7 @@ impl World {
             else {
                 continue;
             };
-            self.note_lie(at, &result);
+            self.note_lie(at, lease, &result);
             self.speak(at, Command::Report { worker, lease, outcome: result.outcome });
         }
     }

@@ -1,7 +1,7 @@
 //! The end of a world: what must be true of it.
 
 use super::{Summary, World};
-use crate::actor::{Conduct, output_of, truth};
+use crate::actor::{Actor, Conduct, output_of, truth};
 use crate::model::needed;
 use anyhow::{Context, ensure};
 use farm::digest::Digest;
@@ -11,7 +11,29 @@ use farm::receipt::{Concern, Receipt};
 use farm::view::{JobState, JobView};
 use std::collections::BTreeMap;
 
+/// What became of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub conduct: Conduct,
+    /// Leases about which it said something false.
+    pub lies: u64,
+    pub refuted: bool,
+    /// Micro-credits held back for it and its own.
+    pub earned: u64,
+}
+
 impl World {
+    /// What became of each worker that was ever let in.
+    pub(super) fn census(&self) -> Vec<Seen> {
+        let seen = |actor: &Actor| {
+            let worker = self.shell.farm.worker(actor.id?)?;
+            let (conduct, lies) = (actor.conduct, actor.lies.len() as u64);
+            let earned = worker.held.0 + worker.payable.0;
+            Some(Seen { conduct, lies, refuted: worker.refuted, earned })
+        };
+        self.actors.iter().filter_map(seen).collect()
+    }
+
     /// Every job ended, the books close, what was delivered is true, replay gives the same farm.
     pub(super) fn judge(&mut self) -> anyhow::Result<Summary> {
         for release in self.shell.sync(&mut self.chance) {

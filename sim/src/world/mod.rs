@@ -4,6 +4,8 @@
 mod client;
 mod ending;
 
+pub use ending::Seen;
+
 use crate::Chance;
 use crate::actor::{Actor, Conduct, Gossip};
 use crate::cut;
@@ -107,14 +109,24 @@ pub const POLICY: Policy = Policy { maturity_tiles: 8, maturity_ms: 60_000, leas
 
 /// Runs the world of this seed to its end and judges it; `agents` asks for a crowd.
 pub fn run(seed: u64, agents: Option<u32>) -> anyhow::Result<Summary> {
+    Ok(end(seed, agents)?.1)
+}
+
+/// Runs the world of this seed to its end, judges it, and says what became of each worker.
+pub fn census(seed: u64) -> anyhow::Result<Vec<Seen>> {
+    Ok(end(seed, None)?.0.census())
+}
+
+fn end(seed: u64, agents: Option<u32>) -> anyhow::Result<(World, Summary)> {
     let mut world = World::new(seed, agents)?;
     let ran = world.run();
     let who = |actor: &Actor| format!("{:?} of {}", actor.conduct, actor.owner);
-    ran.and_then(|()| world.judge()).with_context(|| {
+    let judged = ran.and_then(|()| world.judge()).with_context(|| {
         let named = world.actors.iter().filter(|actor| actor.conduct != Conduct::Honest);
         let named = named.filter_map(|actor| Some(format!("{} is {}", actor.id?, who(actor))));
         format!("after {} s: {}", world.now / SECOND, named.collect::<Vec<_>>().join(", "))
-    })
+    })?;
+    Ok((world, judged))
 }
 
 impl World {
