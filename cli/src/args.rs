@@ -279,14 +279,15 @@ pub struct Submit {
 pub struct Infer {
     /// The model: an ONNX file
     pub model: PathBuf,
-    /// Images (PNG, JPEG, OpenEXR), as files or a pattern like 'frames/*.png', one frame each;
-    /// those of a named input as 'albedo=albedo/*.exr'
+    /// Images (PNG, JPEG, OpenEXR), as files or a pattern like 'frames/*.png', one frame each, or
+    /// batches of them (.npy, .npz, .safetensors); those of a named input as
+    /// 'albedo=albedo/*.exr'
     #[arg(long, required = true, num_args = 1.., value_name = "[NAME=]FILES")]
     pub input: Vec<String>,
     /// What the network's numbers mean: srgb (0 to 1), srgb255, linear, pu (HDR networks of Open
-    /// Image Denoise), normal
-    #[arg(long, default_value = "srgb", value_name = "COLOR")]
-    pub color: Color,
+    /// Image Denoise), normal [default: srgb; of tensors with floats linear, that is as they are]
+    #[arg(long, value_name = "COLOR")]
+    pub color: Option<Color>,
     /// The same of its output [default: that of the first input]
     #[arg(long, value_name = "COLOR")]
     pub output_color: Option<Color>,

