@@ -3,6 +3,10 @@
 
 use crate::config::Config;
 use anyhow::{Context, bail};
+use farm::digest::Digest;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use tonic::transport::{Identity, ServerTlsConfig};
 
@@ -14,7 +18,7 @@ pub fn install_provider() {
 /// What the listener speaks.
 pub struct Tls {
     pub config: ServerTlsConfig,
-    /// BLAKE3 of the certificate's PEM where it is self-signed, for people to compare.
+    /// SHA-256 of the certificate's DER in hexadecimal where it is self-signed: what clients pin.
     pub fingerprint: Option<String>,
 }
 
@@ -48,7 +52,8 @@ fn own(config: &Config) -> anyhow::Result<Tls> {
         crate::secret::write(&certificate, &made.cert.pem())?;
     }
     let (certificate, key) = (read(&certificate)?, read(&key)?);
-    let fingerprint = blake3::hash(&certificate).to_string();
+    let der = CertificateDer::from_pem_slice(&certificate).context("the scheduler's tls.pem")?;
+    let fingerprint = Digest(Sha256::digest(&der).into()).to_string();
     let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
     Ok(Tls { config, fingerprint: Some(fingerprint) })
 }

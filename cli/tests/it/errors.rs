@@ -135,3 +135,41 @@ fn a_reader_who_leaves_early_is_no_error() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn the_pin_that_a_scheduler_prints_is_the_one_that_clients_want() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let mut scheduler = std::process::Command::new(env!("CARGO_BIN_EXE_girih"))
+        .args(["scheduler", "--with-parent", "--listen", "0.0.0.0:0", "--state"])
+        .arg(&state)
+        .env("GIRIH_TLS_NAMES", r#"["localhost"]"#)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = std::io::BufReader::new(scheduler.stdout.take().unwrap());
+    let (mut port, mut pin) = (None, None);
+    for line in std::io::BufRead::lines(told) {
+        let line = line.unwrap();
+        if line.starts_with("the farm listens at") {
+            port = line.rsplit(':').next().map(str::to_owned);
+        } else if let Some((_, own)) = line.split_once("for --pin: ") {
+            pin = Some(own.to_owned());
+            break;
+        }
+    }
+    let key = std::fs::read_to_string(state.join("operator.key")).unwrap();
+    let ask = |pin: &str| {
+        let server = format!("https://localhost:{}", port.as_ref().unwrap());
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_girih"));
+        command.args(["balance", "--server", &server, "--key", key.trim(), "--pin", pin]);
+        command.output().unwrap()
+    };
+    let (right, wrong) = (ask(&pin.unwrap()), ask(&"0".repeat(64)));
+    scheduler.kill().unwrap();
+    scheduler.wait().unwrap();
+    assert!(right.status.success(), "{}", String::from_utf8_lossy(&right.stderr));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(!wrong.status.success() && said.contains("not the pinned one"), "{said}");
+}

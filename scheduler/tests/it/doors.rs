@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use farm::entry::{Entry, Fact};
 use farm::log::{leaf_hash, root_of};
 use proto::v1;
+use rustls::pki_types::pem::PemObject;
+use sha2::Digest as _;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::service::interceptor::InterceptedService;
@@ -33,7 +35,8 @@ async fn an_address_that_is_not_loopback_speaks_tls_without_being_told() {
     let house = House::with(|config| config.listen = "0.0.0.0:0".parse().unwrap()).await;
     assert!(house.running.url.starts_with("https://"), "{}", house.running.url);
     let pem = std::fs::read(house.config.state.join("tls.pem")).unwrap();
-    let fingerprint = blake3::hash(&pem).to_string();
+    let der = rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap();
+    let fingerprint = farm::digest::Digest(sha2::Sha256::digest(&der).into()).to_string();
     assert_eq!(house.running.fingerprint.as_ref(), Some(&fingerprint));
     let port = house.running.address.port();
     let plain = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
