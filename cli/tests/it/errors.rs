@@ -148,9 +148,10 @@ fn the_pin_that_a_scheduler_prints_is_the_one_that_clients_want() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let told = std::io::BufReader::new(scheduler.stdout.take().unwrap());
+    // Held to the end: a scheduler that nobody reads any more ends.
+    let mut told = std::io::BufReader::new(scheduler.stdout.take().unwrap());
     let (mut port, mut pin) = (None, None);
-    for line in std::io::BufRead::lines(told) {
+    for line in std::io::BufRead::lines(&mut told) {
         let line = line.unwrap();
         if line.starts_with("the farm listens at") {
             port = line.rsplit(':').next().map(str::to_owned);
