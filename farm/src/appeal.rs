@@ -144,12 +144,20 @@ impl Farm {
         Ok(Subject { claimant: worker, job, tile, claim })
     }
 
+    /// Whether this trial is being held again: once, for all whom it refuted, or whoever had told
+    /// the truth would be paid for it each time.
+    pub(crate) fn is_retried(&self, trial: &Trial) -> bool {
+        let mut appellants = self.deposits.values().filter_map(|deposit| deposit.appellant);
+        let of = |id: &WorkerId| self.refutations.get(id).map(|found| found.trial.lease);
+        appellants.any(|appellant| of(&appellant) == Some(trial.lease))
+    }
+
     /// A refuted worker's trial as a claim for arbiters, and whose it is.
     fn retried(&self, account: AccountId, worker: WorkerId) -> Result<Subject, Reject> {
         let owner = self.roster.get(worker).map(|worker| worker.owner);
         owner.filter(|owner| *owner == account).ok_or(Reject::UnknownWorker)?;
         let found = self.refutations.get(&worker).ok_or(Reject::NotRefuted)?;
-        if self.deposits.values().any(|deposit| deposit.appellant == Some(worker)) {
+        if self.is_retried(&found.trial) {
             return Err(Reject::BeingReviewed);
         }
         if found.trial.claim.opinions.iter().any(|opinion| opinion.decides) {

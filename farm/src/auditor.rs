@@ -38,10 +38,11 @@ impl Farm {
         }
     }
 
-    /// Nobody may audit the claim now. What was to be asked twice is content with one.
+    /// Nobody may audit the claim now. What was to be asked twice is content with one, but what
+    /// calls for an arbiter with nobody else.
     fn wait_for_auditor(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(claim) = self.leases.claim_mut(id) else { return };
-        if claim.is_agreed() && claim.opinions.len() + claim.asked.len() > 0 {
+        if !claim.is_undecided() && claim.opinions.len() + claim.asked.len() > 0 {
             claim.wanted = 0;
             if claim.asked.is_empty() {
                 self.weigh(id, effects);

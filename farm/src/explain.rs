@@ -143,11 +143,10 @@ impl Farm {
     fn explain_refutation(&self, id: WorkerId) -> String {
         let out = "it was found lying and gets no more leases; what was held back is forfeit";
         let Some(found) = self.refutations.get(&id) else { return out.into() };
-        let (trial, appealed) = (&found.trial, self.deposits.values());
-        let mut appealed = appealed.filter(|deposit| deposit.appellant == Some(id));
+        let trial = &found.trial;
         let until = found.at.after_ms(limit::APPEAL_MS);
-        let appeal = if appealed.next().is_some() {
-            "its appeal is before an arbiter".to_string()
+        let appeal = if self.is_retried(trial) {
+            "an appeal about that is before an arbiter".to_string()
         } else if trial.claim.opinions.iter().any(|opinion| opinion.decides) {
             "an arbiter of the farm has decided it, which is final".to_string()
         } else if self.now > until {

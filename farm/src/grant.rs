@@ -313,7 +313,7 @@ impl Farm {
                 effects.push(Effect::Revoke { worker, lease: id });
                 self.fail_tile(worker, job, tile, "no worker finished it in time", effects);
             }
-            Role::Claimed(_) => self.drop_claim(id, effects),
+            Role::Claimed(_) => self.withhold(id, effects),
             Role::Audit(_) => self.miss_audit(id, effects),
             Role::Reviewed(_) => {}
         }

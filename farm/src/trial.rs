@@ -167,12 +167,32 @@ impl Farm {
     /// Ends a claim without a verdict; its tile is computed afresh and its auditors are let go. Of
     /// a review only the auditors are.
     pub(crate) fn drop_claim(&mut self, id: LeaseId, effects: &mut impl Effects) {
+        if let Some((_, job, tile)) = self.end_claim(id, effects) {
+            self.withdraw(job, tile, effects);
+        }
+    }
+
+    /// A worker did not open in time what it had committed to: the tile fails on it.
+    pub(crate) fn withhold(&mut self, id: LeaseId, effects: &mut impl Effects) {
+        if let Some((worker, job, tile)) = self.end_claim(id, effects) {
+            self.take_out(job, tile);
+            let why = "no worker opened in time what it had committed to";
+            self.fail_tile(worker, job, tile, why, effects);
+        }
+    }
+
+    /// Ends a claim or a review without a verdict; says whose claim it was and to which tile.
+    fn end_claim(
+        &mut self,
+        id: LeaseId,
+        effects: &mut impl Effects,
+    ) -> Option<(WorkerId, JobId, u64)> {
         self.forget_waiting(id);
-        let Some(lease) = self.leases.end(id) else { return };
+        let lease = self.leases.end(id)?;
         let (claim, reviewed) = match lease.role {
             Role::Claimed(claim) => (claim, false),
             Role::Reviewed(claim) => (claim, true),
-            Role::Computing | Role::Audit(_) => return,
+            Role::Computing | Role::Audit(_) => return None,
         };
         self.log(Fact::ClaimDropped { lease: id }, effects);
         for auditor in &claim.asked {
@@ -189,15 +209,22 @@ impl Farm {
             effects.push(Effect::Revoke { worker: lease.worker, lease: audit });
         }
         if reviewed {
-            return self.end_appeal(id, None, effects);
+            self.end_appeal(id, None, effects);
+            return None;
         }
         effects.push(Effect::Revoke { worker: lease.worker, lease: id });
         self.unclaim(lease.worker, lease.job, claim.commitment.units);
-        self.withdraw(lease.job, lease.tile, effects);
+        Some((lease.worker, lease.job, lease.tile))
     }
 
     /// Takes a tile's output out of its frame and puts the tile back.
     pub(crate) fn withdraw(&mut self, id: JobId, tile: u64, effects: &mut impl Effects) {
+        self.take_out(id, tile);
+        self.put_back(id, tile, Again::default(), effects);
+    }
+
+    /// Takes a tile's output out of its frame.
+    fn take_out(&mut self, id: JobId, tile: u64) {
         let job = &mut self.jobs[id.0 as usize];
         let (nth, place) = job.place(tile);
         if let Some(frame) = job.frames.get_mut(&nth) {
@@ -206,7 +233,6 @@ impl Farm {
         if job.is_open() {
             job.images.remove(&nth);
         }
-        self.put_back(id, tile, Again::default(), effects);
     }
 
     fn leave_undecided(&mut self, id: LeaseId, effects: &mut impl Effects) {
@@ -275,8 +301,11 @@ impl Farm {
         true
     }
 
-    /// A liar is out: what is held back is forfeit, nothing of it counts any more.
+    /// A liar is out: what is held back is forfeit, nothing of it counts any more. It is forfeit
+    /// first, for others may be found lying as claims lose this one's word, and nobody is asked
+    /// again about tiles that earn nothing.
     fn cast_out(&mut self, id: WorkerId, effects: &mut impl Effects) {
+        self.forfeit(id, effects);
         self.rest(id, effects);
         let own: Vec<LeaseId> =
             self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(at, _)| at).collect();
@@ -288,6 +317,5 @@ impl Farm {
                 None => {}
             }
         }
-        self.forfeit(id, effects);
     }
 }

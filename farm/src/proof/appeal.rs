@@ -57,6 +57,13 @@ impl Appeals {
         demand(!cleared, "a worker that told the truth was not reinstated")
     }
 
+    /// Whether this trial is being held again.
+    fn is_retried(&self, trial: LeaseId) -> bool {
+        let mut appellants = self.deposits.values().filter_map(|deposit| deposit.appellant);
+        let of = |worker: &WorkerId| self.refutations.get(worker).map(|found| found.trial);
+        appellants.any(|appellant| of(&appellant) == Some(trial))
+    }
+
     /// Whether the review under this lease is a refuted worker's trial held again.
     pub(super) fn is_retrial(&self, lease: LeaseId) -> bool {
         self.deposits.get(&lease).is_some_and(|deposit| deposit.appellant.is_some())
@@ -144,6 +151,8 @@ impl Books {
         demand(!decided, "an arbiter has decided this before")?;
         let late = self.now > found.at.after_ms(limit::APPEAL_MS);
         demand(!late, "the appeal is too late")?;
+        let retried = self.appeals.is_retried(found.trial);
+        demand(!retried, "the trial is being held again already")?;
         let mut claim = found.claim.clone();
         (claim.appealed, claim.asks, claim.drawn) = (true, 0, (u32::MAX, 0, 0));
         claim.auditors.clear();

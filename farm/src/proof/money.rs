@@ -1,6 +1,6 @@
 //! Transfers: each moves what a verdict, a maturity or an order owes, no more and no less.
 
-use super::{Books, Earned, Follows, Slot, demand};
+use super::{Books, Claim, Earned, Follows, Slot, demand};
 use crate::entry::{Book, Cause, Extra, Reason};
 use crate::id::JobId;
 use crate::limit;
@@ -127,7 +127,9 @@ impl Books {
         let price = self.job(job)?.price;
         let Book::Payable(auditor) = credit else { return Err("an auditor is paid at once") };
         let claims = self.claims.range((job, tile, 0)..=(job, tile, u32::MAX));
-        let owes = |slot: &Slot| slot.claim.as_ref().is_some_and(|claim| claim.owes(auditor));
+        // All are waited for: no verdict follows before that.
+        let due = |claim: &Claim| claim.auditors.is_empty() && claim.owes(auditor);
+        let owes = |slot: &Slot| slot.claim.as_ref().is_some_and(due);
         let slot =
             claims.map(|(_, _, slot)| *slot).find(|slot| self.slots.get(slot).is_some_and(owes));
         let slot = slot.and_then(|slot| self.slots.get_mut(&slot));

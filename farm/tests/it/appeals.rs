@@ -240,3 +240,89 @@ fn an_appeal_about_leaves_without_work_units_still_asks_for_a_deposit() {
     assert!(!table.farm.worker(WorkerId(0)).unwrap().refuted);
     assert_eq!(table.farm.balance(AccountId(1)).unwrap().available.0, 1_000_000);
 }
+
+/// Three who collude outvote W0, whose tile was true, and W3, who said so.
+const OUTVOTED: &str = "
+    account a6 -> A6
+    connect W0 owner=A1 -> W0
+    connect W1 owner=A2 -> W1
+    submit A0 tiles=1 -> J0: grant W0 J0/0
+    report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
+    connect W2 owner=A3 -> W2
+    connect W3 owner=A4 -> W3
+    report W1 J0/0 as=lie -> settled: grant W2 J0/0, grant W3 J0/0
+    report W2 J0/0 as=lie -> settled
+    report W3 J0/0 -> settled
+    connect W4 owner=A6 -> W4: grant W4 J0/0
+    report W4 J0/0 as=lie -> settled: settle W0 J0/0, grant W4 J0/0
+    cancel J0 -> ok: revoke W4 J0/0
+    top-up A1 1 -> 1000000
+    top-up A4 1 -> 1000000
+    connect W5 owner=A5 slots=4 -> W5
+";
+
+#[test]
+fn a_trial_is_held_again_once_for_all_whom_it_wronged() {
+    let table = story(&format!(
+        "{OUTVOTED}
+         appeal W3 by=A4 -> deposit 640: grant W5 J0/0
+         connect W6 owner=A5 -> W6
+         appeal W0 by=A1 -> reject being_reviewed
+         report W5 J0/0 -> settled
+         secret yy -> ok"
+    ));
+    let refuted = |id| table.farm.worker(WorkerId(id)).unwrap().refuted;
+    assert_eq!([0, 1, 2, 3, 4].map(refuted), [false, true, true, false, true]);
+    // Its opinion was one, and is paid once.
+    assert_eq!(table.farm.worker(WorkerId(3)).unwrap().payable.0, 640);
+}
+
+#[test]
+fn no_appeal_is_decided_without_an_arbiter_whatever_becomes_of_the_accusers() {
+    let table = story(&format!(
+        "{OUTVOTED}
+         appeal W3 by=A4 -> deposit 640: grant W5 J0/0
+         submit A0 tiles=3 -> J1: grant W1 J1/0, grant W1 J1/1, grant W2 J1/2
+         report W1 J1/0 as=lie -> kept: deliver J1/0, grant W4 J1/0
+         report W4 J1/0 -> settled: grant W5 J1/0
+         report W5 J1/0 -> settled: settle W1 J1/0, revoke W1 J1/1, grant W2 J1/0, grant W4 J1/1
+         report W2 J1/2 as=lie -> kept: deliver J1/2, grant W4 J1/2
+         report W4 J1/2 -> settled: grant W5 J1/2
+         report W5 J1/2 -> settled: settle W2 J1/2, revoke W2 J1/0, grant W4 J1/0
+         report W4 J1/1 as=lie -> kept: deliver J1/1, grant W5 J1/1, grant W4 J1/2
+         report W5 J1/1 -> settled: settle W4 J1/1, revoke W4 J1/0, revoke W4 J1/2
+         wait 1100 -> ok: revoke W5 J0/0
+         wait 1001 -> ok: grant W5 J0/0
+         report W5 J0/0 -> settled: grant W0 J1/0, grant W0 J1/1, grant W3 J1/2"
+    ));
+    let refuted = |id| table.farm.worker(WorkerId(id)).unwrap().refuted;
+    assert_eq!([0, 1, 2, 3, 4].map(refuted), [false, true, true, false, true]);
+}
+
+#[test]
+fn what_a_liar_earned_is_forfeit_before_anything_follows_from_its_leaving() {
+    let table = story(
+        "connect W0 owner=A1 -> W0
+         connect W1 owner=A3 -> W1
+         submit A0 tiles=4 cap=900 -> J0: grant W0 J0/0, grant W0 J0/1, grant W1 J0/2, grant W1 J0/3
+         disconnect W1 -> ok
+         connect W2 owner=A2 -> W2
+         report W0 J0/0 -> kept: deliver J0/0, grant W2 J0/0
+         report W2 J0/0 -> settled: settle W0 J0/0
+         disconnect W0 -> ok
+         connect W1 owner=A3 has=J0/2+J0/3 -> W1 W1 J0/2 W1 J0/3
+         report W1 J0/2 -> kept: deliver J0/2, grant W2 J0/2
+         report W2 J0/2 as=lie -> settled
+         connect W0 owner=A1 has=J0/1 -> W0 W0 J0/1: grant W0 J0/2
+         connect W3 owner=A5 -> W3: grant W3 J0/2
+         report W3 J0/2 -> settled # W0 is asked, too.
+         report W0 J0/1 as=lie -> kept: deliver J0/1, grant W1 J0/1
+         report W1 J0/1 -> settled: grant W3 J0/1
+         report W3 J0/1 -> settled: settle W0 J0/1, revoke W0 J0/2, settle W1 J0/2, grant W1 J0/0",
+    );
+    let refuted = |id| table.farm.worker(WorkerId(id)).unwrap().refuted;
+    assert_eq!([0, 1, 2].map(refuted), [true, false, true]);
+    // W2 had vouched for W0's first tile, which is computed afresh and not looked at again.
+    let opened = |entry: &Entry| matches!(entry.fact, Fact::ReviewOpened { .. });
+    assert!(!table.entries.iter().any(opened));
+}

@@ -226,6 +226,27 @@ fn a_trusted_workers_leaves_are_drawn_opened_and_audited() {
     panic!("no leaves were drawn in 60 tiles");
 }
 
+/// What is affordable is one tile at a time, and who is served first opens nothing.
+#[test]
+fn a_tile_that_was_committed_to_and_not_opened_goes_to_another_owner() {
+    let mut table = story(
+        "connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1",
+    );
+    for job in 0..60 {
+        let tile = format!("J{job}/0");
+        assert_eq!(table.line("submit A0 tiles=1 cap=1"), format!("J{job}: grant W0 {tile}"));
+        if table.line(&format!("report W0 {tile}")).contains("challenge") {
+            let late = format!("ok: revoke W0 {tile}, grant W1 {tile}");
+            assert_eq!(table.line("wait 1100"), late);
+            assert!(!table.farm.worker(WorkerId(0)).unwrap().refuted);
+            return;
+        }
+        table.line(&format!("report W1 {tile}"));
+    }
+    panic!("no leaves were drawn in 60 tiles");
+}
+
 #[test]
 fn draining_and_idle_workers_are_explained() {
     let table = story(
