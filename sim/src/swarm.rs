@@ -90,7 +90,7 @@ impl Swarm {
         if chance.percent(20) {
             let ring = if chance.percent(50) { Conduct::Accomplice } else { Conduct::Clan };
             for owner in others.by_ref().take(3) {
-                self.workers.push((owner, ring));
+                self.workers.extend([(owner, ring); 3]);
             }
         }
         for owner in others {

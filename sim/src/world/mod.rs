@@ -184,6 +184,9 @@ impl World {
         for n in 0..self.swarm.jobs {
             self.submit(100 + u128::from(n), agents)?;
         }
+        // Who ordered has had an answer: no death takes that back.
+        let released = self.shell.sync(&mut self.chance);
+        released.into_iter().for_each(|release| self.release(release));
         Ok(())
     }
 
