@@ -100,6 +100,17 @@ impl Access {
         Ok(Address { server, key: set(&self.key).or(file.key), trust })
     }
 
+    /// The address of the farm whose log is named; `--pin` and `--ca` are about that farm where no
+    /// `--server` is given.
+    pub fn address_of(&self, log: Option<&str>) -> anyhow::Result<Address> {
+        let farm = self.address()?;
+        let url = log.filter(|log| log.contains("://") && set(&self.server).is_none());
+        match url.map(server_of).filter(|server| farm.server.trim_end_matches('/') != *server) {
+            Some(server) => Self { server: Some(server.into()), ..self.clone() }.address(),
+            None => Ok(farm),
+        }
+    }
+
     /// The log's key as the file has it, if the file's farm is meant.
     pub fn log_key(&self) -> anyhow::Result<Option<String>> {
         Ok(File::read(&self.file())?.log_key.filter(|_| set(&self.server).is_none()))
@@ -124,6 +135,12 @@ impl Access {
 /// A value, if it is not empty: an empty variable is an unset one.
 fn set(value: &Option<String>) -> Option<String> {
     value.clone().filter(|value| !value.is_empty())
+}
+
+/// A URL up to its path.
+pub fn server_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |at| &url[..host + at])
 }
 
 /// Where this program keeps what it must remember.
@@ -163,6 +180,13 @@ mod tests {
         access.server = Some("https://b:1".into());
         let address = access.address().unwrap();
         assert_eq!((address.server.as_str(), address.trust), ("https://b:1", Trust::System));
+        let log = |access: &Access, url| access.address_of(Some(url)).unwrap().trust;
+        assert_eq!(log(&access, "https://c:1/log"), Trust::System);
+        access.server = None;
+        assert_eq!(log(&access, "https://a:1/log"), Trust::Pinned([0xab; 32]));
+        assert_eq!(log(&access, "https://c:1/log"), Trust::System);
+        access.pin = Some("cd".repeat(32));
+        assert_eq!(log(&access, "https://c:1/log"), Trust::Pinned([0xcd; 32]));
     }
 
     #[test]

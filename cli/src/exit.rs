@@ -46,9 +46,9 @@ pub fn code(error: &anyhow::Error) -> Exit {
         }
         if let Some(error) = cause.downcast_ref::<ChannelError>() {
             return match error {
-                ChannelError::Unreachable { .. } | ChannelError::Fingerprint { .. } => {
-                    Exit::Unreachable
-                }
+                ChannelError::Unreachable { .. }
+                | ChannelError::Untrusted { .. }
+                | ChannelError::Fingerprint { .. } => Exit::Unreachable,
                 ChannelError::Address(_) | ChannelError::Key | ChannelError::Authority { .. } => {
                     Exit::Usage
                 }

@@ -249,7 +249,7 @@ fn request(body: &str) -> Result<(u64, Vec<Hash>, &str), &'static str> {
 
 /// `girih witness`.
 pub async fn run(access: &Access, form: Form, what: args::Witness) -> anyhow::Result<Exit> {
-    let address = access.address()?;
+    let address = access.address_of(what.log.as_deref())?;
     let place = match &what.log {
         Some(place) => place.clone(),
         None => address.uri()?.to_string().trim_end_matches('/').to_owned(),

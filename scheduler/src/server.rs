@@ -95,7 +95,7 @@ impl Running {
 
         let (log, newest) = (parts.config.state.join("log"), parts.newest.clone());
         let router = Api::new(parts).routes().await?.into_axum_router();
-        let routes = Routes::from(web::add(router, log, newest));
+        let routes = Routes::from(web::add(router, log, verifier.clone(), newest));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let fingerprint = tls.as_ref().and_then(|tls| tls.fingerprint.clone());
         let mut server =

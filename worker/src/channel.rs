@@ -50,6 +50,11 @@ pub enum ChannelError {
     #[error("{server}: {why}; is the scheduler running, and does a firewall allow the port?")]
     Unreachable { server: String, why: String },
     #[error(
+        "{server}: {why}; if the farm made its certificate itself, give the fingerprint that its \
+         scheduler printed when it started: --pin, or GIRIH_PIN"
+    )]
+    Untrusted { server: String, why: String },
+    #[error(
         "{server} shows a certificate with the fingerprint {found}, not the pinned one; ask the \
          farm's operator, and do not send your key before you know why"
     )]
@@ -140,23 +145,42 @@ impl Address {
                     let server = self.server.clone();
                     return Err(ChannelError::Fingerprint { server, found: hex(&found) });
                 }
-                Ok(tls.ca_certificate(Certificate::from_pem(pem_of(&shown))))
+                let tls = tls.ca_certificate(Certificate::from_pem(pem_of(&shown)));
+                // The fingerprint says who that is, by whatever name the address has.
+                Ok(match name_of(&shown) {
+                    Some(name) => tls.domain_name(name),
+                    None => tls,
+                })
             }
         }
     }
 
-    fn unreachable(&self, error: &dyn std::error::Error) -> ChannelError {
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ChannelError {
         let mut why = error.to_string();
+        let mut untrusted = is_certificate(error);
         let mut source = error.source();
         while let Some(cause) = source {
             let cause_text = cause.to_string();
             if !why.contains(&cause_text) {
                 why = format!("{why}: {cause_text}");
             }
+            untrusted |= is_certificate(cause);
             source = cause.source();
         }
-        ChannelError::Unreachable { server: self.server.clone(), why }
+        let server = self.server.clone();
+        match untrusted {
+            true => ChannelError::Untrusted { server, why },
+            false => ChannelError::Unreachable { server, why },
+        }
     }
+}
+
+/// Whether this is a certificate that is not believed, by itself or in an I/O error.
+fn is_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let error = inner.map_or(error, |inner| inner);
+    let error = error.downcast_ref::<rustls::Error>();
+    matches!(error, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Chooses the one cryptography provider of this program; may be called often.
@@ -196,6 +220,12 @@ fn pem_of(certificate: &CertificateDer<'_>) -> String {
     use base64::Engine;
     let body = base64::engine::general_purpose::STANDARD.encode(certificate);
     format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+}
+
+/// A name that a certificate is made out to, if it has one that is no IP address and no pattern.
+fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    certificate.valid_dns_names().find(|name| !name.contains('*')).map(str::to_owned)
 }
 
 /// The certificate that a server shows, believed by nobody yet: nothing is sent to it.

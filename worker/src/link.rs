@@ -55,7 +55,7 @@ impl Broken {
     fn is_final(&self) -> bool {
         use crate::channel::ChannelError as C;
         match self {
-            Self::Channel(error) => !matches!(error, C::Unreachable { .. }),
+            Self::Channel(error) => !matches!(error, C::Unreachable { .. } | C::Untrusted { .. }),
             Self::Status(status) => matches!(
                 status.code(),
                 Code::Unauthenticated

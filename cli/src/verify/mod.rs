@@ -197,7 +197,7 @@ impl Memory {
 
 /// `girih verify`.
 pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Result<Exit> {
-    let address = access.address()?;
+    let address = access.address_of(what.log.as_deref())?;
     let place = match &what.log {
         Some(place) => place.clone(),
         None => address.uri()?.to_string().trim_end_matches('/').to_owned(),

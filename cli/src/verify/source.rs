@@ -1,6 +1,7 @@
 //! Where a log's files come from: a folder, or a farm over HTTP/2. Knows the layout (C2SP
 //! tlog-tiles), not what entries say.
 
+use crate::config::server_of;
 use anyhow::Context;
 use farm::log::{self, Hash};
 use std::path::PathBuf;
@@ -24,17 +25,13 @@ impl Source {
         if !place.contains("://") {
             return Ok(Self::Folder(place.into()));
         }
-        let mut parts = place.splitn(4, '/');
-        let scheme = parts.next().unwrap_or_default();
-        let host = parts.nth(1).unwrap_or_default();
-        let path = parts.next().unwrap_or_default().trim_end_matches('/');
-        let server = format!("{scheme}//{host}");
+        let server = server_of(place);
         let trust = match address.server.trim_end_matches('/') == server {
             true => address.trust,
             false => worker::channel::Trust::System,
         };
-        let channel = Address { server: server.clone(), key: None, trust }.connect().await?;
-        let base = if path.is_empty() { server } else { format!("{server}/{path}") };
+        let channel = Address { server: server.into(), key: None, trust }.connect().await?;
+        let base = place.trim_end_matches('/').into();
         Ok(Self::Farm { channel: Box::new(channel), base })
     }
 

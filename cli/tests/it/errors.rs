@@ -1,6 +1,6 @@
 //! Every way in which the command line refuses: the code, the sentence, and no money held.
 
-use crate::farm::{Farm, scene, wait_for};
+use crate::farm::{Farm, program, scene, wait_for};
 use std::process::Stdio;
 
 fn available(farm: &Farm, key: &str) -> (u64, u64) {
@@ -136,41 +136,91 @@ fn a_reader_who_leaves_early_is_no_error() {
     assert!(child.wait().unwrap().success());
 }
 
+/// A scheduler with a certificate of its own, and what it says of itself when it starts.
+struct Strange {
+    dir: tempfile::TempDir,
+    scheduler: std::process::Child,
+    /// Held to the end: a scheduler that nobody reads any more ends.
+    told: std::io::BufReader<std::process::ChildStdout>,
+    said: Vec<String>,
+}
+
+impl Strange {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut scheduler = program()
+            .args(["scheduler", "--with-parent", "--listen", "0.0.0.0:0", "--state"])
+            .arg(dir.path().join("state"))
+            .env("GIRIH_TLS_NAMES", r#"["farm.example"]"#)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = std::io::BufReader::new(scheduler.stdout.take().unwrap());
+        let mut said = Vec::new();
+        for line in std::io::BufRead::lines(&mut told) {
+            said.push(line.unwrap());
+            if said.last().unwrap().starts_with("the operator's key") {
+                break;
+            }
+        }
+        Self { dir, scheduler, told, said }
+    }
+
+    /// The end of the line that has these words before it.
+    fn after(&self, words: &str) -> &str {
+        self.said.iter().find_map(|line| line.split_once(words)).unwrap().1
+    }
+
+    /// Under an address that the certificate does not name.
+    fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.after("listens at https://0.0.0.0:"))
+    }
+
+    fn ask(&self, words: &[&str]) -> (bool, String) {
+        let mut command = program();
+        command.env("XDG_DATA_HOME", self.dir.path()).env("XDG_CONFIG_HOME", self.dir.path());
+        let output = command.args(words).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+impl Drop for Strange {
+    fn drop(&mut self) {
+        self.scheduler.kill().unwrap();
+        self.scheduler.wait().unwrap();
+        let _ = std::io::Read::read_to_end(&mut self.told, &mut Vec::new());
+    }
+}
+
 #[test]
 fn the_pin_that_a_scheduler_prints_is_the_one_that_clients_want() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state");
-    let mut scheduler = std::process::Command::new(env!("CARGO_BIN_EXE_girih"))
-        .args(["scheduler", "--with-parent", "--listen", "0.0.0.0:0", "--state"])
-        .arg(&state)
-        .env("GIRIH_TLS_NAMES", r#"["localhost"]"#)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Held to the end: a scheduler that nobody reads any more ends.
-    let mut told = std::io::BufReader::new(scheduler.stdout.take().unwrap());
-    let (mut port, mut pin) = (None, None);
-    for line in std::io::BufRead::lines(&mut told) {
-        let line = line.unwrap();
-        if line.starts_with("the farm listens at") {
-            port = line.rsplit(':').next().map(str::to_owned);
-        } else if let Some((_, own)) = line.split_once("for --pin: ") {
-            pin = Some(own.to_owned());
-            break;
-        }
-    }
-    let key = std::fs::read_to_string(state.join("operator.key")).unwrap();
-    let ask = |pin: &str| {
-        let server = format!("https://localhost:{}", port.as_ref().unwrap());
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_girih"));
-        command.args(["balance", "--server", &server, "--key", key.trim(), "--pin", pin]);
-        command.output().unwrap()
+    let farm = Strange::start();
+    let (url, pin) = (farm.url(), farm.after("for --pin: "));
+    let key = std::fs::read_to_string(farm.dir.path().join("state/operator.key")).unwrap();
+    let ask = |trust: &[&str]| {
+        farm.ask(&[&["balance", "--server", &url, "--key", key.trim()], trust].concat())
     };
-    let (right, wrong) = (ask(&pin.unwrap()), ask(&"0".repeat(64)));
-    scheduler.kill().unwrap();
-    scheduler.wait().unwrap();
-    assert!(right.status.success(), "{}", String::from_utf8_lossy(&right.stderr));
-    let said = String::from_utf8_lossy(&wrong.stderr);
-    assert!(!wrong.status.success() && said.contains("not the pinned one"), "{said}");
+    assert_eq!(ask(&["--pin", pin]), (true, String::new()));
+    let (right, said) = ask(&["--pin", &"0".repeat(64)]);
+    assert!(!right && said.contains("not the pinned one"), "{said}");
+    let (right, said) = ask(&[]);
+    assert!(!right && said.contains("--pin") && !said.contains("firewall"), "{said}");
+}
+
+#[test]
+fn a_pin_holds_for_the_log_that_is_named_beside_it() {
+    let farm = Strange::start();
+    let (url, pin) = (farm.url(), farm.after("for --pin: "));
+    let (right, said) = farm.ask(&["verify", "--log", &url, "--pin", pin]);
+    assert!(right, "{said}");
+    let state = farm.dir.path().join("witness");
+    let mut words = vec!["witness", "--once", "--log", &url, "--pin", pin];
+    words.extend(["--log-key", farm.after("verify --log-key: ")]);
+    words.extend(["--state", state.to_str().unwrap()]);
+    let (right, said) = farm.ask(&words);
+    assert!(right, "{said}");
+    words.extend(["--server", "https://farm.example"]);
+    let (right, said) = farm.ask(&words);
+    assert!(!right && said.contains("--pin"), "another server's pin: {said}");
 }

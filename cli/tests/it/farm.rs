@@ -31,7 +31,8 @@ pub fn has_device() -> bool {
     here
 }
 
-fn program() -> Command {
+/// `girih` with nothing said by the environment.
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_girih"));
     for name in ["GIRIH_SERVER", "GIRIH_KEY", "GIRIH_CA", "GIRIH_PIN", "GIRIH_LOG_KEY"] {
         command.env_remove(name);

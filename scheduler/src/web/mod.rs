@@ -12,17 +12,20 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 struct Site {
     log: PathBuf,
+    /// Verifier key of the log.
+    verifier: String,
     newest: Newest,
 }
 
 /// Adds the pages to the gRPC services.
-pub fn add(router: Router, log: PathBuf, newest: Newest) -> Router {
+pub fn add(router: Router, log: PathBuf, verifier: String, newest: Newest) -> Router {
     let pages = Router::new()
         .route("/", get(async || Html(include_str!("index.html"))))
         .route("/metrics", get(metrics))
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
-        .with_state(Site { log, newest });
+        .route("/vkey", get(vkey))
+        .with_state(Site { log, verifier, newest });
     router.merge(pages).fallback(nothing)
 }
 
@@ -44,6 +47,12 @@ async fn checkpoint(State(site): State<Site>) -> Response {
     let kind =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     (kind, site.newest.get().1).into_response()
+}
+
+/// What an auditor who knows no key yet believes, and remembers.
+async fn vkey(State(site): State<Site>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (kind, format!("{}\n", site.verifier)).into_response()
 }
 
 /// A tile or bundle file. Only paths that such files can have are looked up.
