@@ -85,19 +85,24 @@ fn provide(needs: Vec<&'static Need>) -> anyhow::Result<()> {
     let (optional, needed): (Vec<&Need>, Vec<&Need>) =
         still.into_iter().partition(|need| need.optional);
     for need in optional {
-        eprintln!("setup: going on without {}; install {}", need.what, need.debian);
+        eprintln!("setup: going on without {}; to have it, type one of these:", need.what);
+        eprintln!("{}", lines(&[need]));
     }
-    anyhow::ensure!(needed.is_empty(), "{}", lines(&needed));
+    anyhow::ensure!(
+        needed.is_empty(),
+        "some system packages are missing; type one of these, then try again:\n{}",
+        lines(&needed)
+    );
     Ok(())
 }
 
+/// What to type on each family of systems.
 fn lines(needs: &[&Need]) -> String {
     let all = |package: fn(&Need) -> &'static str| {
         needs.iter().map(|need| package(need)).collect::<Vec<_>>().join(" ")
     };
     format!(
-        "some system packages are missing; type one of these, then try again:\n  \
-         Debian, Ubuntu: sudo apt-get install {}\n  Fedora: sudo dnf install {}\n  \
+        "  Debian, Ubuntu: sudo apt-get install {}\n  Fedora: sudo dnf install {}\n  \
          Arch: sudo pacman -S {}",
         all(|need| need.debian),
         all(|need| need.fedora),
