@@ -123,7 +123,7 @@ void main() {
     uint items = across * rows;
     uint pieces = (items + 63u) / 64u;
     uint blocks = (written + BLOCK - 1u) / BLOCK;
-    for (uint nth = gl_WorkGroupID.x; nth < p(0); nth += gl_NumWorkGroups.x) {
+    for (uint nth = gl_WorkGroupID.x; nth < p(0); nth += groups()) {
         uint item = nth % pieces * 64u + gl_LocalInvocationID.x;
         uint block = nth / pieces % blocks;
         uint plane = nth / pieces / blocks;
