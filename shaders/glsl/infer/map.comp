@@ -1,7 +1,9 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // Element by element, with broadcasting. The numbers of operations are those of
 // worker/src/infer/map.rs, which is the twin.
+#define PER_ID 1
 #include "infer/tensor.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint OPERATION = 0;
@@ -152,19 +154,27 @@ uint computed(uint i, uint j, uint k) {
 }
 
 void main() {
-    for (uint at = gl_GlobalInvocationID.x; at < p(0); at += lanes()) {
-        uint rest = at;
+    uint count = p(0) / PER;
+    for (uint item = gl_GlobalInvocationID.x; item < count; item += lanes()) {
+        uint rest = item * PER;
         uint i = p(4);
         uint j = p(5);
         uint k = p(6);
         for (uint nth = p(1); nth > 0u; nth--) {
             uint d = DIMENSIONS + (nth - 1u) * 4u;
-            uint along = rest % p(d);
-            rest = rest / p(d);
+            uint along = rest;
+            if (nth > 1u) {
+                along = rest % p(d);
+                rest = rest / p(d);
+            }
             i += along * p(d + 1u);
             j += along * p(d + 2u);
             k += along * p(d + 3u);
         }
-        o[at] = computed(i, j, k);
+        // The last dimension's; of none there is one element.
+        uint d = DIMENSIONS + p(1) * 4u - 4u;
+        [[unroll]] for (uint n = 0u; n < PER; n++) {
+            o[item * PER + n] = computed(i + n * p(d + 1u), j + n * p(d + 2u), k + n * p(d + 3u));
+        }
     }
 }

@@ -1,6 +1,8 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // Along one dimension each place is a weighted sum of some places, in the order of its list.
+#define PER_ID 0
 #include "infer/tensor.glsl"
 layout(local_size_x = 64) in;
 
@@ -11,8 +13,9 @@ const uint DIMENSIONS = 9u;
 const uint OUTSIDE = 0x80000000u;
 
 void main() {
-    for (uint at = gl_GlobalInvocationID.x; at < p(0); at += lanes()) {
-        uint rest = at;
+    uint count = p(0) / PER;
+    for (uint item = gl_GlobalInvocationID.x; item < count; item += lanes()) {
+        uint rest = item * PER;
         uint from = p(3);
         uint row = 0u;
         for (uint nth = p(1); nth > 0u; nth--) {
@@ -22,13 +25,19 @@ void main() {
             from += along * p(d + 1u);
             if (nth - 1u == p(4)) row = along * p(2);
         }
-        float sum = 0.0;
-        bool inside = p(p(6) + row) != OUTSIDE;
-        for (uint t = 0u; inside && t < p(2); t++) {
-            float value = fa(from + p(p(6) + row + t) * p(5));
-            sum = sum + value * uintBitsToFloat(p(p(7) + row + t));
+        // The last dimension's.
+        uint step = p(DIMENSIONS + p(1) * 2u - 1u);
+        uint step_of_row = p(4) == p(1) - 1u ? p(2) : 0u;
+        [[unroll]] for (uint n = 0u; n < PER; n++) {
+            uint own = row + n * step_of_row;
+            float sum = 0.0;
+            bool inside = p(p(6) + own) != OUTSIDE;
+            for (uint t = 0u; inside && t < p(2); t++) {
+                float value = fa(from + n * step + p(p(6) + own + t) * p(5));
+                sum = sum + value * uintBitsToFloat(p(p(7) + own + t));
+            }
+            if (inside) put(item * PER + n, sum);
+            else o[item * PER + n] = p(8);
         }
-        if (inside) put(at, sum);
-        else o[at] = p(8);
     }
 }

@@ -21,6 +21,13 @@ uint a(uint at) { return first[at]; }
 uint b(uint at) { return second[at]; }
 uint c(uint at) { return third[at]; }
 #endif
+// Elements in a row that an invocation computes: where reading and writing are quick, finding out
+// where takes longest.
+#if defined(TEXELS) && defined(PER_ID)
+layout(constant_id = PER_ID) const uint PER = 1;
+#else
+const uint PER = 1;
+#endif
 layout(std430, set = 0, binding = 4) buffer Written { uint o[]; };
 
 float fa(uint at) { return uintBitsToFloat(a(at)); }
@@ -31,4 +38,4 @@ void put(uint at, float x) { o[at] = floatBitsToUint(tame(x)); }
 // (worker/src/infer/kernel.rs). Mesa's lavapipe 22.3 gives gl_NumWorkGroups wrong in loops.
 const uint GROUPS_MAX = 65535u;
 uint groups() { return min(p(0), GROUPS_MAX); }
-uint lanes() { return min((p(0) + 63u) / 64u, GROUPS_MAX) * 64u; }
+uint lanes() { return min((p(0) / PER + 63u) / 64u, GROUPS_MAX) * 64u; }

@@ -105,7 +105,10 @@ impl Convolution {
         let [rows, columns] = self.kernel.map(|length| length as u32);
         let (stride, dilation) = (self.stride[1] as u32, self.dilation[1] as u32);
         let whole = u32::from(self.whole);
-        let constants = vec![rows, columns, stride, dilation, after, whole, block as u32];
+        // The last is how many are computed together where images are read in fours of words.
+        let together = if channels.div_ceil(block).is_multiple_of(2) { 2 * block } else { block };
+        let [block, together] = [block, together].map(|channels| channels as u32);
+        let constants = vec![rows, columns, stride, dilation, after, whole, block, together];
         Dispatch { kernel: Kernel::Convolve, constants, parameters, reads: vec![0, 1, 2] }
     }
 }
@@ -132,7 +135,7 @@ pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 3], output: &mut [u32
             sums[at] += f32::from_bits(weight) * f32::from_bits(value);
         });
         for (word, sum) in words.iter_mut().zip(sums) {
-            *word = tame(part.after(sum)).to_bits();
+            *word = tame(part.after(tame(sum))).to_bits();
         }
     });
 }

@@ -60,19 +60,22 @@ impl Runner {
             let kernel = spirv(dispatch.kernel);
             let mut constants = dispatch.constants.clone();
             let lanes = self.device.info().shuffle_lanes;
+            let mut reads = [Texel::Word; 4];
             let words = match kernel.shared {
                 Some(shared) if texels && lanes > 1 => {
                     constants.push(lanes);
+                    reads[1] = Texel::FourWords;
+                    reads[2] = Texel::FourWords;
                     shared
+                }
+                Some(_) if texels => {
+                    reads[2] = Texel::FourWords;
+                    kernel.texels
                 }
                 _ if texels => kernel.texels,
                 _ => kernel.plain,
             };
             let words = shaders::spirv::words(words);
-            let reads = match dispatch.kernel {
-                Kernel::Convolve => [Texel::Word, Texel::Word, Texel::FourWords, Texel::Word],
-                _ => [Texel::Word; 4],
-            };
             let buffers = (5, if texels { &reads[..] } else { &[] });
             empty.insert(Pipeline::new(&self.device, &words, buffers, 0, &constants)?);
         }
@@ -138,7 +141,7 @@ impl Runner {
                     pipeline: &self.pipelines[&key],
                     reads: [own, read(0), read(1), read(2)],
                     written,
-                    workgroups: dispatch.workgroups(),
+                    workgroups: dispatch.workgroups(texels),
                 });
             }
             let shapes: Vec<&[usize]> =

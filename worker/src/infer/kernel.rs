@@ -28,15 +28,26 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Workgroups of 64 that it asks for, as many as a device must take.
-    pub fn workgroups(&self) -> u32 {
+    /// Workgroups of 64 that it asks for, as many as a device must take; `texels` says for which
+    /// form of the kernel.
+    pub fn workgroups(&self, texels: bool) -> u32 {
         let items = self.parameters[0];
+        let per = match self.kernel {
+            Kernel::Map if texels => self.constants[1],
+            Kernel::View | Kernel::Resample if texels => self.constants[0],
+            _ => 1,
+        };
         let groups = match self.kernel {
             Kernel::Convolve | Kernel::Reduce => items,
-            _ => items.div_ceil(64),
+            _ => (items / per).div_ceil(64),
         };
         groups.min(65_535)
     }
+}
+
+/// Elements that an invocation computes in the form for texel buffers, where rows are so long.
+pub fn in_a_row(length: usize) -> u32 {
+    if length > 0 && length.is_multiple_of(4) { 4 } else { 1 }
 }
 
 /// A number that may be negative, as kernels read it.

@@ -1,6 +1,6 @@
 //! Element by element, with broadcasting (ONNX, "Multidirectional Broadcasting").
 
-use super::kernel::{Dispatch, Kernel};
+use super::kernel::{Dispatch, Kernel, in_a_row};
 use super::region::{Held, Region, Span, elements, lengths};
 use super::tensor::RANK_MAX;
 
@@ -115,8 +115,9 @@ impl Map {
         let mut parameters =
             vec![elements(out.region) as u32, dimensions.len() as u32, self.alpha, self.beta];
         parameters.extend(bases);
-        parameters.extend(dimensions.into_iter().flatten());
-        let constants = vec![self.function as u32];
+        parameters.extend(dimensions.iter().flatten());
+        let per = in_a_row(dimensions.last().map_or(1, |row| row[0] as usize));
+        let constants = vec![self.function as u32, per];
         let reads = (0..inputs.len()).collect();
         Dispatch { kernel: Kernel::Map, constants, parameters, reads }
     }

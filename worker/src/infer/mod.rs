@@ -8,6 +8,7 @@ pub mod device;
 pub mod engine;
 pub mod fed;
 pub mod functions;
+mod fusion;
 pub mod image;
 pub mod kernel;
 pub mod lower;

@@ -1,7 +1,7 @@
 //! Weighted sums along one dimension: what linear and cubic resizing are, one dimension after the
 //! other; and elements chosen by numbers in a tensor.
 
-use super::kernel::{Dispatch, Kernel};
+use super::kernel::{Dispatch, Kernel, in_a_row};
 use super::region::{Held, Region, Span, elements};
 use super::twin::OUTSIDE;
 
@@ -73,7 +73,8 @@ impl Resampling {
         parameters.extend(rows);
         parameters.extend(places);
         parameters.extend(weights);
-        Dispatch { kernel: Kernel::Resample, constants: vec![], parameters, reads: vec![0] }
+        let constants = vec![in_a_row(out.region.last().map_or(1, |span| span.len()))];
+        Dispatch { kernel: Kernel::Resample, constants, parameters, reads: vec![0] }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Elements moved, none computed: each dimension of what is written has a table that says how far
 //! its places move in what is read. Slices, paddings, transpositions and shuffles are such tables.
 
-use super::kernel::{Dispatch, Kernel};
+use super::kernel::{Dispatch, Kernel, in_a_row};
 use super::region::{Held, Region, Span, elements};
 use super::tensor::strides;
 use super::twin::OUTSIDE;
@@ -82,27 +82,39 @@ impl View {
     pub fn placed(&self, input: Held<'_>, out: &[Span], to: &[usize], base: usize) -> Dispatch {
         let from = input.strides();
         let begin = self.begin.iter().zip(input.region).zip(&from);
-        let begin: i64 =
+        let mut begin: i64 =
             begin.map(|((begin, span), stride)| (begin - span.first as i64) * *stride as i64).sum();
-        let (mut rows, mut tables) = (Vec::new(), Vec::new());
-        let first = 5 + out.len() * 3;
+        // Length, stride written and table of each dimension; one that is 1 long needs none.
+        let mut rows: Vec<(usize, usize, Vec<u32>)> = Vec::new();
         for ((axis, span), to) in self.axes.iter().zip(out).zip(to) {
-            rows.extend([span.len() as u32, *to as u32, (first + tables.len()) as u32]);
-            tables.extend(axis.places[span.first..span.end].iter().map(|places| match places {
-                None => OUTSIDE,
-                Some(places) => {
-                    let moved = axis.along.iter().zip(places);
-                    let moved: i64 = moved.map(|(along, by)| by * from[*along] as i64).sum();
-                    moved as i32 as u32
+            let moved = |places: &Vec<i64>| -> i64 {
+                let each = axis.along.iter().zip(places);
+                each.map(|(along, by)| by * from[*along] as i64).sum()
+            };
+            match &axis.places[span.first..span.end] {
+                [Some(places)] => begin += moved(places),
+                all => {
+                    let word = |places: &Option<Vec<i64>>| match places {
+                        Some(places) => moved(places) as i32 as u32,
+                        None => OUTSIDE,
+                    };
+                    rows.push((span.len(), *to, all.iter().map(word).collect()));
                 }
-            }));
+            }
         }
-        let mut parameters =
-            vec![elements(out) as u32, out.len() as u32, self.outside, begin as i32 as u32];
-        parameters.push(base as u32);
-        parameters.extend(rows);
-        parameters.extend(tables);
-        Dispatch { kernel: Kernel::View, constants: vec![], parameters, reads: vec![0] }
+        if rows.is_empty() {
+            rows.push((1, 1, vec![0]));
+        }
+        let mut parameters = vec![elements(out) as u32, rows.len() as u32, self.outside];
+        parameters.extend([begin as i32 as u32, base as u32]);
+        let mut table = parameters.len() + rows.len() * 3;
+        for (length, to, own) in &rows {
+            parameters.extend([*length as u32, *to as u32, table as u32]);
+            table += own.len();
+        }
+        let per = in_a_row(rows.last().map_or(1, |row| row.0));
+        parameters.extend(rows.into_iter().flat_map(|row| row.2));
+        Dispatch { kernel: Kernel::View, constants: vec![per], parameters, reads: vec![0] }
     }
 }
 

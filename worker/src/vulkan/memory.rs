@@ -91,12 +91,12 @@ impl Buffer {
 
     /// A buffer of `bytes` bytes that shaders write and [`Buffer::read`] reads.
     pub fn output(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
-        Self::allocate(device, what, bytes.max(4), &[COHERENT | CACHED, COHERENT])
+        Self::allocate(device, what, bytes.max(1), &[COHERENT | CACHED, COHERENT])
     }
 
     /// A buffer that only shaders write and read.
     pub fn local(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
-        Self::allocate(device, what, bytes.max(4), &[LOCAL, COHERENT])
+        Self::allocate(device, what, bytes.max(1), &[LOCAL, COHERENT])
     }
 
     /// Whether shaders on its device can read the buffer as such texels.
@@ -144,7 +144,8 @@ impl Buffer {
         Arc::get_mut(&mut self.held).expect("a pass that has not been waited for is at the buffer")
     }
 
-    /// Makes a buffer in the first of the wished kinds of memory that the device has.
+    /// Makes a buffer in the first of the wished kinds of memory that the device has. Its size is
+    /// rounded up to whole fours of words, so that all of it can be read so.
     fn allocate(
         device: &Device,
         what: &'static str,
@@ -153,6 +154,7 @@ impl Buffer {
     ) -> Result<Self, VulkanError> {
         let shared = &device.shared;
         let limit = shared.info.buffer_bytes_max;
+        let bytes = bytes.next_multiple_of(Texel::FourWords.bytes());
         if bytes > limit {
             return Err(VulkanError::TooLarge { what, need: bytes, limit });
         }

@@ -2,7 +2,7 @@
 //! refused with a sentence.
 
 use crate::devices::{first, on_every_device};
-use crate::networks::{Draft, gates, hourglass, int, normalized};
+use crate::networks::{Draft, convolutions, gates, hourglass, int, normalized};
 use worker::infer::color::Color;
 use worker::infer::device::Runner;
 use worker::infer::image::{Image, Samples};
@@ -79,17 +79,20 @@ fn a_tile_needs_less_memory_and_work_than_the_image() {
 #[test]
 fn devices_and_plain_rust_give_equal_bits() {
     on_every_device("infer::devices_and_plain_rust_give_equal_bits", |devices| {
-        let image = image(44, 36);
-        let networks = [hourglass(), gates(), normalized()].map(|model| network(&model, &image));
-        for network in &networks {
+        let images = [image(44, 36), image(45, 37)];
+        let models = [hourglass(), gates(), normalized(), convolutions(false)];
+        let networks: Vec<_> = (models.iter().zip([0, 0, 0, 1]))
+            .map(|(model, nth)| (network(model, &images[nth]), &images[nth]))
+            .collect();
+        for (network, image) in &networks {
             let [width, height] = network.size();
             let places = [[0, 0, width, height], [16, 16, 16, 16]];
-            let due = places.map(|place| drawn(network, &image, place, &mut in_rust(network)));
+            let due = places.map(|place| drawn(network, image, place, &mut in_rust(network)));
             for device in &devices {
                 let mut runner = Runner::new(device).unwrap();
                 let weights = runner.load(&network.program).unwrap();
                 for (place, due) in places.iter().zip(&due) {
-                    let found = drawn(network, &image, *place, &mut |plan, inputs| {
+                    let found = drawn(network, image, *place, &mut |plan, inputs| {
                         let (program, output) = (&network.program, network.output);
                         runner.run(program, &weights, plan, output, inputs, &|| false).unwrap()
                     });
@@ -98,6 +101,19 @@ fn devices_and_plain_rust_give_equal_bits() {
             }
         }
     });
+}
+
+#[test]
+fn what_follows_a_convolution_is_done_in_its_pass_with_the_same_bits() {
+    let image = image(45, 37);
+    let [joined, apart] = [false, true].map(|apart| network(&convolutions(apart), &image));
+    assert_eq!(joined.program.steps.len(), 5);
+    let [joined, apart] = [joined, apart].map(|network| {
+        drawn(&network, &image, [0, 0, 45, 37], &mut in_rust(&network))
+            .into_iter()
+            .map(f32::to_bits)
+    });
+    assert!(joined.eq(apart));
 }
 
 /// Every function of `map` over awkward numbers.
@@ -136,7 +152,7 @@ fn functions_have_equal_bits_on_devices_and_in_plain_rust() {
             reads: &[&own, &buffers[0], &buffers[1], &buffers[2]],
             writes: &[&written],
             parameters: &[],
-            workgroups: dispatch.workgroups(),
+            workgroups: dispatch.workgroups(false),
         }
         .run(&device)
         .unwrap();

@@ -101,9 +101,55 @@ impl Draft {
         self
     }
 
+    pub fn scalar(&mut self, name: &str, value: f32) -> &mut Self {
+        self.floats(name, &[value]).graph().initializer.last_mut().unwrap().dims.clear();
+        self
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         self.model.encode_to_vec()
     }
+}
+
+/// Convolutions one after the other, with blocks of channels that make pairs and some that do not,
+/// wide kernels, dilation, groups; each is followed by something. What follows is a step of its own
+/// where `apart`, and then nothing is added to it, which changes no bit.
+pub fn convolutions(apart: bool) -> Vec<u8> {
+    let mut draft = Draft::new();
+    let layers = [
+        ("1", [16_i64, 3, 3, 3], 1_i64, "PRelu", vec![]),
+        ("2", [24, 16, 5, 5], 2, "LeakyRelu", vec![float("alpha", 0.25)]),
+        ("3", [32, 12, 3, 3], 2, "Clip", vec![]),
+        ("4", [20, 32, 1, 1], 0, "Relu", vec![]),
+        ("5", [3, 20, 9, 9], 4, "LeakyRelu", vec![float("alpha", -1.5)]),
+    ];
+    draft.weights("slopes", &[16, 1, 1], 1.5).scalar("low", -0.5).scalar("high", 0.75);
+    let mut before = "image".to_owned();
+    for (nth, dims, pad, follows, attributes) in layers {
+        let [weights, made, gone, next] = ["w", "c", "z", "f"].map(|what| format!("{what}{nth}"));
+        let result = if nth == "5" { "result".to_owned() } else { format!("r{nth}") };
+        let mut own =
+            vec![ints("pads", &[pad; 4]), int("group", if dims[1] == 12 { 2 } else { 1 })];
+        if dims[1] == 12 {
+            own.push(ints("dilations", &[2, 2]));
+        }
+        draft.weights(&weights, &dims, 1.0 / (dims[1] * dims[2]) as f32);
+        draft.node("Conv", &[&before, &weights], &made, own);
+        let inputs = match follows {
+            "PRelu" => vec![&made[..], "slopes"],
+            "Clip" => vec![&made[..], "low", "high"],
+            _ => vec![&made[..]],
+        };
+        if apart {
+            draft.node(follows, &inputs, &next, attributes);
+            draft.node("Sub", &[&made, &made], &gone, vec![]);
+            draft.node("Add", &[&next, &gone], &result, vec![]);
+        } else {
+            draft.node(follows, &inputs, &result, attributes);
+        }
+        before = result;
+    }
+    draft.bytes()
 }
 
 /// Down, up, a skip, dilation, a shuffle: twice as large.

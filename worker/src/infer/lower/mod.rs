@@ -63,6 +63,7 @@ pub fn lower(model: &Model, given: &BTreeMap<String, Given>) -> Result<Program, 
     }
     let outputs = model.outputs.iter().map(|name| (name.clone(), lowering.values[name]));
     lowering.program.outputs = outputs.collect();
+    super::fusion::fuse(&mut lowering.program);
     Ok(lowering.program)
 }
 
