@@ -86,6 +86,23 @@ pub enum Command {
         #[arg(value_name = "TILE|ID")]
         number: u64,
     },
+    /// Put credits behind a worker of yours, so that it gets more leases as a newcomer; they are lost
+    /// if it is found lying
+    Stake {
+        /// The worker's id
+        worker: u64,
+        /// Credits, besides what is staked already
+        #[arg(value_parser = credits, allow_negative_numbers = true)]
+        credits: u64,
+        /// A UUID: the same one never stakes twice
+        #[arg(long, value_name = "UUID")]
+        request_id: Option<String>,
+    },
+    /// Take a worker's stake back, once nothing that it said can turn out false any more
+    Unstake {
+        /// The worker's id
+        worker: u64,
+    },
     /// The account's workers
     Workers {
         /// Those of every owner (operators only)

@@ -87,6 +87,10 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Statement { most } => money::statement(access, form, most).await,
         Command::Explain { what, number } => jobs::explain(access, form, &what, number).await,
         Command::Appeal { what, number } => jobs::appeal(access, form, &what, number).await,
+        Command::Stake { worker, credits, request_id } => {
+            money::stake(access, form, worker, credits, request_id).await
+        }
+        Command::Unstake { worker } => money::unstake(access, form, worker).await,
         Command::Workers { all } => money::workers(access, form, all).await,
         Command::Verify(what) => verify::run(access, form, what).await,
         Command::Witness(what) => witness::run(access, form, what).await,

@@ -20,6 +20,7 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             ("on hold", balance.on_hold, "set aside for open jobs"),
             ("held", balance.held, "earned by your workers, waiting for maturity"),
             ("payable", balance.payable, "earned by your workers, yours"),
+            ("staked", balance.staked, "put behind your workers"),
         ];
         let rows = rows.map(|(name, amount, what)| {
             vec![name.to_owned(), format!("{:>18}", credits(amount)), what.to_owned()]
@@ -32,6 +33,7 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             "on_hold": balance.on_hold,
             "held": balance.held,
             "payable": balance.payable,
+            "staked": balance.staked,
         })
     };
     form.say(lines, value)?;
@@ -109,10 +111,7 @@ pub async fn account(access: &Access, form: Form, what: args::Account) -> anyhow
                 Some(account) => account,
                 None => client.get_account(v1::GetAccountRequest {}).await?.into_inner().account_id,
             };
-            let request_id = match request_id {
-                Some(id) => request_id_of(&id)?,
-                None => uuid::Uuid::new_v4().to_string(),
-            };
+            let request_id = request_id_or_new(request_id)?;
             let ask = v1::TopUpRequest { request_id, account_id, amount };
             let available = client.top_up(ask).await?.into_inner().available;
             let lines = || format!("{} credits available", credits(available));
@@ -120,6 +119,11 @@ pub async fn account(access: &Access, form: Form, what: args::Account) -> anyhow
         }
     }
     Ok(Exit::Ok)
+}
+
+/// The request id given, or one that was never used.
+fn request_id_or_new(given: Option<String>) -> Result<String, BadUsage> {
+    given.map_or_else(|| Ok(uuid::Uuid::new_v4().to_string()), |id| request_id_of(&id))
 }
 
 /// A request id that the farm will take.
@@ -145,6 +149,34 @@ fn account_json(account: &v1::Account) -> Value {
     json!({ "account_id": account.account_id, "name": account.name, "role": role(account) })
 }
 
+/// `girih stake WORKER CREDITS`.
+pub async fn stake(
+    access: &Access,
+    form: Form,
+    worker_id: u64,
+    amount: u64,
+    request_id: Option<String>,
+) -> anyhow::Result<Exit> {
+    let request_id = request_id_or_new(request_id)?;
+    let mut client = WorkersClient::new(access.address_with_key()?.connect().await?);
+    let ask = v1::StakeWorkerRequest { request_id, worker_id, amount };
+    let stake = client.stake_worker(ask).await?.into_inner().stake;
+    let line = || format!("{} credits are staked for worker {worker_id}", credits(stake));
+    form.say(line, || json!({ "worker_id": worker_id, "stake": stake }))?;
+    Ok(Exit::Ok)
+}
+
+/// `girih unstake WORKER`.
+pub async fn unstake(access: &Access, form: Form, worker_id: u64) -> anyhow::Result<Exit> {
+    let mut client = WorkersClient::new(access.address_with_key()?.connect().await?);
+    let ask = v1::UnstakeWorkerRequest { worker_id };
+    let returned = client.unstake_worker(ask).await?.into_inner().returned;
+    let line =
+        || format!("{} credits of worker {worker_id} are available again", credits(returned));
+    form.say(line, || json!({ "worker_id": worker_id, "returned": returned }))?;
+    Ok(Exit::Ok)
+}
+
 /// `girih workers`.
 pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<Exit> {
     let mut client = WorkersClient::new(access.address_with_key()?.connect().await?);
@@ -160,7 +192,7 @@ pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<E
         }
     }
     let lines = || {
-        let head = ["worker", "account", "state", "clean", "held", "payable", "device"];
+        let head = ["worker", "account", "state", "clean", "held", "payable", "staked", "device"];
         let rows = workers.iter().map(|worker| {
             let state = match (worker.refuted, worker.online) {
                 (true, _) => "refuted",
@@ -174,6 +206,7 @@ pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<E
                 worker.tiles_clean.to_string(),
                 credits(worker.held),
                 credits(worker.payable),
+                credits(worker.stake),
                 worker.device.clone(),
             ]
         });
@@ -197,5 +230,6 @@ fn worker_json(worker: &v1::Worker) -> Value {
         "leases": worker.leases,
         "held": worker.held,
         "payable": worker.payable,
+        "stake": worker.stake,
     })
 }

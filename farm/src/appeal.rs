@@ -125,7 +125,7 @@ impl Farm {
     /// An accepted tile as a claim for arbiters, and whose it is.
     fn disputed(&self, account: AccountId, job: JobId, tile: u64) -> Result<Subject, Reject> {
         let found = self.jobs.get(job.0 as usize).filter(|found| found.account == account);
-        let found = found.ok_or(Reject::UnknownJob)?;
+        found.ok_or(Reject::UnknownJob)?;
         let held = self.held.iter().enumerate().find_map(|(at, held)| {
             let held = held.iter().rev().find(|held| (held.job, held.tile) == (job, tile))?;
             Some((WorkerId(at as u32), held))
@@ -137,9 +137,7 @@ impl Farm {
         if held.auditors.iter().any(|auditor| self.roster[*auditor].arbiter) {
             return Err(Reject::ArbiterHeard);
         }
-        let (nth, place) = found.place(tile);
-        let output = found.frames.get(&nth).and_then(|frame| frame.output(place));
-        let mut claim = held.as_claim(&output.ok_or(Reject::FrameUnknown)?);
+        let mut claim = held.as_claim();
         claim.appealed = true;
         Ok(Subject { claimant: worker, job, tile, claim })
     }

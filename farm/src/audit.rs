@@ -104,6 +104,7 @@ impl Lot {
 /// A reported tile on its way to a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
+    pub output: Digest,
     pub commitment: Commitment,
     /// Leaves of its tile.
     pub leaves: u32,
@@ -150,6 +151,13 @@ impl Claim {
         agree.map(|opinion| opinion.worker)
     }
 
+    /// Whether those who vouch for it are paid only once its tile's pay is final: what they were
+    /// asked is as much work as the tile, and no arbiter has decided.
+    pub fn is_vouched_for(&self) -> bool {
+        let decided = self.opinions.iter().any(|opinion| opinion.decides);
+        self.question == Question::Whole && !decided
+    }
+
     /// Whether this owner was asked a moment ago and gave no answer.
     pub fn is_silent(&self, owner: AccountId, now: Time) -> bool {
         let lately = |at: Time| now < at.after_ms(limit::AUDIT_AGAIN_MS);
@@ -163,6 +171,7 @@ layout_enum!(Answer { 0 = Whole(digest), 1 = Leaves(leaves) });
 layout_struct!(Opinion<Answer> { worker, owner, contrary, decides, paid });
 layout_struct!(Commitment { root, units });
 layout_struct!(Claim {
+    output,
     commitment,
     leaves,
     inputs,

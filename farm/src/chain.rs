@@ -438,6 +438,7 @@ impl Farm {
                 continue;
             };
             let held = held.remove(place)?;
+            self.settle_vouches((id, tile), Some(&held), effects);
             let worker = WorkerId(at as u32);
             if let Some(review) = held.again.and_then(|doubt| doubt.review) {
                 self.drop_claim(review, effects);

@@ -71,6 +71,18 @@ pub enum Command {
         account: AccountId,
         matter: Matter,
     },
+    /// The owner puts money behind its worker.
+    Stake {
+        account: AccountId,
+        worker: WorkerId,
+        amount: Amount,
+        request: RequestId,
+    },
+    /// The owner takes all of it back.
+    Unstake {
+        account: AccountId,
+        worker: WorkerId,
+    },
     /// Nothing but the passing of time: expiry, maturity, audits that found no auditor.
     Tick,
 }

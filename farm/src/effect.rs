@@ -22,6 +22,11 @@ pub enum Reply {
     Appealed {
         deposit: Amount,
     },
+    /// What is now behind the worker, and what returned to its owner.
+    Staked {
+        stake: Amount,
+        returned: Amount,
+    },
     /// The report is kept. Settled: nothing more will be asked about this lease.
     Reported {
         settled: bool,

@@ -26,6 +26,8 @@ pub enum Book {
     Payable(WorkerId),
     /// What an account put down with its appeals.
     Deposit(AccountId),
+    /// What its owner put behind a worker.
+    Stake(WorkerId),
     Fees,
     Audits,
     Outside,
@@ -42,7 +44,7 @@ pub enum Reason {
     Maturity(JobId, u64),
     /// The farm's share of a matured tile.
     Fee(JobId, u64),
-    /// An auditor's pay.
+    /// An auditor's pay; what it is paid for vouching for a whole tile is held back.
     Audit(JobId, u64),
     /// A liar's held tile back to its job.
     Forfeit(JobId, u64),
@@ -60,6 +62,15 @@ pub enum Reason {
     Outdated(JobId, u64),
     /// ... and the farm pays its worker.
     Spoilt(JobId, u64),
+    /// A tile's pay is final: what was held back goes to an auditor who had vouched for what it is
+    /// now, or back, to the pot for audits.
+    Vouched(JobId, u64),
+    Unvouched(JobId, u64),
+    /// Put behind a worker by its owner, and withdrawn ...
+    Staked,
+    Unstaked,
+    /// ... or lost, as it lied about this tile.
+    StakeLost(JobId, u64),
 }
 
 /// What happened.
@@ -263,6 +274,7 @@ layout_enum!(Book {
     5 = Audits,
     6 = Outside,
     7 = Deposit(account),
+    8 = Stake(worker),
 });
 layout_enum!(Reason {
     0 = TopUp,
@@ -280,6 +292,11 @@ layout_enum!(Reason {
     12 = Reopen(job),
     13 = Outdated(job, tile),
     14 = Spoilt(job, tile),
+    15 = Vouched(job, tile),
+    16 = Unvouched(job, tile),
+    17 = Staked,
+    18 = Unstaked,
+    19 = StakeLost(job, tile),
 });
 layout_enum!(Fact {
     0 = AccountOpened { account, operator },

@@ -7,6 +7,7 @@ use crate::id::{JobId, WorkerId};
 use crate::job::Job;
 use crate::lease::{Lease, Role};
 use crate::limit;
+use crate::money::Amount;
 use crate::roster::Worker;
 use crate::view::JobState;
 
@@ -78,12 +79,13 @@ impl Farm {
                 job.tile_cost_max
             ));
         }
-        let offering = self.roster.working.iter().map(|worker| &self.roster[*worker]).filter(|w| {
-            let open = if job.private { w.owner == job.account } else { !w.arbiter };
-            w.engines.contains(&job.spec.engine) && open
+        let offering = self.roster.working.iter().copied().filter(|id| {
+            let worker = &self.roster[*id];
+            let open = if job.private { worker.owner == job.account } else { !worker.arbiter };
+            worker.engines.contains(&job.spec.engine) && open
         });
         let (count, room) =
-            offering.fold((0, 0), |(all, room), w| (all + 1, room + u32::from(w.has_room())));
+            offering.fold((0, 0), |(all, room), id| (all + 1, room + u32::from(self.has_room(id))));
         lines.push(match (count, room) {
             (0, _) if job.private => {
                 "no worker of the job's own account is online with its engine".into()
@@ -124,6 +126,7 @@ impl Farm {
         if !worker.refuted {
             lines.push(explain_standing(worker.clean));
         }
+        lines.extend(self.explain_money(id));
         lines.push(if worker.refuted {
             self.explain_refutation(id)
         } else if !worker.online {
@@ -132,16 +135,55 @@ impl Farm {
             "it asked for no more leases".into()
         } else if worker.claims >= limit::CLAIMS_WAITING_MAX {
             "too many of its tiles wait for an auditor of another owner".into()
-        } else if !worker.has_room() {
-            format!("it has all the leases its {} slots allow", worker.slots)
+        } else if !self.has_room(id) {
+            self.explain_room(id)
         } else {
             self.explain_idle(id)
         });
         lines
     }
 
+    fn explain_room(&self, id: WorkerId) -> String {
+        let (slots, most) = (self.roster[id].slots, self.leases_max(id));
+        if most == slots * limit::LEASES_PER_SLOT {
+            return format!("it has all the leases its {slots} slots allow");
+        }
+        format!(
+            "it has the {most} leases that a newcomer with its stake may hold; {} clean tiles end \
+             that, and each {} credits that its owner stakes (`girih stake {} CREDITS`) give one \
+             more",
+            limit::REPLICAS_FIRST,
+            Amount(limit::STAKE_PER_LEASE),
+            id.0
+        )
+    }
+
+    /// What its owner has put behind it, and what it waits for as an auditor.
+    fn explain_money(&self, id: WorkerId) -> Vec<String> {
+        let mut lines = Vec::new();
+        let stake = self.ledger.balance(Book::Stake(id));
+        if stake.0 > 0 {
+            let when = match self.is_bound(id) {
+                true => "bound until nothing that it said can turn out false any more",
+                false => "free to be withdrawn",
+            };
+            lines.push(format!("{stake} credits are staked for it, {when}"));
+        }
+        let vouches = self.vouched.values().flatten();
+        let own = vouches.filter(|vouch| vouch.auditor == id).map(|vouch| vouch.amount.0);
+        let waiting = Amount(own.sum());
+        if waiting.0 > 0 {
+            lines.push(format!(
+                "{waiting} credits for tiles that it vouched for are held back until these tiles' \
+                 pay is final"
+            ));
+        }
+        lines
+    }
+
     fn explain_refutation(&self, id: WorkerId) -> String {
-        let out = "it was found lying and gets no more leases; what was held back is forfeit";
+        let out = "it was found lying and gets no more leases; what was held back and staked is \
+                   forfeit";
         let Some(found) = self.refutations.get(&id) else { return out.into() };
         let trial = &found.trial;
         let until = found.at.after_ms(limit::APPEAL_MS);

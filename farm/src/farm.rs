@@ -14,7 +14,7 @@ use crate::money::{AMOUNT_MAX, Amount};
 use crate::place::Queue;
 use crate::reject::Reject;
 use crate::roster::Roster;
-use crate::settle::HeldTile;
+use crate::settle::{HeldTile, Vouch};
 use crate::time::Time;
 use crate::{layout_enum, layout_struct, limit};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,6 +58,7 @@ pub(crate) struct Secret {
 pub(crate) enum Request {
     Job(JobId, Digest),
     TopUp(Option<AccountId>, Amount),
+    Stake(WorkerId, Amount),
 }
 
 /// The farm.
@@ -76,6 +77,8 @@ pub struct Farm {
     pub(crate) ledger: Ledger,
     /// Accepted tiles whose pay is held back, by worker, oldest first.
     pub(crate) held: Vec<VecDeque<HeldTile>>,
+    /// What auditors are paid for vouching for whole tiles whose pay is not final.
+    pub(crate) vouched: BTreeMap<(JobId, u64), Vec<Vouch>>,
     pub(crate) secret: Secret,
     /// Claims for which no auditor could be drawn.
     pub(crate) waiting: BTreeSet<LeaseId>,
@@ -90,7 +93,11 @@ pub struct Farm {
 layout_struct!(Policy { maturity_tiles, maturity_ms, lease_ms });
 layout_struct!(Account { key, operator, name, jobs_open });
 layout_struct!(Secret { epoch, secret });
-layout_enum!(Request { 0 = Job(job, digest), 1 = TopUp(account, amount) });
+layout_enum!(Request {
+    0 = Job(job, digest),
+    1 = TopUp(account, amount),
+    2 = Stake(worker, amount),
+});
 layout_struct!(Farm {
     policy,
     now,
@@ -104,6 +111,7 @@ layout_struct!(Farm {
     leases,
     ledger,
     held,
+    vouched,
     secret,
     waiting,
     deposits,
@@ -127,6 +135,7 @@ impl Farm {
             leases: Leases::default(),
             ledger: Ledger::default(),
             held: Vec::new(),
+            vouched: BTreeMap::new(),
             secret: Secret::default(),
             waiting: BTreeSet::new(),
             deposits: BTreeMap::new(),
@@ -183,6 +192,10 @@ impl Farm {
                 self.stored(job, frame, Image { exr, png, proven: false }, made_of, effects)
             }
             Command::Appeal { account, matter } => self.appeal(account, matter, effects),
+            Command::Stake { account, worker, amount, request } => {
+                self.stake(account, worker, amount, request, effects)
+            }
+            Command::Unstake { account, worker } => self.unstake(account, worker, effects),
             Command::Tick => Ok(self.tick(effects)),
         }
     }
@@ -333,11 +346,18 @@ impl Farm {
             let down = Amount(own.map(|deposit| deposit.amount.0).sum());
             assert_eq!(self.ledger.balance(Book::Deposit(AccountId(at))), down, "A{at}");
         }
+        let mut held_back = vec![0; self.roster.count() as usize];
+        for vouch in self.vouched.values().flatten() {
+            held_back[vouch.auditor.0 as usize] += vouch.amount.0;
+        }
         for (id, worker) in self.roster.iter() {
             assert_eq!(worker.computing, busy[id.0 as usize], "{id}");
+            let tiles = self.held[id.0 as usize].iter().map(|held| held.amount.0);
+            let all = tiles.sum::<u64>() + held_back[id.0 as usize];
+            assert_eq!(self.ledger.balance(Book::Held(id)), Amount(all), "{id}");
         }
     }
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 8\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 9\n";

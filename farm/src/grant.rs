@@ -196,7 +196,7 @@ impl Farm {
             let Some(claim) = self.roster[id].audits.pop_front() else { break };
             self.grant_audit(id, claim, effects);
         }
-        while self.roster[id].has_room() {
+        while self.has_room(id) {
             let Some(job) = self.pick(id) else {
                 self.roster.idle.insert(id);
                 break;
@@ -295,6 +295,8 @@ impl Farm {
     ) {
         if self.jobs[id.0 as usize].is_open() {
             self.put_among_waiting(id, tile, again, effects);
+        } else {
+            self.settle_vouches((id, tile), None, effects);
         }
         self.refund(id, effects);
         self.refresh(id, effects);

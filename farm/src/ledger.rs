@@ -12,12 +12,13 @@ pub struct Ledger {
     held: Vec<i64>,
     payable: Vec<i64>,
     deposit: Vec<i64>,
+    stake: Vec<i64>,
     fees: i64,
     audits: i64,
     outside: i64,
 }
 
-layout_struct!(Ledger { available, hold, held, payable, deposit, fees, audits, outside });
+layout_struct!(Ledger { available, hold, held, payable, deposit, stake, fees, audits, outside });
 
 impl Ledger {
     fn slot(&mut self, book: Book) -> &mut i64 {
@@ -27,6 +28,7 @@ impl Ledger {
             Book::Held(worker) => (&mut self.held, worker.0),
             Book::Payable(worker) => (&mut self.payable, worker.0),
             Book::Deposit(account) => (&mut self.deposit, account.0),
+            Book::Stake(worker) => (&mut self.stake, worker.0),
             Book::Fees => return &mut self.fees,
             Book::Audits => return &mut self.audits,
             Book::Outside => return &mut self.outside,
@@ -46,6 +48,7 @@ impl Ledger {
             Book::Held(worker) => of(&self.held, worker.0),
             Book::Payable(worker) => of(&self.payable, worker.0),
             Book::Deposit(account) => of(&self.deposit, account.0),
+            Book::Stake(worker) => of(&self.stake, worker.0),
             Book::Fees => self.fees,
             Book::Audits => self.audits,
             Book::Outside => -self.outside,
@@ -65,7 +68,8 @@ impl Ledger {
 
     /// Everything adds up to nothing and nobody but `outside` owes.
     pub fn check(&self) {
-        let lists = [&self.available, &self.hold, &self.held, &self.payable, &self.deposit];
+        let Self { available, hold, held, payable, deposit, stake, .. } = self;
+        let lists = [available, hold, held, payable, deposit, stake];
         let sum: i128 = lists.iter().flat_map(|list| list.iter()).map(|b| i128::from(*b)).sum();
         let own = [self.fees, self.audits, self.outside].map(i128::from);
         let own: i128 = own.iter().sum();

@@ -35,6 +35,7 @@ pub(crate) mod report;
 pub(crate) mod review;
 pub(crate) mod roster;
 pub(crate) mod settle;
+pub(crate) mod stake;
 pub mod tile;
 pub mod time;
 pub(crate) mod trial;

@@ -7,6 +7,11 @@ pub const LEASE_AGE_MS_MAX: u64 = 20 * 60_000;
 /// Leases a worker may hold for each slot: one computing, one waiting, so that it stays busy
 /// across a round trip.
 pub const LEASES_PER_SLOT: u32 = 2;
+/// Leases that a worker without a standing may hold, however many slots it offers ...
+pub const NEWCOMER_LEASES: u32 = 4;
+/// ... and one more for so many micro-credits that its owner stakes: what a hundred tiles of 64
+/// pixels and 64 samples bring, or so.
+pub const STAKE_PER_LEASE: u64 = 100_000;
 /// Slots a worker may offer.
 pub const SLOTS_MAX: u32 = 256;
 /// Engines a worker may offer.

@@ -66,7 +66,9 @@ impl Farm {
         let earlier = self.requests.get(&(u64::from(submit.account.0), submit.request))?;
         Some(match earlier {
             Request::Job(job, same) if *same == terms(submit) => Ok(*job),
-            Request::Job(..) | Request::TopUp(..) => Err(Reject::RequestReused),
+            Request::Job(..) | Request::TopUp(..) | Request::Stake(..) => {
+                Err(Reject::RequestReused)
+            }
         })
     }
 
@@ -192,6 +194,7 @@ impl Farm {
             JobState::Failed => "failed",
             JobState::OutOfBudget => "ran out of budget",
         };
+        self.forget_vouches(id, effects);
         self.end_dependents(id, how, effects);
     }
 

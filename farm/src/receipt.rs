@@ -87,7 +87,7 @@ impl Concern {
 
 fn job_of(reason: Reason) -> Option<JobId> {
     match reason {
-        Reason::TopUp => None,
+        Reason::TopUp | Reason::Staked | Reason::Unstaked => None,
         Reason::Submit(job)
         | Reason::Tile(job, _)
         | Reason::Maturity(job, _)
@@ -101,6 +101,9 @@ fn job_of(reason: Reason) -> Option<JobId> {
         | Reason::Kept(job, _)
         | Reason::Outdated(job, _)
         | Reason::Spoilt(job, _)
+        | Reason::Vouched(job, _)
+        | Reason::Unvouched(job, _)
+        | Reason::StakeLost(job, _)
         | Reason::Amends(job, _) => Some(job),
     }
 }
@@ -329,6 +332,11 @@ impl Receipt {
             | Reason::Returned(..)
             | Reason::Kept(..)
             | Reason::Spoilt(..)
+            | Reason::Vouched(..)
+            | Reason::Unvouched(..)
+            | Reason::Staked
+            | Reason::Unstaked
+            | Reason::StakeLost(..)
             | Reason::Amends(..) => Ok(()),
         }
     }

@@ -75,6 +75,12 @@ rejects! {
         "no arbiter that could decide this is online; ask the farm's operator to run one";
     DepositTooSmall => "DEPOSIT_TOO_SMALL",
         "the account has less than what the arbiter's work costs; top it up";
+    StakeTooLarge => "STAKE_TOO_LARGE",
+        "the account has less than that available; top it up or stake less";
+    NothingStaked => "NOTHING_STAKED", "nothing is staked for this worker";
+    StakeBound => "STAKE_BOUND",
+        "what the worker said may still turn out false: its stake is free once it has no leases, \
+         no pay is held back about it, and it reported nothing for the maturity period";
     FrameUnknown => "FRAME_UNKNOWN", "the job has no such frame";
     FrameOutdated => "FRAME_OUTDATED", "the frame has changed since; store it again";
 }

@@ -96,6 +96,7 @@ impl Farm {
         job.claims_cost.0 += job.price.of(commitment.units).0;
         let took = self.now.0.saturating_sub(lease.granted.0);
         self.roster[worker].reported(commitment.units, took);
+        self.roster[worker].bound = self.now;
         let Commitment { root, units } = commitment;
         self.log(Fact::Committed { lease: id, job: job_id, tile, output, root, units }, effects);
         self.deliver(job_id, tile, output, effects);
@@ -116,6 +117,7 @@ impl Farm {
         let (challenged, inputs) = (answer.is_none(), self.inputs(job_id, tile));
         if let Some(lease) = self.leases.get_mut(id) {
             lease.role = Role::Claimed(Box::new(Claim {
+                output,
                 commitment,
                 leaves,
                 inputs,
@@ -217,7 +219,7 @@ impl Farm {
         let owner = self.roster[worker].owner;
         let job = &mut self.jobs[id.0 as usize];
         if !job.is_open() {
-            return self.refund(id, effects);
+            return self.put_back(id, tile, Again::default(), effects);
         }
         let failures = job.failures.entry(tile).or_default();
         failures.count += 1;

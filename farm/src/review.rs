@@ -2,7 +2,6 @@
 //! a liar had vouched for it, or to try an auditor by a question whose answer is known.
 
 use crate::audit::{Answer, Claim, Lot, Question};
-use crate::digest::Digest;
 use crate::effect::Effects;
 use crate::entry::{Cause, Extra, Fact};
 use crate::farm::Farm;
@@ -13,17 +12,23 @@ use crate::settle::{Doubt, HeldTile};
 use smallvec::SmallVec;
 
 impl HeldTile {
-    /// Its whole as a claim that nobody was heard about yet.
-    pub(crate) fn as_claim(&self, output: &Digest) -> Box<Claim> {
+    /// What an auditor of the whole of it has to say.
+    pub(crate) fn answer(&self) -> Answer {
         let commitment = Commitment { root: self.root, units: self.units };
+        Answer::to_whole(&self.output, &commitment)
+    }
+
+    /// Its whole as a claim that nobody was heard about yet.
+    pub(crate) fn as_claim(&self) -> Box<Claim> {
         Box::new(Claim {
-            commitment,
+            output: self.output,
+            commitment: Commitment { root: self.root, units: self.units },
             leaves: 0,
             inputs: self.inputs.clone(),
             question: Question::Whole,
             lot: Lot::NONE,
             extra: Extra::Nothing,
-            answer: Some(Answer::to_whole(output, &commitment)),
+            answer: Some(self.answer()),
             units_asked: self.units,
             opinions: SmallVec::new(),
             asked: SmallVec::new(),
@@ -62,16 +67,13 @@ impl Farm {
         (job, tile): (JobId, u64),
         effects: &mut impl Effects,
     ) {
-        let found = &self.jobs[job.0 as usize];
-        let (nth, place) = found.place(tile);
-        let output = found.frames.get(&nth).and_then(|frame| frame.output(place));
         let mut held = self.held[worker.0 as usize].iter_mut().rev();
         let Some(held) = held.find(|held| (held.job, held.tile) == (job, tile)) else { return };
-        let whole = output.map(|output| held.as_claim(&output));
+        let whole = held.as_claim();
         let Some(doubt) = held.again.as_mut().filter(|doubt| doubt.review.is_none()) else {
             return;
         };
-        let Some(mut claim) = doubt.claim.take().or(whole) else { return };
+        let mut claim = doubt.claim.take().unwrap_or(whole);
         claim.wanted = 1;
         let (cause, granted) = (doubt.cause, self.now);
         let lease = Lease { worker, job, tile, granted, role: Role::Reviewed(claim) };

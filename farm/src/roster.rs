@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::id::{AccountId, LeaseId, WorkerId};
 use crate::layout_struct;
 use crate::limit;
+use crate::time::Time;
 use arrayvec::ArrayVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -47,6 +48,8 @@ pub struct Worker {
     /// Leases that ran out, and that it lost or gave up: its host's faults, never lies.
     pub late: u32,
     pub lost: u32,
+    /// When it last reported a tile or was heard as an auditor.
+    pub bound: Time,
 }
 
 layout_struct!(Worker {
@@ -74,6 +77,7 @@ layout_struct!(Worker {
     leased_us,
     late,
     lost,
+    bound,
 });
 
 impl Worker {
@@ -81,10 +85,9 @@ impl Worker {
     pub fn works(&self) -> bool {
         self.online && !self.draining && !self.refuted
     }
-    /// Has room for another tile, if it works at all.
-    pub fn has_room(&self) -> bool {
-        self.computing < self.slots * limit::LEASES_PER_SLOT
-            && self.claims < limit::CLAIMS_WAITING_MAX
+    /// Has no standing yet: each of its tiles is computed twice.
+    pub fn is_newcomer(&self) -> bool {
+        self.clean < limit::REPLICAS_FIRST
     }
     /// Has room for an audit, if it works at all: audits hold others up, so each slot takes one
     /// beyond its tiles.

@@ -1,6 +1,6 @@
 //! Settlement: verdicts become transfers. The one file where trials and money meet.
 
-use crate::audit::Claim;
+use crate::audit::{Answer, Claim};
 use crate::chain::OwnPaid;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
@@ -8,10 +8,12 @@ use crate::entry::{Book, Cause, Extra, Reason};
 use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::layout_struct;
+use crate::lease::Role;
 use crate::limit;
 use crate::money::Amount;
 use crate::time::Time;
 use arrayvec::ArrayVec;
+use std::collections::BTreeSet;
 
 /// An accepted tile whose pay is held back until it is mature.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub struct HeldTile {
     pub units: u64,
     pub amount: Amount,
     pub at: Time,
+    pub output: Digest,
     pub root: Digest,
     /// The outputs that it was made of where an upstream feeds its job.
     pub inputs: Vec<Digest>,
@@ -39,7 +42,17 @@ pub struct Doubt {
     pub review: Option<LeaseId>,
 }
 
-layout_struct!(HeldTile { job, tile, units, amount, at, root, inputs, auditors, again });
+/// An auditor's word about a whole tile, and what is held back for it.
+#[derive(Debug)]
+pub struct Vouch {
+    pub auditor: WorkerId,
+    /// What it said that the tile is.
+    pub answer: Answer,
+    pub amount: Amount,
+}
+
+layout_struct!(Vouch { auditor, answer, amount });
+layout_struct!(HeldTile { job, tile, units, amount, at, output, root, inputs, auditors, again });
 layout_struct!(Doubt { cause, claim, review });
 
 impl HeldTile {
@@ -49,7 +62,8 @@ impl HeldTile {
         at: Time,
         claim: Option<Box<Claim>>,
     ) -> Self {
-        let root = claim.as_ref().map_or(Digest::default(), |claim| claim.commitment.root);
+        let bound = claim.as_ref().map(|claim| (claim.output, claim.commitment.root));
+        let (output, root) = bound.unwrap_or_default();
         let inputs = claim.as_ref().map_or_else(Vec::new, |claim| claim.inputs.clone());
         let auditors = claim.iter().flat_map(|claim| claim.vouched()).collect();
         let rung = claim.filter(|claim| claim.extra == Extra::Ringer).map(|mut claim| {
@@ -59,7 +73,7 @@ impl HeldTile {
         });
         let doubt = |claim| Doubt { cause: Cause::Ringer, claim: Some(claim), review: None };
         let again = rung.map(|claim| Box::new(doubt(claim)));
-        Self { job, tile, units, amount, at, root, inputs, auditors, again }
+        Self { job, tile, units, amount, at, output, root, inputs, auditors, again }
     }
 }
 
@@ -72,6 +86,8 @@ impl Farm {
         let reason = Reason::Tile(job, tile);
         if self.roster[worker].owner == found.account && !found.audit_own {
             self.transfer(Book::Hold(job), Book::Payable(worker), amount, reason, effects);
+            // What others had said of it nobody has compared.
+            self.settle_vouches((job, tile), None, effects);
             if self.is_fed_for_good(job, tile) {
                 return self.settle_tile(job, tile);
             }
@@ -109,10 +125,9 @@ impl Farm {
             if !late && !many || !self.is_fed_for_good(held.job, held.tile) {
                 break;
             }
-            let Some(HeldTile { job, tile, amount, .. }) = self.held[worker.0 as usize].pop_front()
-            else {
-                break;
-            };
+            let Some(held) = self.held[worker.0 as usize].pop_front() else { break };
+            let HeldTile { job, tile, amount, .. } = held;
+            self.settle_vouches((job, tile), Some(&held), effects);
             let fee = Amount(amount.0 * limit::FEE_PERMILLE / 1000);
             let rest = Amount(amount.0 - fee.0);
             let (from, to) = (Book::Held(worker), Book::Payable(worker));
@@ -145,26 +160,114 @@ impl Farm {
             effects.push(Effect::JobChanged { job });
         }
         if let Some(refutation) = self.refutations.get_mut(&worker) {
-            refutation.forfeited = Amount(lost);
+            refutation.forfeited.0 += lost;
         }
     }
 
-    /// Pays an auditor whose opinion was the truth: the pot for audits first, then the fees, as far
-    /// as they go.
-    pub(crate) fn pay_auditor(
+    /// Pays the auditors of a claim whose opinion was the truth and who were not paid before. Who
+    /// vouches for a whole tile is paid once the tile's pay is final: until then it may turn out
+    /// false, and nobody is to earn by forging what an accomplice vouches for.
+    pub(crate) fn pay_auditors(
         &mut self,
-        auditor: WorkerId,
-        job: JobId,
-        tile: u64,
-        units: u64,
+        claim: &mut Claim,
+        place: (JobId, u64),
+        truth: Option<&Answer>,
         effects: &mut impl Effects,
     ) {
-        let mut owed = self.jobs[job.0 as usize].price.of(units).0;
+        let held_back = truth.is_none() && claim.is_vouched_for();
+        for opinion in &mut claim.opinions {
+            if opinion.paid || opinion.contrary.as_ref() != truth {
+                continue;
+            }
+            opinion.paid = true;
+            let auditor = opinion.worker;
+            let to = if held_back { Book::Held(auditor) } else { Book::Payable(auditor) };
+            let amount = self.pay_auditor(to, place, claim.units_asked, effects);
+            if let Some(answer) = claim.answer.clone().filter(|_| held_back && amount.0 > 0) {
+                self.vouch(place, Vouch { auditor, answer, amount });
+            }
+        }
+    }
+
+    fn vouch(&mut self, place: (JobId, u64), vouch: Vouch) {
+        let vouches = self.vouched.entry(place).or_default();
+        let same =
+            |other: &&mut Vouch| (other.auditor, &other.answer) == (vouch.auditor, &vouch.answer);
+        match vouches.iter_mut().find(same) {
+            Some(before) => before.amount.0 += vouch.amount.0,
+            None => vouches.push(vouch),
+        }
+    }
+
+    /// This is what the tile is for good, or, where there is none, nobody compared it with what
+    /// others said. Those who had vouched for just this are paid what was held back.
+    pub(crate) fn settle_vouches(
+        &mut self,
+        (job, tile): (JobId, u64),
+        held: Option<&HeldTile>,
+        effects: &mut impl Effects,
+    ) {
+        let Some(vouches) = self.vouched.remove(&(job, tile)) else { return };
+        let answer = held.map(HeldTile::answer);
+        for vouch in vouches {
+            let (to, reason) = match answer.as_ref() == Some(&vouch.answer) {
+                true => (Book::Payable(vouch.auditor), Reason::Vouched(job, tile)),
+                false => (Book::Audits, Reason::Unvouched(job, tile)),
+            };
+            self.transfer(Book::Held(vouch.auditor), to, vouch.amount, reason, effects);
+        }
+    }
+
+    /// A liar's words about others' tiles are worth nothing; says what they would have been.
+    pub(crate) fn lose_vouches(&mut self, liar: WorkerId, effects: &mut impl Effects) -> Amount {
+        let mut lost = Vec::new();
+        self.vouched.retain(|(job, tile), vouches| {
+            for vouch in vouches.extract_if(.., |vouch| vouch.auditor == liar) {
+                lost.push((Reason::Unvouched(*job, *tile), vouch.amount));
+            }
+            !vouches.is_empty()
+        });
+        let sum = lost.iter().map(|(_, amount)| amount.0).sum();
+        for (reason, amount) in lost {
+            self.transfer(Book::Held(liar), Book::Audits, amount, reason, effects);
+        }
+        Amount(sum)
+    }
+
+    /// A job ended before it was done: nobody computes again what had been vouched for and is
+    /// neither claimed nor accepted.
+    pub(crate) fn forget_vouches(&mut self, job: JobId, effects: &mut impl Effects) {
+        let vouched = self.vouched.range((job, 0)..=(job, u64::MAX));
+        let mut tiles: Vec<u64> = vouched.map(|((_, tile), _)| *tile).collect();
+        if tiles.is_empty() {
+            return;
+        }
+        let claims = self.leases.iter().map(|(_, lease)| lease);
+        let claims = claims.filter(|lease| matches!(lease.role, Role::Claimed(_)));
+        let claimed = claims.filter(|lease| lease.job == job).map(|lease| lease.tile);
+        let held = self.held.iter().flatten().filter(|held| held.job == job);
+        let open: BTreeSet<u64> = held.map(|held| held.tile).chain(claimed).collect();
+        tiles.retain(|tile| !open.contains(tile));
+        for tile in tiles {
+            self.settle_vouches((job, tile), None, effects);
+        }
+    }
+
+    /// Pays an auditor: the pot for audits first, then the fees, as far as they go.
+    fn pay_auditor(
+        &mut self,
+        to: Book,
+        (job, tile): (JobId, u64),
+        units: u64,
+        effects: &mut impl Effects,
+    ) -> Amount {
+        let due = self.jobs[job.0 as usize].price.of(units).0;
+        let mut owed = due;
         for pot in [Book::Audits, Book::Fees] {
             let part = owed.min(self.ledger.balance(pot).0);
-            let reason = Reason::Audit(job, tile);
-            self.transfer(pot, Book::Payable(auditor), Amount(part), reason, effects);
+            self.transfer(pot, to, Amount(part), Reason::Audit(job, tile), effects);
             owed -= part;
         }
+        Amount(due - owed)
     }
 }

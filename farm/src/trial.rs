@@ -36,6 +36,7 @@ impl Farm {
         let worker = lease.worker;
         let (owner, decides) = (self.roster[worker].owner, self.roster[worker].arbiter);
         self.roster[worker].computing -= 1;
+        self.roster[worker].bound = self.now;
         let Some(claim) = self.leases.claim_mut(of) else { return };
         claim.asked.retain(|asked| *asked != worker);
         let Some(answer) = &claim.answer else { return };
@@ -88,11 +89,7 @@ impl Farm {
             Role::Computing | Role::Audit(_) => return,
         };
         let units = claim.commitment.units;
-        let truthful = |opinion: &&mut Opinion<_>| !opinion.paid && opinion.contrary == truth;
-        for opinion in claim.opinions.iter_mut().filter(truthful) {
-            opinion.paid = true;
-            self.pay_auditor(opinion.worker, job, tile, claim.units_asked, effects);
-        }
+        self.pay_auditors(&mut claim, (job, tile), truth.as_ref(), effects);
         let lied = |opinion: &&Opinion<_>| opinion.contrary != truth;
         let liars = claim.opinions.iter().filter(lied).map(|opinion| opinion.worker);
         let mut liars: Vec<WorkerId> = liars.collect();
@@ -253,10 +250,14 @@ impl Farm {
         }
     }
 
-    /// These workers lied in this trial.
+    /// These workers lied in this trial. What they have is taken from all of them first: as they
+    /// leave, claims lose their words, and others may be found lying or told to be right.
     fn convict(&mut self, mut liars: Vec<WorkerId>, trial: &Trial, effects: &mut impl Effects) {
         let mut struck = Struck::default();
         liars.retain(|liar| self.refute(*liar, trial, &mut struck, effects));
+        for liar in &liars {
+            self.strip(*liar, effects);
+        }
         for liar in liars {
             self.cast_out(liar, effects);
         }
@@ -285,7 +286,9 @@ impl Farm {
         worker.faults += 1;
         let (trial, clean) = (trial.clone(), std::mem::take(&mut worker.clean));
         self.log(Fact::Refuted { worker: id, lease: trial.lease }, effects);
-        let (at, forfeited) = (self.now, Amount(0));
+        let stake = self.lose_stake(id, (trial.job, trial.tile), effects);
+        let vouches = self.lose_vouches(id, effects);
+        let (at, forfeited) = (self.now, Amount(stake.0 + vouches.0));
         self.refutations.insert(id, Refutation { trial, at, clean, forfeited });
         let spoke = |claim: &Claim| claim.opinions.iter().any(|opinion| opinion.worker == id);
         let claims = self.leases.iter().filter(|(at, _)| self.leases.claim(*at).is_some_and(spoke));
@@ -301,21 +304,30 @@ impl Farm {
         true
     }
 
-    /// A liar is out: what is held back is forfeit, nothing of it counts any more. It is forfeit
-    /// first, for others may be found lying as claims lose this one's word, and nobody is asked
-    /// again about tiles that earn nothing.
-    fn cast_out(&mut self, id: WorkerId, effects: &mut impl Effects) {
+    /// What is held back for a liar is forfeit, and none of its claims counts any more.
+    fn strip(&mut self, id: WorkerId, effects: &mut impl Effects) {
         self.forfeit(id, effects);
-        self.rest(id, effects);
-        let own: Vec<LeaseId> =
-            self.leases.iter().filter(|(_, lease)| lease.worker == id).map(|(at, _)| at).collect();
+        let own = self.leases.iter().filter(|(_, lease)| lease.worker == id);
+        let own: Vec<LeaseId> = own.map(|(at, _)| at).collect();
         for lease in own {
             match self.leases.get(lease).map(|lease| &lease.role) {
                 Some(Role::Computing) => self.take_back(lease, effects),
                 Some(Role::Claimed(_) | Role::Reviewed(_)) => self.drop_claim(lease, effects),
-                Some(Role::Audit(_)) => self.miss_audit(lease, effects),
-                None => {}
+                Some(Role::Audit(_)) | None => {}
             }
+        }
+    }
+
+    /// A liar is out: others are asked in its stead.
+    fn cast_out(&mut self, id: WorkerId, effects: &mut impl Effects) {
+        self.rest(id, effects);
+        let audits = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.worker == id && matches!(lease.role, Role::Audit(_)));
+        let audits: Vec<LeaseId> = audits.map(|(at, _)| at).collect();
+        for audit in audits {
+            self.miss_audit(audit, effects);
         }
     }
 }

@@ -70,6 +70,7 @@ pub struct WorkerView {
     pub leases: u32,
     pub held: Amount,
     pub payable: Amount,
+    pub stake: Amount,
 }
 
 /// Who would work on a job now.
@@ -87,6 +88,8 @@ pub struct BalanceView {
     pub on_hold: Amount,
     pub held: Amount,
     pub payable: Amount,
+    /// Behind its workers.
+    pub staked: Amount,
 }
 
 /// An account.
@@ -120,6 +123,7 @@ impl Farm {
         for (id, _) in self.roster.iter().filter(|(_, worker)| worker.owner == account) {
             view.held.0 += self.ledger.balance(Book::Held(id)).0;
             view.payable.0 += self.ledger.balance(Book::Payable(id)).0;
+            view.staked.0 += self.ledger.balance(Book::Stake(id)).0;
         }
         Some(view)
     }
@@ -212,6 +216,7 @@ impl Farm {
             leases: worker.computing,
             held: self.ledger.balance(Book::Held(id)),
             payable: self.ledger.balance(Book::Payable(id)),
+            stake: self.ledger.balance(Book::Stake(id)),
         })
     }
 

@@ -216,6 +216,7 @@ pub fn wire_worker(worker: &WorkerView) -> v1::Worker {
         leases: worker.leases,
         held: worker.held.0,
         payable: worker.payable.0,
+        stake: worker.stake.0,
     }
 }
 
@@ -301,6 +302,7 @@ pub fn book_name(book: Book) -> String {
         Book::Fees => "farm:fees".into(),
         Book::Audits => "farm:audits".into(),
         Book::Deposit(account) => format!("deposit:{}", account.0),
+        Book::Stake(worker) => format!("stake:{}", worker.0),
         Book::Outside => "outside".into(),
     }
 }
@@ -323,5 +325,10 @@ pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
         Reason::Amends(job, tile) => ("amends", u64::from(job.0), tile),
         Reason::Outdated(job, tile) => ("outdated", u64::from(job.0), tile),
         Reason::Spoilt(job, tile) => ("spoilt", u64::from(job.0), tile),
+        Reason::Vouched(job, tile) => ("vouched", u64::from(job.0), tile),
+        Reason::Staked => ("staked", 0, 0),
+        Reason::Unstaked => ("unstaked", 0, 0),
+        Reason::StakeLost(job, tile) => ("stake-lost", u64::from(job.0), tile),
+        Reason::Unvouched(job, tile) => ("unvouched", u64::from(job.0), tile),
     }
 }

@@ -84,6 +84,15 @@ fn to_wire(command: &Command) -> record::Command {
         Command::Appeal { account, matter } => {
             W::Appeal(wire::Appeal { account: account.0, matter: Some(matter_to_wire(matter)) })
         }
+        Command::Stake { account, worker, amount, request } => W::Stake(wire::Stake {
+            account: account.0,
+            worker: worker.0,
+            amount: amount.0,
+            request: Bytes::copy_from_slice(&request.to_le_bytes()),
+        }),
+        Command::Unstake { account, worker } => {
+            W::Unstake(wire::Unstake { account: account.0, worker: worker.0 })
+        }
         Command::Tick => W::Tick(wire::Tick {}),
     }
 }
@@ -133,6 +142,16 @@ fn from_wire(command: record::Command) -> Result<Command, Malformed> {
         W::Appeal(appeal) => Command::Appeal {
             account: AccountId(appeal.account),
             matter: matter_from_wire(appeal.matter.ok_or(malformed("appeal.matter", "present"))?),
+        },
+        W::Stake(stake) => Command::Stake {
+            account: AccountId(stake.account),
+            worker: WorkerId(stake.worker),
+            amount: Amount(stake.amount),
+            request: request(&stake.request)?,
+        },
+        W::Unstake(unstake) => Command::Unstake {
+            account: AccountId(unstake.account),
+            worker: WorkerId(unstake.worker),
         },
         W::Tick(_) => Command::Tick,
     })

@@ -64,6 +64,8 @@ impl std::ops::AddAssign for Summary {
         self.refuted += other.refuted;
         self.appeals += other.appeals;
         self.reinstated += other.reinstated;
+        self.unstaked += other.unstaked;
+        self.stakes_lost += other.stakes_lost;
         self.outdated += other.outdated;
         self.deaths += other.deaths;
     }

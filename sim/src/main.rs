@@ -24,12 +24,14 @@ fn main() -> anyhow::Result<()> {
             ),
         }
     }
-    let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, outdated, deaths } =
-        sim::run_all(from..from + seeds, agents)?;
+    let total = sim::run_all(from..from + seeds, agents)?;
+    let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, outdated, .. } = total;
+    let sim::Summary { unstaked, stakes_lost, deaths, .. } = total;
     println!(
         "{seeds} worlds ended well: {events} events, {entries} log entries, {tiles} tiles, \
          {refuted} liars found, {appeals} appeals, {reinstated} workers reinstated, \
-         {outdated} tiles made again, {deaths} schedulers died and came back"
+         {unstaked} stakes withdrawn and {stakes_lost} lost, {outdated} tiles made again, \
+         {deaths} schedulers died and came back"
     );
     Ok(())
 }

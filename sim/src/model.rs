@@ -403,7 +403,15 @@ impl Model {
                 place.paid_out = false;
                 self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
             }
+            Reason::Vouched(job, tile) => {
+                let place = self.tiles.entry((job, tile)).or_default();
+                ensure!(place.accepted, "who vouched for a tile is paid, and nobody accepted it");
+            }
+            Reason::Unstaked => self.unstaked(debit)?,
             Reason::TopUp
+            | Reason::Staked
+            | Reason::StakeLost(..)
+            | Reason::Unvouched(..)
             | Reason::Submit(_)
             | Reason::Audit(..)
             | Reason::Refund(_)
@@ -417,12 +425,27 @@ impl Model {
         Ok(())
     }
 
+    /// A stake goes back: nothing is open about its worker.
+    fn unstaked(&self, debit: Book) -> anyhow::Result<()> {
+        let Book::Stake(worker) = debit else { anyhow::bail!("{debit:?} is no stake") };
+        ensure!(!self.refuted.contains(&worker), "{worker} lied and gets its stake back");
+        let by = |lease: LeaseId| self.leases.get(&lease).is_some_and(|of| of.worker == worker);
+        let busy = |place: &Tile| {
+            let held = place.earned.is_some_and(|(book, _)| book == Book::Held(worker));
+            held || place.computing.or(place.claimed).is_some_and(by)
+        };
+        ensure!(!self.tiles.values().any(busy), "{worker} may still turn out a liar");
+        Ok(())
+    }
+
     /// The world is at rest: nothing is owed, nothing is kept.
     pub fn finish(&self) -> anyhow::Result<()> {
         ensure!(self.money.values().sum::<i128>() == 0, "debits are not credits");
         for (book, left) in &self.money {
             let hold = matches!(book, Book::Hold(_));
             ensure!(!hold || *left == 0, "{book:?} still holds {left}");
+            let liar = matches!(book, Book::Stake(worker) if self.refuted.contains(worker));
+            ensure!(!liar || *left == 0, "a liar's {book:?} still has {left}");
         }
         ensure!(self.hungry.is_none(), "a lease does not say what its tile is made of");
         for ((job, tile), place) in &self.tiles {

@@ -58,8 +58,13 @@ pub struct Farm {
 impl Farm {
     /// A scheduler on a free port.
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with these settings besides.
+    pub fn start_with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = "lease_ms = 5000\njournal_segment_bytes = 1048576\n";
+        let settings = format!("lease_ms = 5000\njournal_segment_bytes = 1048576\n{more}");
         std::fs::write(dir.path().join("scheduler.toml"), settings).unwrap();
         let (server, operator) = (String::new(), String::new());
         let mut farm = Self { dir, server, operator, scheduler: None, workers: Vec::new() };

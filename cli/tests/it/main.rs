@@ -13,3 +13,4 @@ mod infer;
 mod local;
 mod quote;
 mod receipt;
+mod stake;

@@ -110,6 +110,11 @@ impl Appeals {
         }
     }
 
+    /// The tile about which this refuted worker lied.
+    pub(super) fn lied_about(&self, worker: WorkerId) -> Option<(JobId, u64)> {
+        self.refutations.get(&worker).map(|found| found.tile)
+    }
+
     pub(super) fn forfeited(&mut self, worker: WorkerId, amount: Amount) {
         if let Some(found) = self.refutations.get_mut(&worker) {
             found.forfeited = found.forfeited.saturating_add(amount.0);

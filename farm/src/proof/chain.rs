@@ -135,6 +135,8 @@ impl Books {
         let changed = self.made_of(job, &made.inputs) != Some(made.inputs.made_of);
         demand(changed, "nothing that the tile is made of has changed")?;
         demand(self.job(job)?.accepted.remove(&tile), "the tile is not accepted")?;
+        let vouched = self.vouched.contains_key(&(job, tile));
+        demand(!vouched, "who had vouched for the tile was not paid before")?;
         let earned = self.earned.remove(&(job, tile));
         demand(earned.is_none_or(|earned| !earned.matured), "the tile's pay is final")?;
         if made.to == Book::Held(made.worker) {

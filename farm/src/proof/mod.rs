@@ -4,13 +4,14 @@
 mod appeal;
 mod chain;
 mod money;
+mod stake;
 mod trial;
 
-use crate::audit::{self, Opinion, Verdict};
+use crate::audit::{self, Answer, Opinion, Verdict};
 use crate::digest::Digest;
 use crate::entry::{Book, Cause, Entry, Extra, Fact, Reason, Tried};
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
-use crate::leaf::Indices;
+use crate::leaf::{Commitment, Indices};
 use crate::ledger::Ledger;
 use crate::limit;
 use crate::money::{Amount, Price};
@@ -126,6 +127,18 @@ impl Claim {
         self.appealed || self.opinions.iter().any(|opinion| opinion.contrary.is_some())
     }
 
+    /// What an auditor of the whole tile has to say if it agrees.
+    fn to_whole(&self) -> Digest {
+        let commitment = Commitment { root: self.root, units: self.units };
+        Answer::to_whole(&self.output, &commitment).digest()
+    }
+
+    /// Whether those who vouch for it are paid once its tile's pay is final.
+    fn is_vouched_for(&self) -> bool {
+        let decided = self.opinions.iter().any(|opinion| opinion.decides);
+        self.whole && !decided && audit::judge(&self.opinions) == Verdict::Truth(None)
+    }
+
     fn spoke_truth(&self, auditor: WorkerId) -> bool {
         let verdict = audit::judge(&self.opinions);
         let truth = |opinion: &Opinion<_>| verdict == Verdict::Truth(opinion.contrary);
@@ -177,12 +190,17 @@ struct Asked {
 struct Earned {
     worker: WorkerId,
     amount: Amount,
+    /// What an auditor of the whole of it had to say.
+    answer: Option<Digest>,
     matured: bool,
     /// What was said about it, unless it is looked at again.
     claim: Option<Claim>,
     /// Why it must be looked at again.
     due: Option<Cause>,
 }
+
+/// An auditor, what it said that a whole tile is, and micro-credits held back for that.
+type Vouch = (WorkerId, Digest, u64);
 
 /// All that follows from the entries so far.
 #[derive(Debug, Default)]
@@ -207,6 +225,7 @@ pub struct Books {
     /// Accepted tiles whose transfer has not come yet.
     owed: BTreeMap<(JobId, u64), (Book, WorkerId, Amount, LeaseId)>,
     earned: BTreeMap<(JobId, u64), Earned>,
+    vouched: BTreeMap<(JobId, u64), Vec<Vouch>>,
     secret: Option<(u32, Digest)>,
     drawn: Vec<Drawn>,
     asked: Vec<Asked>,
@@ -271,6 +290,8 @@ impl Books {
         let shared = demand(!half, "a mature tile's fee was not taken");
         let appealed = self.appeals.finish();
         let follows = paid.and(opened).and(refunded).and(shared).and(appealed);
+        let follows =
+            follows.and_then(|()| self.vouches_finish()).and_then(|()| self.stakes_finish());
         let follows = follows.and_then(|()| self.chains_finish());
         follows.map_err(|why| Breach { entry: self.next, why })
     }

@@ -1,6 +1,6 @@
 //! Transfers: each moves what a verdict, a maturity or an order owes, no more and no less.
 
-use super::{Books, Claim, Earned, Follows, Slot, demand};
+use super::{Books, Claim, Earned, Follows, Slot, Vouch, demand};
 use crate::entry::{Book, Cause, Extra, Reason};
 use crate::id::JobId;
 use crate::limit;
@@ -36,6 +36,12 @@ impl Books {
                 demand(due && amount.0 == fee(earned.amount), "not the farm's share")?;
             }
             Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
+            Reason::Vouched(job, tile) => {
+                self.settles_vouch((job, tile), debit, credit, amount, true)?;
+            }
+            Reason::Unvouched(job, tile) => {
+                self.settles_vouch((job, tile), debit, credit, amount, false)?;
+            }
             Reason::Forfeit(job, tile) => self.forfeits(job, tile, debit, credit, amount)?,
             Reason::Refund(job) => self.refunds(job, debit, credit, amount)?,
             Reason::Reopen(job) => self.holds_again(job, debit, credit, amount)?,
@@ -48,6 +54,9 @@ impl Books {
             Reason::Kept(job, tile) => {
                 self.appeals.settles((job, tile), debit, credit, amount, false)?;
             }
+            Reason::Staked => self.stakes(debit, credit)?,
+            Reason::Unstaked => self.unstakes(debit, credit, amount)?,
+            Reason::StakeLost(job, tile) => self.loses_stake((job, tile), debit, credit, amount)?,
             Reason::Amends(..) => self.makes_amends(debit, credit, amount)?,
         }
         self.books.extend([debit, credit]);
@@ -73,6 +82,8 @@ impl Books {
         demand(earned.due.is_none(), "the tile was to be looked at again")?;
         earned.matured = true;
         demand(!open, "what the tile is made of may still change")?;
+        let vouched = self.vouched.contains_key(&(job, tile));
+        demand(!vouched, "who had vouched for the tile was not paid before")?;
         self.chains.settled(job, tile);
         if fee(earned.amount) == 0 {
             self.earned.remove(&(job, tile));
@@ -107,7 +118,8 @@ impl Books {
             let claim = self.slot(lease)?.claim.clone();
             let rung = claim.as_ref().is_some_and(|claim| claim.extra == Extra::Ringer);
             let due = rung.then_some(Cause::Ringer);
-            let earned = Earned { worker, amount, matured: false, claim, due };
+            let answer = claim.as_ref().map(Claim::to_whole);
+            let earned = Earned { worker, amount, answer, matured: false, claim, due };
             self.earned.insert((job, tile), earned);
         }
         Ok(())
@@ -125,7 +137,9 @@ impl Books {
         let rest = self.ledger.balance(Book::Audits);
         demand(debit == Book::Audits || rest.0 == 0, "fees pay only what the audits' pot cannot")?;
         let price = self.job(job)?.price;
-        let Book::Payable(auditor) = credit else { return Err("an auditor is paid at once") };
+        let (Book::Payable(auditor) | Book::Held(auditor)) = credit else {
+            return Err("an audit is paid to its auditor");
+        };
         let claims = self.claims.range((job, tile, 0)..=(job, tile, u32::MAX));
         // All are waited for: no verdict follows before that.
         let due = |claim: &Claim| claim.auditors.is_empty() && claim.owes(auditor);
@@ -140,7 +154,67 @@ impl Books {
         let most = due.min(self.ledger.balance(debit).0);
         demand(amount.0 == most, "not price times the question's work units")?;
         *paid += amount.0;
+        let vouches = claim.is_vouched_for();
+        let to = if vouches { Book::Held(auditor) } else { Book::Payable(auditor) };
+        demand(credit == to, "who vouches for a whole tile is paid once that is final")?;
+        if let Some(answer) = claim.answer.filter(|_| vouches) {
+            let by = self.vouched.entry((job, tile)).or_default();
+            let same = |(worker, said, _): &&mut Vouch| (*worker, *said) == (auditor, answer);
+            match by.iter_mut().find(same) {
+                Some((.., before)) => *before += amount.0,
+                None => by.push((auditor, answer, amount.0)),
+            }
+        }
         Ok(())
+    }
+
+    /// What a tile is is final: who had vouched for that is paid, what others said is not.
+    fn settles_vouch(
+        &mut self,
+        place: (JobId, u64),
+        debit: Book,
+        credit: Book,
+        amount: Amount,
+        true_: bool,
+    ) -> Follows {
+        let Book::Held(auditor) = debit else { return Err("nothing is held back there") };
+        let refuted = self.worker(auditor)?.refuted;
+        demand(!refuted || !true_, "a refuted worker's word is paid")?;
+        let to = if true_ { Book::Payable(auditor) } else { Book::Audits };
+        demand(credit == to, "it goes to its auditor or back to the pot")?;
+        let job = self.jobs.get(place.0.0 as usize).ok_or("it names no job")?;
+        let accepted = job.accepted.contains(&place.1);
+        demand(accepted || refuted || job.ended.is_some() && !true_, "the tile is not final")?;
+        let vouched = self.vouched.get_mut(&place).ok_or("nobody had vouched for it")?;
+        let stands = self.earned.get(&place).and_then(|earned| earned.answer);
+        let due = |(worker, said, held): &Vouch| {
+            let right = refuted || (stands == Some(*said)) == true_;
+            (*worker, *held) == (auditor, amount.0) && right
+        };
+        let found = vouched.iter().position(due);
+        vouched.remove(found.ok_or("not what is held back for it")?);
+        if vouched.is_empty() {
+            self.vouched.remove(&place);
+        }
+        if refuted {
+            self.appeals.forfeited(auditor, amount);
+        }
+        Ok(())
+    }
+
+    /// In the end nothing is held back for tiles that nobody computes again, nor for liars' words.
+    pub(super) fn vouches_finish(&self) -> Follows {
+        let over = |(job, tile): &(JobId, u64)| {
+            let found = &self.jobs[job.0 as usize];
+            let ended = found.ended.is_some_and(|state| state != JobState::Done as u8);
+            let mut claims = self.claims.range((*job, *tile, 0)..=(*job, *tile, u32::MAX));
+            ended && !found.accepted.contains(tile) && claims.next().is_none()
+        };
+        let liar = |(auditor, ..): &Vouch| self.workers[auditor.0 as usize].refuted;
+        let trusted = !self.vouched.values().flatten().any(liar);
+        demand(trusted, "what a refuted worker had vouched for is held back for it still")?;
+        let kept = self.vouched.keys().any(over);
+        demand(!kept, "what auditors were to get for a tile that is over is held back still")
     }
 
     fn refunds(&mut self, job: JobId, debit: Book, credit: Book, amount: Amount) -> Follows {

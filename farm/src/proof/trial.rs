@@ -2,12 +2,12 @@
 //! verdicts follow from opinions; what a liar had vouched for is looked at again.
 
 use super::{Asked, Books, Claim, Drawn, Follows, Lie, Slot, Worker, demand};
-use crate::audit::{self, Answer, Fit, Lot, Opinion, Verdict};
+use crate::audit::{self, Fit, Lot, Opinion, Verdict};
 use crate::digest::Digest;
 use crate::entry::{Book, Cause, Extra, Tried};
 use crate::farm::Secret;
 use crate::id::{JobId, LeaseId, WorkerId};
-use crate::leaf::{Commitment, Indices};
+use crate::leaf::Indices;
 use crate::limit;
 
 impl Worker {
@@ -164,8 +164,7 @@ impl Books {
             demand(due == Some(cause), "the tile was not to be looked at again")?;
         }
         if cause != Cause::Ringer {
-            let commitment = Commitment { root: claim.root, units: claim.units };
-            claim.answer = Some(Answer::to_whole(&claim.output, &commitment).digest());
+            claim.answer = Some(claim.to_whole());
             (claim.whole, claim.asked) = (true, claim.units);
             (claim.asks, claim.drawn) = (0, (Lot::NONE.epoch, 0, 0));
             claim.opinions.clear();
@@ -216,9 +215,7 @@ impl Books {
         claim.auditors.remove(asked.ok_or("the auditor was not asked")?);
         demand(units <= claim.units, "the question is dearer than the tile")?;
         demand(claim.opinions.is_empty() || claim.asked == units, "the question's price changed")?;
-        let commitment = Commitment { root: claim.root, units: claim.units };
-        let whole = || Answer::to_whole(&claim.output, &commitment).digest();
-        let own = claim.answer.is_some() || !claim.whole || answer == whole();
+        let own = claim.answer.is_some() || !claim.whole || answer == claim.to_whole();
         demand(own, "the claim's answer is not what was committed to")?;
         claim.answer = Some(answer);
         claim.asked = units;
@@ -264,6 +261,7 @@ impl Books {
                 earned.claim = claim;
             }
         } else if accepted {
+            demand(!self.worker(worker)?.refuted, "a refuted worker's claim counts for nothing")?;
             self.worker(worker)?.clean += 1;
             let found = self.job(job)?;
             demand(found.accepted.insert(tile), "the tile was accepted before")?;

@@ -89,9 +89,10 @@ fn what_is_made_of_a_false_tile_is_made_again_and_nobody_honest_loses() {
     }
     let outdated = |entry: &&Entry| matches!(entry.fact, Fact::Outdated { .. });
     assert_eq!(table.entries.iter().filter(outdated).count(), 2);
-    // What it holds for the tiles that stand, and from the farm's pot what it lost with the others.
+    // What it holds for the tiles that stand, and from the farm's pot what it lost with the others;
+    // of its two audits the one that found the lie, as it had vouched for the false tile.
     let worker = table.farm.worker(WorkerId(1)).unwrap();
-    let (stand, audits, made_up) = (2 * 640 + (640 - 32), 2 * 640, 2 * (640 - 32));
+    let (stand, audits, made_up) = (2 * 640 + (640 - 32), 640, 2 * (640 - 32));
     assert_eq!(worker.held.0 + worker.payable.0, stand + audits + made_up);
 }
 

@@ -6,5 +6,6 @@ mod appeals;
 mod chains;
 mod money;
 mod receipt;
+mod stakes;
 mod stories;
 mod table;

@@ -1,7 +1,7 @@
 //! Money: budgets, idempotency, and what a tampered log cannot hide.
 
-use crate::appeals;
 use crate::table::{Table, play};
+use crate::{appeals, stakes};
 use farm::Farm;
 use farm::digest::Digest;
 use farm::entry::{Entry, Fact};
@@ -124,7 +124,9 @@ pub fn honest_farm() -> Table {
 
 #[test]
 fn no_transfer_can_be_altered_repeated_or_left_out() {
-    let moves = [honest_farm(), appeals::reinstated(), appeals::disputed()].map(|table| {
+    let logs = [honest_farm(), appeals::reinstated(), appeals::disputed()];
+    let logs = logs.into_iter().chain([stakes::lost(), stakes::made_good()]);
+    let moves = logs.map(|table| {
         no_transfer_of_this_log_can_be_altered(&table.entries);
         table
             .entries
@@ -132,7 +134,8 @@ fn no_transfer_can_be_altered_repeated_or_left_out() {
             .filter(|entry| matches!(entry.fact, Fact::Transfer { .. }))
             .count()
     });
-    assert!(moves.into_iter().all(|count| count >= 8), "the stories move money: {moves:?}");
+    let moves: Vec<usize> = moves.collect();
+    assert!(moves.iter().all(|count| *count >= 8), "the stories move money: {moves:?}");
 }
 
 fn no_transfer_of_this_log_can_be_altered(log: &[Entry]) {

@@ -226,6 +226,55 @@ fn a_trusted_workers_leaves_are_drawn_opened_and_audited() {
     panic!("no leaves were drawn in 60 tiles");
 }
 
+/// Two rings of one forger and one accomplice, where nobody else audits at first.
+#[test]
+fn who_vouches_for_a_whole_tile_is_paid_once_that_is_final() {
+    let begun = "top-up audits 10 -> 10000000
+         connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1
+         submit A0 tiles=2 cap=900 -> J0: grant W0 J0/0, grant W0 J0/1
+         report W0 J0/0 as=lie -> kept: deliver J0/0, grant W1 J0/0
+         report W1 J0/0 as=lie -> settled: settle W0 J0/0";
+    let money = |table: &crate::table::Table, worker| {
+        let worker = table.farm.worker(WorkerId(worker)).unwrap();
+        (worker.held.0, worker.payable.0)
+    };
+    let table = story(begun);
+    assert_eq!((money(&table, 0), money(&table, 1)), ((640, 0), (640, 0)));
+    let table = story(&format!(
+        "{begun}
+wait 61000 -> ok: revoke W0 J0/1, grant W1 J0/1"
+    ));
+    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 640 - 32), (0, 640)));
+    let found_out = format!(
+        "{begun}
+         report W0 J0/1 as=lie -> kept: deliver J0/1, store J0 frame 1, grant W1 J0/1
+         disconnect W1 -> ok
+         connect W2 owner=A3 -> W2
+         connect W3 owner=A4 -> W3
+         wait 1100 -> ok: revoke W1 J0/1, grant W3 J0/1
+         report W3 J0/1 -> settled: grant W2 J0/1
+         report W2 J0/1 -> settled: settle W0 J0/1, grant W2 J0/0, grant W2 J0/1"
+    );
+    // The forger is out: what its accomplice waits for depends on what the tile turns out to be.
+    let table = story(&found_out);
+    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 0), (640, 0)));
+    let table = story(&format!(
+        "{found_out}
+         report W2 J0/0 -> kept: deliver J0/0, grant W3 J0/0
+         report W3 J0/0 -> settled: settle W2 J0/0
+         wait 61000 -> ok: revoke W2 J0/1, grant W3 J0/1"
+    ));
+    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 0), (0, 0)));
+    // Two found the lie, and W3 vouched for the tile that stands.
+    assert_eq!((money(&table, 2), money(&table, 3)), ((0, 2 * 640 - 32), (0, 2 * 640)));
+    let told = story(&format!(
+        "{found_out}
+cancel J0 -> ok: revoke W2 J0/1, revoke W2 J0/0"
+    ));
+    assert_eq!(money(&told, 1), (0, 0), "nobody computes the tile again");
+}
+
 /// What is affordable is one tile at a time, and who is served first opens nothing.
 #[test]
 fn a_tile_that_was_committed_to_and_not_opened_goes_to_another_owner() {

@@ -132,6 +132,8 @@ impl Table {
             Reply::Account(account) => account.to_string(),
             Reply::Available(amount) => amount.0.to_string(),
             Reply::Job(job) => job.to_string(),
+            Reply::Staked { stake, returned } if returned.0 == 0 => format!("staked {}", stake.0),
+            Reply::Staked { returned, .. } => format!("returned {}", returned.0),
             Reply::Appealed { deposit } => format!("deposit {}", deposit.0),
             Reply::Connected { worker, live } => {
                 let live = live.iter().map(|lease| format!(" {}", self.names[lease]));
@@ -203,6 +205,15 @@ impl Table {
                 account: AccountId(number(value(words, "by").unwrap())),
                 matter: matter(words[1]),
             },
+            "stake" | "unstake" => {
+                let account = AccountId(number(value(words, "by").unwrap()));
+                let worker = worker();
+                if words[0] == "unstake" {
+                    return Command::Unstake { account, worker };
+                }
+                let (amount, request) = (Amount(u64::from(number(words[2]))), self.request(words));
+                Command::Stake { account, worker, amount, request }
+            }
             "stored" => self.stored(words),
             other => panic!("{other}?"),
         }

@@ -26,7 +26,7 @@ async fn books(api: &Api, account: AccountId) -> Result<BTreeSet<Book>, Status> 
         let jobs = jobs.into_iter().map(|view| Book::Hold(view.job));
         let workers = workers
             .into_iter()
-            .flat_map(|view| [Book::Held(view.worker), Book::Payable(view.worker)]);
+            .flat_map(|view| [Book::Held, Book::Payable, Book::Stake].map(|of| of(view.worker)));
         jobs.chain(workers).chain([Book::Available(account), Book::Deposit(account)]).collect()
     })
     .await
@@ -98,6 +98,7 @@ impl v1::ledger_server::Ledger for Api {
             on_hold: balance.on_hold.0,
             held: balance.held.0,
             payable: balance.payable.0,
+            staked: balance.staked.0,
         }))
     }
 

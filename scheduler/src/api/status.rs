@@ -39,6 +39,7 @@ pub fn reject(reject: Reject) -> Status {
         R::NotRefuted | R::PayFinal | R::BeingReviewed | R::ArbiterHeard => {
             Code::FailedPrecondition
         }
+        R::StakeTooLarge | R::NothingStaked | R::StakeBound => Code::FailedPrecondition,
         R::AppealLate | R::DepositTooSmall => Code::FailedPrecondition,
         R::NoArbiter => Code::Unavailable,
         R::WorkerOfAnother | R::WorkerRefuted => Code::PermissionDenied,

@@ -3,10 +3,11 @@
 use super::assets::{check_chunk, check_size, no_first};
 use super::{Api, id, page_size, page_token, status};
 use crate::outbox::OutboxStream;
-use farm::Reject;
 use farm::appeal::Matter;
 use farm::digest::Digest;
 use farm::id::WorkerId;
+use farm::money::Amount;
+use farm::{Command, Reject, Reply};
 use proto::aov::TILE_BYTES_MAX;
 use proto::{convert, v1};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -88,6 +89,34 @@ impl v1::workers_server::Workers for Api {
         let caller = self.caller(&request)?;
         let worker = WorkerId(id(request.get_ref().worker_id));
         self.appeal(caller, Matter::Refutation(worker)).await.map(Response::new)
+    }
+
+    async fn stake_worker(
+        &self,
+        request: Request<v1::StakeWorkerRequest>,
+    ) -> Result<Response<v1::StakeWorkerResponse>, Status> {
+        let account = self.caller(&request)?.account;
+        let wire = request.into_inner();
+        let worker = WorkerId(id(wire.worker_id));
+        let request = convert::request_id(&wire.request_id).map_err(status::malformed)?;
+        let command = Command::Stake { account, worker, amount: Amount(wire.amount), request };
+        let Reply::Staked { stake, .. } = self.apply(command).await? else {
+            unreachable!("a stake is answered with what is staked");
+        };
+        Ok(Response::new(v1::StakeWorkerResponse { stake: stake.0 }))
+    }
+
+    async fn unstake_worker(
+        &self,
+        request: Request<v1::UnstakeWorkerRequest>,
+    ) -> Result<Response<v1::UnstakeWorkerResponse>, Status> {
+        let account = self.caller(&request)?.account;
+        let worker = WorkerId(id(request.get_ref().worker_id));
+        let command = Command::Unstake { account, worker };
+        let Reply::Staked { returned, .. } = self.apply(command).await? else {
+            unreachable!("a stake that is taken back is answered with what it was");
+        };
+        Ok(Response::new(v1::UnstakeWorkerResponse { returned: returned.0 }))
     }
 
     async fn explain_worker(

@@ -12,7 +12,7 @@ use farm::job::Spec;
 use farm::leaf::{self, Commitment, Leaf, Opening};
 use farm::money::{Amount, CREDIT, Price};
 use farm::time::Time;
-use farm::{Effect, Farm, Policy, Reply};
+use farm::{Effect, Farm, Policy, Reply, limit};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Effects for Tally<'_> {
             Fact::Transfer {
                 credit: Book::Payable(worker),
                 amount,
-                reason: Reason::Audit(job, tile),
+                reason: Reason::Audit(job, tile) | Reason::Vouched(job, tile),
                 ..
             } if self.ring.contains(&worker) && self.forged.contains_key(&(job, tile)) => {
                 self.counts.vouching_pay += amount.0;
@@ -239,6 +239,21 @@ impl Arena {
 
     pub fn forger_earnings(&self) -> u64 {
         self.earnings(FORGER)
+    }
+
+    /// The watched worker's owner puts so much behind it.
+    pub fn stake(&mut self, amount: Amount) -> anyhow::Result<()> {
+        let account = self.farm.worker(FORGER).context("nobody is watched")?.owner;
+        let request = 1;
+        self.apply(Command::TopUp { account: Some(account), amount, request })?;
+        self.apply(Command::Stake { account, worker: FORGER, amount, request: 2 })?;
+        Ok(())
+    }
+
+    /// Nobody does anything until all pay is final.
+    pub fn rest(&mut self) -> anyhow::Result<()> {
+        self.at += limit::MATURITY_MS * MILLISECOND;
+        self.apply(Command::Tick).map(drop)
     }
 
     /// From now on the ring says one false thing of honest tiles.

@@ -19,6 +19,8 @@ const STANDINGS: [u64; 3] = [0, 11, 2_000];
 const COLLUDERS: [u32; 3] = [0, 8, 12];
 const AUDITS: u64 = 1_000_000;
 const WORLDS: u64 = 2_000;
+/// Tiles' pay that a newcomer's owner stakes.
+const STAKED: u64 = 2;
 
 const BENCH: &str = "`cargo xtask bench trust`";
 const CHEATS: &str = "`cargo test -p cli --test it every_cheat_is_found_out`";
@@ -74,6 +76,10 @@ struct Figures {
     /// hundred of a newcomer.
     trusted: f64,
     newcomer: f64,
+    /// What a newcomer gains by one forged tile if it waits for its pay, without a stake and with
+    /// so many tiles' pay.
+    hit_and_run: f64,
+    staked: f64,
 }
 
 /// Measures everything and prints the document.
@@ -113,10 +119,14 @@ impl Figures {
                     Founded::new(2_000, arbiters)?.accusations(AUDITS, COLLUDERS[1])
                 });
                 let [with, without] = accusations;
+                let newcomers = Founded::new(0, 0)?;
+                let runs = FORGERS.0;
+                let thrown =
+                    [0, STAKED].map(|tiles| newcomers.hit_and_run(COLLUDERS[2], tiles, runs));
                 let newcomer = Founded::new(0, 1)?.redundancy(256, 100, 20)?;
                 let trusted = Founded::new(2_000, 1)?.redundancy(256, 2_000, 4)?;
                 let fates = census::count(0..WORLDS, &ACTORS.map(|(_, conduct)| conduct))?;
-                anyhow::Ok(([with?, without?], newcomer, trusted, fates))
+                anyhow::Ok(([with?, without?], newcomer, trusted, fates, thrown))
             });
             let mut lines = Vec::new();
             for arbiters in [1, 0] {
@@ -125,8 +135,9 @@ impl Figures {
                 }
             }
             let others = others.join().map_err(|_| anyhow::anyhow!("a measurement panicked"))?;
-            let (accusations, newcomer, trusted, fates) = others?;
-            Ok(Self { lines, accusations, fates, trusted, newcomer })
+            let (accusations, newcomer, trusted, fates, [bare, staked]) = others?;
+            let (hit_and_run, staked) = (bare?, staked?);
+            Ok(Self { lines, accusations, fates, trusted, newcomer, hit_and_run, staked })
         })
     }
 
@@ -230,7 +241,17 @@ impl Figures {
             least("a quarter forged, 13 leaves or all of a newcomer's tile", rate(64, 0, 11), 98.0),
             least("a quarter forged, 4 leaves", rate(64, 0, 2_000), 68.0),
             below("greatest gain of any line with a standing, in pay for a tile", gain(false)),
-            below("greatest gain of a newcomer that is thrown away", gain(true)),
+            (
+                "greatest gain of a newcomer that forges until it is found out",
+                format!("{:.2}", gain(true)),
+                "≤ 0".into(),
+                gain(true) <= 0.0,
+            ),
+            below(
+                "gain of one that forges a tile and waits for its pay, 30 % colluding, no stake",
+                self.hit_and_run,
+            ),
+            below("the same with two tiles' pay staked", self.staked),
             (
                 "honest workers found lying in so many audits, 20 % malicious, an arbiter online",
                 heard,

@@ -4,6 +4,7 @@
 use super::arena::{FORGER, Founded, LEAVES};
 use super::formula::{Case, wilson};
 use farm::digest::Digest;
+use farm::money::Amount;
 
 /// Tiles after which a forger has got away with it.
 const TILES_MAX: u32 = 2_000;
@@ -92,6 +93,28 @@ impl Founded {
         Ok(line)
     }
 
+    /// What a worker gains that forges one tile and does nothing more until its pay is final, with
+    /// so many tiles' pay staked: in pay for a tile, the mean.
+    pub fn hit_and_run(&self, colluders: u32, staked: u64, runs: u64) -> anyhow::Result<f64> {
+        let stake = (self.pay * staked as f64) as u64;
+        let mut gain = 0.0;
+        for run in 0..runs {
+            let mut arena = self.arena(run, LEAVES, colluders)?;
+            if stake > 0 {
+                arena.stake(Amount(stake))?;
+            }
+            let before = arena.forger_earnings();
+            arena.order(1)?;
+            arena.rest()?;
+            let kept = arena.forger_earnings() as f64 - before as f64;
+            let lost = if arena.is_refuted(FORGER) { stake } else { 0 };
+            let ring = arena.counts.vouching_pay;
+            // The work that it saved is what honest work would have brought.
+            gain += (kept + ring as f64 - lost as f64) / self.pay;
+        }
+        Ok(gain / runs as f64)
+    }
+
     /// The share of audits in the work on the watched worker's next tiles of so many samples while
     /// it is honest.
     pub fn redundancy(&self, samples: u32, tiles: u32, times: u64) -> anyhow::Result<f64> {
@@ -122,6 +145,17 @@ mod tests {
             assert!(line.tiles[59] < TILES_MAX && line.gain < -30.0, "{line:?}");
             let safe = colluders == 0 || arbiters > 0;
             assert!(!safe || line.wronged == 0, "honest auditors were accused");
+        }
+    }
+
+    #[test]
+    fn nobody_gains_by_being_thrown_away_unless_it_gets_away_and_then_a_stake_outweighs_it() {
+        for arbiters in [0, 1] {
+            let founded = Founded::new(0, arbiters).unwrap();
+            let line = founded.measure(LEAVES, 12, (200, 200)).unwrap();
+            assert_eq!(line.gain, 0.0, "neither worked nor was paid");
+            let [bare, staked] = [0, 2].map(|tiles| founded.hit_and_run(12, tiles, 200).unwrap());
+            assert!(bare > 0.2 && staked < -0.2, "{bare}, {staked}");
         }
     }
 

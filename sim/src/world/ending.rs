@@ -69,6 +69,10 @@ impl World {
             appeals: said(|fact| {
                 matches!(fact, Fact::Transfer { reason: Reason::Deposit(..), .. })
             }),
+            unstaked: said(|fact| matches!(fact, Fact::Transfer { reason: Reason::Unstaked, .. })),
+            stakes_lost: said(|fact| {
+                matches!(fact, Fact::Transfer { reason: Reason::StakeLost(..), .. })
+            }),
             reinstated: said(|fact| matches!(fact, Fact::Reinstated { .. })),
             outdated: said(|fact| matches!(fact, Fact::Outdated { .. })),
             deaths: self.deaths,

@@ -36,6 +36,9 @@ pub struct Summary {
     pub refuted: u64,
     pub appeals: u64,
     pub reinstated: u64,
+    /// Stakes that came back, and that liars lost.
+    pub unstaked: u64,
+    pub stakes_lost: u64,
     /// Accepted tiles that were made again since what they were made of was false.
     pub outdated: u64,
     /// Times that the scheduler died and started again.
@@ -409,6 +412,7 @@ impl World {
             self.must(Command::Secret { next })?;
         }
         self.appeal()?;
+        self.stake()?;
         self.let_in_again();
         self.later(self.now + SECOND / 4, Event::Tick);
         Ok(())
@@ -449,6 +453,26 @@ impl World {
             let matter = Matter::Tile(job, tile);
             self.command(Command::Appeal { account, matter }, Asker::Nobody)?;
         }
+        Ok(())
+    }
+
+    /// Owners of every kind stake now and then, and want it back when it may not be.
+    fn stake(&mut self) -> anyhow::Result<()> {
+        let workers = self.shell.farm.workers(None, None, usize::MAX);
+        if workers.is_empty() || !self.chance.percent(10) {
+            return Ok(());
+        }
+        let drawn = &workers[self.chance.below(workers.len() as u64) as usize];
+        let (account, worker) = (drawn.owner, drawn.worker);
+        let command = match self.chance.percent(50) {
+            true => Command::Unstake { account, worker },
+            false => {
+                let amount = Amount((1 + self.chance.below(3)) * CREDIT);
+                let request = u128::from(self.chance.bits());
+                Command::Stake { account, worker, amount, request }
+            }
+        };
+        self.command(command, Asker::Nobody)?;
         Ok(())
     }
 
