@@ -145,7 +145,8 @@ impl Buffer {
     }
 
     /// Makes a buffer in the first of the wished kinds of memory that the device has. Its size is
-    /// rounded up to whole fours of words, so that all of it can be read so.
+    /// rounded up to whole fours of words, so that all of it can be read so, and not as many as are a
+    /// power of two: llvmpipe would compile every shader that reads it once more for those.
     fn allocate(
         device: &Device,
         what: &'static str,
@@ -154,7 +155,9 @@ impl Buffer {
     ) -> Result<Self, VulkanError> {
         let shared = &device.shared;
         let limit = shared.info.buffer_bytes_max;
-        let bytes = bytes.next_multiple_of(Texel::FourWords.bytes());
+        let four = Texel::FourWords.bytes();
+        let fours = (bytes.div_ceil(four)..).find(|fours| !fours.is_power_of_two());
+        let bytes = fours.map_or(bytes, |fours| fours * four);
         if bytes > limit {
             return Err(VulkanError::TooLarge { what, need: bytes, limit });
         }
