@@ -86,8 +86,8 @@ pub enum Command {
         #[arg(value_name = "TILE|ID")]
         number: u64,
     },
-    /// Put credits behind a worker of yours, so that it gets more leases as a newcomer; they are lost
-    /// if it is found lying
+    /// Put credits behind a worker of yours, so that it gets more leases as a newcomer; they are
+    /// lost if it is found lying
     Stake {
         /// The worker's id
         worker: u64,

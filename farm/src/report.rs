@@ -89,14 +89,12 @@ impl Farm {
     ) -> bool {
         let Some(lease) = self.leases.get(id) else { return true };
         let (worker, job_id, tile) = (lease.worker, lease.job, lease.tile);
-        let job = &mut self.jobs[job_id.0 as usize];
+        let (granted, job) = (lease.granted, &mut self.jobs[job_id.0 as usize]);
         let own = self.roster[worker].owner == job.account && !job.audit_own;
         job.computing -= 1;
         job.claims += 1;
         job.claims_cost.0 += job.price.of(commitment.units).0;
-        let took = self.now.0.saturating_sub(lease.granted.0);
-        self.roster[worker].reported(commitment.units, took);
-        self.roster[worker].bound = self.now;
+        self.roster[worker].reported(commitment.units, granted, self.now);
         let Commitment { root, units } = commitment;
         self.log(Fact::Committed { lease: id, job: job_id, tile, output, root, units }, effects);
         self.deliver(job_id, tile, output, effects);

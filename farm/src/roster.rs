@@ -94,13 +94,15 @@ impl Worker {
     pub fn has_room_for_audit(&self) -> bool {
         self.computing < self.slots * (limit::LEASES_PER_SLOT + 1)
     }
-    /// It reports a tile of so many units, so long after it was leased.
-    pub fn reported(&mut self, units: u64, took_us: u64) {
+    /// It reports a tile of so many units that was leased to it at `granted`.
+    pub fn reported(&mut self, units: u64, granted: Time, now: Time) {
         self.computing -= 1;
         self.claims += 1;
         self.reported += 1;
         self.units = self.units.saturating_add(units);
+        let took_us = now.0.saturating_sub(granted.0);
         self.leased_us = self.leased_us.saturating_add(took_us);
+        self.bound = now;
     }
     /// Whether an owner, a machine or an address stands behind both. With the farm's own workers
     /// nobody shares more than an owner.

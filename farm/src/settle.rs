@@ -140,7 +140,8 @@ impl Farm {
     /// A liar's tiles that are not mature go back: the money to their jobs, the tiles to others.
     pub(crate) fn forfeit(&mut self, worker: WorkerId, effects: &mut impl Effects) {
         let mut lost = 0;
-        for held in std::mem::take(&mut self.held[worker.0 as usize]) {
+        // One by one: as a tile goes back its job may end, and then the others are looked for.
+        while let Some(held) = self.held[worker.0 as usize].pop_front() {
             let HeldTile { job, tile, units, amount, .. } = held;
             let reason = Reason::Forfeit(job, tile);
             self.transfer(Book::Held(worker), Book::Hold(job), amount, reason, effects);

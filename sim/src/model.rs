@@ -396,16 +396,10 @@ impl Model {
                 place.accepted = false;
                 self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
             }
-            Reason::Outdated(job, tile) => {
-                let place = self.tiles.entry((job, tile)).or_default();
-                ensure!(!place.accepted, "what stands is taken back");
-                ensure!(place.earned.take() == Some((debit, amount)), "not what it earned");
-                place.paid_out = false;
-                self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
-            }
+            Reason::Outdated(job, tile) => self.taken_back((job, tile), debit, amount)?,
             Reason::Vouched(job, tile) => {
-                let place = self.tiles.entry((job, tile)).or_default();
-                ensure!(place.accepted, "who vouched for a tile is paid, and nobody accepted it");
+                let accepted = self.tiles.get(&(job, tile)).is_some_and(|place| place.accepted);
+                ensure!(accepted, "who vouched for a tile is paid, and nobody accepted it");
             }
             Reason::Unstaked => self.unstaked(debit)?,
             Reason::TopUp
@@ -422,6 +416,21 @@ impl Model {
             | Reason::Spoilt(..)
             | Reason::Amends(..) => {}
         }
+        Ok(())
+    }
+
+    /// An outdated tile's pay goes back to its job.
+    fn taken_back(
+        &mut self,
+        (job, tile): (JobId, u64),
+        debit: Book,
+        amount: i128,
+    ) -> anyhow::Result<()> {
+        let place = self.tiles.entry((job, tile)).or_default();
+        ensure!(!place.accepted, "what stands is taken back");
+        ensure!(place.earned.take() == Some((debit, amount)), "not what it earned");
+        place.paid_out = false;
+        self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
         Ok(())
     }
 

@@ -4,11 +4,13 @@
 use super::{ENGINE, Event, Message, POLICY, SECOND, World};
 use crate::actor::{Conduct, Finished};
 use crate::network::Way;
+use crate::shell::Asker;
 use farm::Reject;
 use farm::agent::Work;
 use farm::command::{Command, Connect};
 use farm::id::{JobId, LeaseId};
 use farm::leaf;
+use farm::money::{Amount, CREDIT};
 use farm::time::Time;
 
 impl World {
@@ -41,6 +43,26 @@ impl World {
         self.say(at, Command::Connect(Box::new(connect)));
         let patience = self.now + 3 * SECOND + self.chance.below(SECOND);
         self.later(patience, Event::Doubt(at, stream));
+    }
+
+    /// Owners of every kind stake now and then, and want it back when it may not be.
+    pub(super) fn stake(&mut self) -> anyhow::Result<()> {
+        let workers = self.shell.farm.workers(None, None, usize::MAX);
+        if workers.is_empty() || !self.chance.percent(10) {
+            return Ok(());
+        }
+        let drawn = &workers[self.chance.below(workers.len() as u64) as usize];
+        let (account, worker) = (drawn.owner, drawn.worker);
+        let command = match self.chance.percent(50) {
+            true => Command::Unstake { account, worker },
+            false => {
+                let amount = Amount((1 + self.chance.below(3)) * CREDIT);
+                let request = u128::from(self.chance.bits());
+                Command::Stake { account, worker, amount, request }
+            }
+        };
+        self.command(command, Asker::Nobody)?;
+        Ok(())
     }
 
     fn say(&mut self, at: usize, command: Command) {

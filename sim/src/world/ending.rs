@@ -5,8 +5,8 @@ use crate::actor::{Actor, Conduct, output_of, truth};
 use crate::model::needed;
 use anyhow::{Context, ensure};
 use farm::digest::Digest;
-use farm::entry::{Fact, Reason};
-use farm::id::JobId;
+use farm::entry::{Book, Fact, Reason};
+use farm::id::{JobId, WorkerId};
 use farm::receipt::{Concern, Receipt};
 use farm::view::{JobState, JobView};
 use std::collections::BTreeMap;
@@ -23,12 +23,31 @@ pub struct Seen {
 }
 
 impl World {
+    /// Stakes that were lost and made good: no earnings.
+    fn made_good(&self, worker: WorkerId) -> u64 {
+        let (mut lost, mut made_good) = (0, 0);
+        for entry in self.shell.published() {
+            match &entry.fact {
+                Fact::Transfer { debit, amount, reason: Reason::StakeLost(..), .. }
+                    if *debit == Book::Stake(worker) =>
+                {
+                    lost = amount.0;
+                }
+                Fact::Reinstated { worker: id, .. } if *id == worker => {
+                    made_good += std::mem::take(&mut lost);
+                }
+                _ => {}
+            }
+        }
+        made_good
+    }
+
     /// What became of each worker that was ever let in.
     pub(super) fn census(&self) -> Vec<Seen> {
         let seen = |actor: &Actor| {
             let worker = self.shell.farm.worker(actor.id?)?;
             let (conduct, lies) = (actor.conduct, actor.lies.len() as u64);
-            let earned = worker.held.0 + worker.payable.0;
+            let earned = worker.held.0 + worker.payable.0 - self.made_good(worker.worker);
             Some(Seen { conduct, lies, refuted: worker.refuted, earned })
         };
         self.actors.iter().filter_map(seen).collect()

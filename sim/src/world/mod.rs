@@ -456,26 +456,6 @@ impl World {
         Ok(())
     }
 
-    /// Owners of every kind stake now and then, and want it back when it may not be.
-    fn stake(&mut self) -> anyhow::Result<()> {
-        let workers = self.shell.farm.workers(None, None, usize::MAX);
-        if workers.is_empty() || !self.chance.percent(10) {
-            return Ok(());
-        }
-        let drawn = &workers[self.chance.below(workers.len() as u64) as usize];
-        let (account, worker) = (drawn.owner, drawn.worker);
-        let command = match self.chance.percent(50) {
-            true => Command::Unstake { account, worker },
-            false => {
-                let amount = Amount((1 + self.chance.below(3)) * CREDIT);
-                let request = u128::from(self.chance.bits());
-                Command::Stake { account, worker, amount, request }
-            }
-        };
-        self.command(command, Asker::Nobody)?;
-        Ok(())
-    }
-
     /// Applies a command; a sync will follow.
     fn command(&mut self, command: Command, asker: Asker) -> anyhow::Result<bool> {
         let result = self.shell.apply(self.now, command, asker)?;
