@@ -145,8 +145,8 @@ impl Buffer {
     }
 
     /// Makes a buffer in the first of the wished kinds of memory that the device has. Its size is
-    /// rounded up to whole fours of words, so that all of it can be read so, and not as many as are a
-    /// power of two: llvmpipe would compile every shader that reads it once more for those.
+    /// rounded up to whole fours of words, so that all of it can be read so, and not as many as
+    /// are a power of two: llvmpipe would compile every shader that reads it once more for those.
     fn allocate(
         device: &Device,
         what: &'static str,
