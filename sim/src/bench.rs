@@ -9,7 +9,7 @@ use farm::job::Spec;
 use farm::leaf::{self, Commitment, Leaf, Opening};
 use farm::money::{Amount, CREDIT, Price};
 use farm::time::Time;
-use farm::{Effect, Farm, Policy, Reply};
+use farm::{Effect, Farm, Policy, Reply, limit};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -116,6 +116,18 @@ impl Load {
         Ok(reply)
     }
 
+    /// Puts enough behind each worker for all of its leases.
+    fn stake(&mut self) -> anyhow::Result<()> {
+        for worker in self.farm.workers(None, None, usize::MAX) {
+            let (account, worker) = (worker.owner, worker.worker);
+            let leases = u64::from(limit::SLOTS_MAX * limit::LEASES_PER_SLOT);
+            let amount = Amount(leases * limit::STAKE_PER_LEASE);
+            self.apply(Command::TopUp { account: Some(account), amount, request: 1 })?;
+            self.apply(Command::Stake { account, worker, amount, request: 2 })?;
+        }
+        Ok(())
+    }
+
     fn submit(&mut self, engine: u8, side: u32) -> anyhow::Result<JobId> {
         let submit = Submit {
             account: AccountId(0),
@@ -196,6 +208,7 @@ pub fn core() -> anyhow::Result<()> {
 
 fn memory() -> anyhow::Result<()> {
     let mut load = Load::new(250, 256, 1)?;
+    load.stake()?;
     let before = resident()?;
     load.submit(0, 8 * 3200)?;
     let leases = load.owed.len() as u64;
