@@ -185,9 +185,9 @@ void main() {
     uint pieces = (items + 63u) / 64u;
     uint laid = (written + BLOCK - 1u) / BLOCK;
     uint blocks = (written + TOGETHER - 1u) / TOGETHER;
-    // The workgroups that would do with a BLOCK of channels each, as many as do here.
+    // p(0) counts those with a BLOCK of channels each.
     uint count = p(0) / laid * blocks;
-    for (uint nth = gl_WorkGroupID.x; nth < count; nth += groups()) {
+    for (uint nth = gl_WorkGroupID.x; nth < count; nth += min(count, GROUPS_MAX)) {
         uint item = nth % pieces * 64u + gl_LocalInvocationID.x;
         uint block = nth / pieces % blocks;
         uint plane = nth / pieces / blocks;

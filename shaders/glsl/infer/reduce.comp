@@ -63,7 +63,7 @@ uint place_of(uint n, uint first, uint count, uint base) {
 void main() {
     uint lane = gl_LocalInvocationID.x;
     bool ranked = OPERATION == 5u || OPERATION == 6u;
-    for (uint at = gl_WorkGroupID.x; at < p(0); at += groups()) {
+    for (uint at = gl_WorkGroupID.x; at < p(0); at += min(p(0), GROUPS_MAX)) {
         uint base = place_of(at, DIMENSIONS, p(2), p(4));
         uint sum = begun();
         uint place = 0xffffffffu;

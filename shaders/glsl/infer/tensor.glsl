@@ -37,5 +37,4 @@ void put(uint at, float x) { o[at] = floatBitsToUint(tame(x)); }
 // Workgroups that were asked for: p(0), or where that counts invocations, as many as hold so many
 // (worker/src/infer/kernel.rs). Mesa's lavapipe 22.3 gives gl_NumWorkGroups wrong in loops.
 const uint GROUPS_MAX = 65535u;
-uint groups() { return min(p(0), GROUPS_MAX); }
 uint lanes() { return min((p(0) / PER + 63u) / 64u, GROUPS_MAX) * 64u; }

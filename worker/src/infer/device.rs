@@ -1,6 +1,6 @@
 //! Plans on a Vulkan device. Knows no image and no tile.
 
-use super::kernel::{Dispatch, Kernel};
+use super::kernel::{Dispatch, Form, Kernel};
 use super::plan::Plan;
 use super::program::Program;
 use super::region::elements;
@@ -25,7 +25,7 @@ pub enum RunError {
 /// Kernels compiled for a device, and memory on it.
 pub struct Runner {
     device: Device,
-    pipelines: BTreeMap<(Kernel, bool, Vec<u32>), Pipeline>,
+    pipelines: BTreeMap<(Kernel, Form, Vec<u32>), Pipeline>,
     /// What is bound where a kernel has less to read.
     nothing: Buffer,
     /// Whether texel buffers are read faster.
@@ -51,32 +51,31 @@ impl Runner {
         &self.device
     }
 
-    fn prepare(&mut self, dispatch: &Dispatch, texels: bool) -> Result<(), VulkanError> {
+    fn prepare(&mut self, dispatch: &Dispatch, form: Form) -> Result<(), VulkanError> {
         if self.pipelines.len() >= PIPELINES_MAX {
             self.pipelines.clear();
         }
-        let key = (dispatch.kernel, texels, dispatch.constants.clone());
+        let key = (dispatch.kernel, form, dispatch.constants.clone());
         if let Entry::Vacant(empty) = self.pipelines.entry(key) {
             let kernel = spirv(dispatch.kernel);
             let mut constants = dispatch.constants.clone();
-            let lanes = self.device.info().shuffle_lanes;
             let mut reads = [Texel::Word; 4];
-            let words = match kernel.shared {
-                Some(shared) if texels && lanes > 1 => {
-                    constants.push(lanes);
+            let words = match (form, kernel.shared) {
+                (Form::Plain, _) => kernel.plain,
+                (Form::Shared, Some(shared)) => {
+                    constants.push(self.device.info().shuffle_lanes);
                     reads[1] = Texel::FourWords;
                     reads[2] = Texel::FourWords;
                     shared
                 }
-                Some(_) if texels => {
+                (Form::Texels, Some(_)) => {
                     reads[2] = Texel::FourWords;
                     kernel.texels
                 }
-                _ if texels => kernel.texels,
-                _ => kernel.plain,
+                (_, None) => kernel.texels,
             };
             let words = shaders::spirv::words(words);
-            let buffers = (5, if texels { &reads[..] } else { &[] });
+            let buffers = (5, if form == Form::Plain { &[] } else { &reads[..] });
             empty.insert(Pipeline::new(&self.device, &words, buffers, 0, &constants)?);
         }
         Ok(())
@@ -120,9 +119,13 @@ impl Runner {
             })
             .collect::<Result<Vec<_>, VulkanError>>()?;
         let mut buffers = memory.all().chain(weights.buffers.values()).chain(&parameters);
-        let texels = self.prefers_texels && buffers.all(|buffer| buffer.fits(Texel::Word));
+        let form = match self.device.info().shuffle_lanes {
+            _ if !self.prefers_texels || !buffers.all(|own| own.fits(Texel::Word)) => Form::Plain,
+            0 | 1 => Form::Texels,
+            _ => Form::Shared,
+        };
         drop(buffers);
-        all.clone().try_for_each(|dispatch| self.prepare(dispatch, texels))?;
+        all.clone().try_for_each(|dispatch| self.prepare(dispatch, form))?;
         let device = &self.device;
         let mut parameters = parameters.iter();
         let mut passes = Vec::new();
@@ -136,12 +139,12 @@ impl Runner {
                     let value = dispatch.reads.get(nth).map(|at| step.inputs[*at]);
                     value.and_then(|value| memory.of(plan, weights, value)).unwrap_or(&self.nothing)
                 };
-                let key = (dispatch.kernel, texels, dispatch.constants.clone());
+                let key = (dispatch.kernel, form, dispatch.constants.clone());
                 passes.push(Use {
                     pipeline: &self.pipelines[&key],
                     reads: [own, read(0), read(1), read(2)],
                     written,
-                    workgroups: dispatch.workgroups(texels),
+                    workgroups: dispatch.workgroups(form),
                 });
             }
             let shapes: Vec<&[usize]> =

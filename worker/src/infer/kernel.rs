@@ -15,6 +15,17 @@ pub enum Kernel {
     View,
 }
 
+/// How a kernel reads tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    Plain,
+    /// From texel buffers.
+    Texels,
+    /// So, and invocations of a subgroup hand weights to each other; as `Texels` where a kernel has
+    /// no such form.
+    Shared,
+}
+
 /// One use of a kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
@@ -28,17 +39,19 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Workgroups of 64 that it asks for, as many as a device must take; `texels` says for which
-    /// form of the kernel.
-    pub fn workgroups(&self, texels: bool) -> u32 {
+    /// Workgroups of 64 that it asks for, as many as a device must take.
+    pub fn workgroups(&self, form: Form) -> u32 {
         let items = self.parameters[0];
-        let per = match self.kernel {
-            Kernel::Map if texels => self.constants[1],
-            Kernel::View | Kernel::Resample if texels => self.constants[0],
+        let per = match (self.kernel, form) {
+            (_, Form::Plain) => 1,
+            (Kernel::Map, _) => self.constants[1],
+            (Kernel::View | Kernel::Resample, _) => self.constants[0],
+            // Blocks of channels that are computed together.
+            (Kernel::Convolve, Form::Shared) => self.constants[7] / self.constants[6],
             _ => 1,
         };
         let groups = match self.kernel {
-            Kernel::Convolve | Kernel::Reduce => items,
+            Kernel::Convolve | Kernel::Reduce => items / per,
             _ => (items / per).div_ceil(64),
         };
         groups.min(65_535)

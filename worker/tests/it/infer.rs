@@ -6,7 +6,7 @@ use crate::networks::{Draft, convolutions, gates, hourglass, int, normalized};
 use worker::infer::color::Color;
 use worker::infer::device::Runner;
 use worker::infer::image::{Image, Samples};
-use worker::infer::kernel::{Dispatch, Kernel};
+use worker::infer::kernel::{Dispatch, Form, Kernel};
 use worker::infer::model::Model;
 use worker::infer::network::{Network, Proportions};
 use worker::infer::plan::Plan;
@@ -152,7 +152,7 @@ fn functions_have_equal_bits_on_devices_and_in_plain_rust() {
             reads: &[&own, &buffers[0], &buffers[1], &buffers[2]],
             writes: &[&written],
             parameters: &[],
-            workgroups: dispatch.workgroups(false),
+            workgroups: dispatch.workgroups(Form::Plain),
         }
         .run(&device)
         .unwrap();
