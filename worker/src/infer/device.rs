@@ -97,6 +97,16 @@ impl Runner {
         Ok(Weights { buffers })
     }
 
+    /// How kernels read such tensors here.
+    fn form<'a>(&self, mut tensors: impl Iterator<Item = &'a Buffer>) -> Form {
+        match self.device.info().shuffle_lanes {
+            _ if !self.prefers_texels => Form::Plain,
+            _ if !tensors.all(|buffer| buffer.fits(Texel::Word)) => Form::Plain,
+            0 | 1 => Form::Texels,
+            _ => Form::Shared,
+        }
+    }
+
     /// Computes an output; `inputs` are the parts that the plan needs.
     pub fn run(
         &mut self,
@@ -118,13 +128,7 @@ impl Runner {
                 Ok(buffer)
             })
             .collect::<Result<Vec<_>, VulkanError>>()?;
-        let mut buffers = memory.all().chain(weights.buffers.values()).chain(&parameters);
-        let form = match self.device.info().shuffle_lanes {
-            _ if !self.prefers_texels || !buffers.all(|own| own.fits(Texel::Word)) => Form::Plain,
-            0 | 1 => Form::Texels,
-            _ => Form::Shared,
-        };
-        drop(buffers);
+        let form = self.form(memory.all().chain(weights.buffers.values()).chain(&parameters));
         all.clone().try_for_each(|dispatch| self.prepare(dispatch, form))?;
         let device = &self.device;
         let mut parameters = parameters.iter();
