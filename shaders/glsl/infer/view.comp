@@ -7,8 +7,8 @@
 #include "infer/tensor.glsl"
 layout(local_size_x = 64) in;
 
-// Words: elements, dimensions (one at least), what stands outside, base of reading and of writing; then for each
-// dimension its length, its stride in the tensor written, and where its table begins.
+// Words: elements, dimensions (one at least), what stands outside, base of reading and of writing;
+// then for each dimension its length, its stride in the tensor written, and where its table begins.
 const uint DIMENSIONS = 5u;
 const uint OUTSIDE = 0x80000000u;
 
