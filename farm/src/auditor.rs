@@ -88,6 +88,9 @@ impl Farm {
 
     fn may_audit(&self, id: WorkerId, claimant: WorkerId, job: JobId, claim: &Claim) -> bool {
         let worker = &self.roster[id];
+        if !self.may_compute(id, job) {
+            return false;
+        }
         let job = &self.jobs[job.0 as usize];
         if id == claimant
             || !worker.works()

@@ -10,6 +10,7 @@ use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::job::{Again, Job, Spec};
 use crate::lease::Role;
+use crate::model::Royalty;
 use crate::money::Amount;
 use crate::reject::Reject;
 use crate::tile::Tile;
@@ -401,10 +402,11 @@ impl Farm {
         if job.frames.get(&nth).and_then(|frame| frame.output(place)).is_none() {
             return;
         }
-        let Some((from, paid)) = self.unpay(id, tile, effects) else { return };
+        let Some((from, paid, royalty)) = self.unpay(id, tile, effects) else { return };
         let OwnPaid { worker, units, amount } = paid;
         self.log(Fact::Outdated { job: id, tile }, effects);
         self.transfer(from, Book::Hold(id), amount, Reason::Outdated(id, tile), effects);
+        self.return_royalty((id, tile), royalty, effects);
         let job = &mut self.jobs[id.0 as usize];
         job.accepted -= 1;
         job.units -= units;
@@ -424,13 +426,14 @@ impl Farm {
         self.mature(worker, effects);
     }
 
-    /// Where a tile's pay lies that is not final, and whose it is; it is forgotten there.
+    /// Where a tile's pay lies that is not final, whose it is, and its royalty; it is forgotten
+    /// there.
     fn unpay(
         &mut self,
         id: JobId,
         tile: u64,
         effects: &mut impl Effects,
-    ) -> Option<(Book, OwnPaid)> {
+    ) -> Option<(Book, OwnPaid, Option<Royalty>)> {
         for at in 0..self.held.len() {
             let held = &mut self.held[at];
             let Some(place) = held.iter().position(|held| (held.job, held.tile) == (id, tile))
@@ -444,10 +447,10 @@ impl Farm {
                 self.drop_claim(review, effects);
             }
             let (units, amount) = (held.units, held.amount);
-            return Some((Book::Held(worker), OwnPaid { worker, units, amount }));
+            return Some((Book::Held(worker), OwnPaid { worker, units, amount }, held.royalty));
         }
         let paid = self.jobs[id.0 as usize].own_paid.remove(&tile)?;
-        Some((Book::Payable(paid.worker), paid))
+        Some((Book::Payable(paid.worker), paid, None))
     }
 
     /// Pays out of the farm's pots what an honest worker lost through another's lie.

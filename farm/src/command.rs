@@ -2,9 +2,10 @@
 
 use crate::appeal::Matter;
 use crate::digest::Digest;
-use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use crate::job::Spec;
 use crate::leaf::{Commitment, Leaf, Opening};
+use crate::model::Offer;
 use crate::money::{Amount, Price};
 
 /// A client's own name for a request (a UUID): the same name gives the same answer.
@@ -83,6 +84,21 @@ pub enum Command {
         account: AccountId,
         worker: WorkerId,
     },
+    /// A model is offered to others.
+    Publish {
+        account: AccountId,
+        offer: Box<Offer>,
+    },
+    /// Its owner withdraws a model from new jobs.
+    Withdraw {
+        account: AccountId,
+        model: ModelId,
+    },
+    /// The account has sent all of a published model's bytes, so that it has them already.
+    Show {
+        account: AccountId,
+        asset: Digest,
+    },
     /// Nothing but the passing of time: expiry, maturity, audits that found no auditor.
     Tick,
 }
@@ -99,8 +115,10 @@ pub struct Submit {
     pub priority: u8,
     /// Only workers of the same account.
     pub private: bool,
-    /// Audit workers of the same account as well.
+    /// Audit workers of the same account as well; so are they wherever a royalty is owed.
     pub audit_own: bool,
+    /// The published model that it uses.
+    pub model: Option<ModelId>,
 }
 
 /// What a worker offers.

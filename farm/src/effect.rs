@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::entry::Entry;
-use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use crate::leaf::Indices;
 use crate::money::Amount;
 
@@ -13,6 +13,7 @@ pub enum Reply {
     Account(AccountId),
     Available(Amount),
     Job(JobId),
+    Model(ModelId),
     /// The worker's id, and which of the leases it named are still its own.
     Connected {
         worker: WorkerId,

@@ -2,9 +2,10 @@
 //! then the fields in order as `layout.rs` puts them. No private names.
 
 use crate::digest::Digest;
-use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use crate::layout::{self, Layout};
 use crate::leaf::Indices;
+use crate::model::Rights;
 use crate::money::{Amount, Price};
 use crate::time::Time;
 use crate::{layout_enum, layout_struct, limit};
@@ -28,6 +29,9 @@ pub enum Book {
     Deposit(AccountId),
     /// What its owner put behind a worker.
     Stake(WorkerId),
+    /// Royalties of an owner's models: for tiles that may still turn out false, and its own.
+    RoyaltyHeld(AccountId),
+    Royalty(AccountId),
     Fees,
     Audits,
     Outside,
@@ -71,6 +75,11 @@ pub enum Reason {
     Unstaked,
     /// ... or lost, as it lied about this tile.
     StakeLost(JobId, u64),
+    /// A tile's royalty goes as its pay goes: held back when it is accepted, the owner's own once
+    /// that is final, on hold again if the tile is taken back.
+    Royalty(JobId, u64),
+    RoyaltyFinal(JobId, u64),
+    RoyaltyReturned(JobId, u64),
 }
 
 /// What happened.
@@ -233,6 +242,27 @@ pub enum Fact {
         job: JobId,
         tile: u64,
     },
+    /// A model is on offer: digests of its bytes' digest, of its card and of its licence; what its
+    /// owner gets for a million work units; who may do what with it.
+    ModelPublished {
+        model: ModelId,
+        owner: AccountId,
+        asset: Box<Digest>,
+        card: Box<Digest>,
+        licence: Box<Digest>,
+        royalty: Price,
+        rights: Box<Rights>,
+    },
+    ModelWithdrawn {
+        model: ModelId,
+    },
+    /// The job just opened uses a model and owes its owner this royalty.
+    ModelUsed {
+        job: JobId,
+        model: ModelId,
+        owner: AccountId,
+        royalty: Price,
+    },
 }
 
 /// Places that were drawn for an auditor.
@@ -275,6 +305,8 @@ layout_enum!(Book {
     6 = Outside,
     7 = Deposit(account),
     8 = Stake(worker),
+    9 = RoyaltyHeld(account),
+    10 = Royalty(account),
 });
 layout_enum!(Reason {
     0 = TopUp,
@@ -297,6 +329,9 @@ layout_enum!(Reason {
     17 = Staked,
     18 = Unstaked,
     19 = StakeLost(job, tile),
+    20 = Royalty(job, tile),
+    21 = RoyaltyFinal(job, tile),
+    22 = RoyaltyReturned(job, tile),
 });
 layout_enum!(Fact {
     0 = AccountOpened { account, operator },
@@ -323,6 +358,9 @@ layout_enum!(Fact {
     21 = JobChained { job, upstream },
     22 = Fed { lease, tiles, made_of },
     23 = Outdated { job, tile },
+    24 = ModelPublished { model, owner, asset, card, licence, royalty, rights },
+    25 = ModelWithdrawn { model },
+    26 = ModelUsed { job, model, owner, royalty },
 });
 
 impl Entry {

@@ -84,11 +84,20 @@ impl Farm {
             let open = if job.private { worker.owner == job.account } else { !worker.arbiter };
             worker.engines.contains(&job.spec.engine) && open
         });
+        let (trusted, others): (Vec<_>, Vec<_>) =
+            offering.partition(|worker| self.may_compute(*worker, id));
+        if !others.is_empty() {
+            lines.extend(self.explain_trust(job, others.len()));
+        }
+        let offering = trusted.into_iter();
         let (count, room) =
             offering.fold((0, 0), |(all, room), id| (all + 1, room + u32::from(self.has_room(id))));
         lines.push(match (count, room) {
             (0, _) if job.private => {
                 "no worker of the job's own account is online with its engine".into()
+            }
+            (0, _) if !others.is_empty() => {
+                "none that the model's owner trusts is online with its engine".into()
             }
             (0, _) => "no worker is online with its engine".into(),
             (_, 0) => format!("all {count} workers with its engine are busy"),
@@ -101,13 +110,31 @@ impl Farm {
         lines
     }
 
+    /// So many workers that are there may not compute a job.
+    fn explain_trust(&self, job: &Job, passed_over: usize) -> Option<String> {
+        let model = self.models.get(job.licence?.model)?;
+        Some(format!(
+            "{passed_over} workers are passed over: the owner of the model `{}`, account {}, lets \
+             only workers it trusts compute it",
+            model.offer.name, model.owner
+        ))
+    }
+
     fn explain_lease(&self, lease: &Lease) -> Vec<String> {
         let age = (self.now.0 - lease.granted.0) / 1_000_000;
         match &lease.role {
             Role::Computing | Role::Audit(_) => {
                 vec![format!("it has been computed for {age} s")]
             }
-            Role::Claimed(claim) | Role::Reviewed(claim) => explain_claim(claim),
+            Role::Claimed(claim) | Role::Reviewed(claim) => {
+                let mut lines = explain_claim(claim);
+                let (others, job) = (self.roster.working.iter(), &self.jobs[lease.job.0 as usize]);
+                let others = others.filter(|id| !self.may_compute(**id, lease.job)).count();
+                if claim.wanted > 0 && others > 0 {
+                    lines.extend(self.explain_trust(job, others));
+                }
+                lines
+            }
         }
     }
 
@@ -213,11 +240,19 @@ impl Farm {
             "no job with tiles to lease uses an engine it offers; update the worker".into()
         } else if engine().all(|job| job.private && job.account != worker.owner) {
             "the jobs with tiles to lease are private to other accounts".into()
+        } else if !self.is_trusted_anywhere(id) {
+            "the jobs with tiles to lease use models whose owners do not let it compute them".into()
         } else if !engine().any(|job| job.queued) {
             "the jobs with tiles to lease wait for money on hold".into()
         } else {
             "it is next to be served".into()
         }
+    }
+
+    /// Whether any job with tiles to lease may be computed by this worker, as far as models go.
+    fn is_trusted_anywhere(&self, id: WorkerId) -> bool {
+        let mut jobs = self.jobs.iter().zip(0..);
+        jobs.any(|(job, at)| job.is_open() && job.has_work() && self.may_compute(id, JobId(at)))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::job::{Image, Job};
 use crate::layout::{self, Layout};
 use crate::lease::{Leases, Role};
 use crate::ledger::Ledger;
+use crate::model::Models;
 use crate::money::{AMOUNT_MAX, Amount};
 use crate::place::Queue;
 use crate::reject::Reject;
@@ -71,6 +72,7 @@ pub struct Farm {
     pub(crate) keys: BTreeMap<Digest, AccountId>,
     pub(crate) requests: BTreeMap<(u64, RequestId), Request>,
     pub(crate) jobs: Vec<Job>,
+    pub(crate) models: Models,
     pub(crate) queue: Queue,
     pub(crate) roster: Roster,
     pub(crate) leases: Leases,
@@ -106,6 +108,7 @@ layout_struct!(Farm {
     keys,
     requests,
     jobs,
+    models,
     queue,
     roster,
     leases,
@@ -130,6 +133,7 @@ impl Farm {
             keys: BTreeMap::new(),
             requests: BTreeMap::new(),
             jobs: Vec::new(),
+            models: Models::default(),
             queue: Queue::default(),
             roster: Roster::default(),
             leases: Leases::default(),
@@ -196,6 +200,9 @@ impl Farm {
                 self.stake(account, worker, amount, request, effects)
             }
             Command::Unstake { account, worker } => self.unstake(account, worker, effects),
+            Command::Publish { account, offer } => self.publish(account, *offer, effects),
+            Command::Withdraw { account, model } => self.withdraw_model(account, model, effects),
+            Command::Show { account, asset } => self.show(account, asset),
             Command::Tick => Ok(self.tick(effects)),
         }
     }
@@ -346,6 +353,14 @@ impl Farm {
             let down = Amount(own.map(|deposit| deposit.amount.0).sum());
             assert_eq!(self.ledger.balance(Book::Deposit(AccountId(at))), down, "A{at}");
         }
+        let mut royalties = vec![0; self.accounts.len()];
+        for royalty in self.held.iter().flatten().filter_map(|held| held.royalty) {
+            royalties[royalty.owner.0 as usize] += royalty.amount.0;
+        }
+        for (at, due) in (0..).zip(royalties) {
+            let held = self.ledger.balance(Book::RoyaltyHeld(AccountId(at)));
+            assert_eq!(held, Amount(due), "A{at}");
+        }
         let mut held_back = vec![0; self.roster.count() as usize];
         for vouch in self.vouched.values().flatten() {
             held_back[vouch.auditor.0 as usize] += vouch.amount.0;
@@ -360,4 +375,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 9\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 10\n";

@@ -209,26 +209,27 @@ impl Farm {
         let worker = &self.roster[id];
         self.queue.pick(&worker.lanes, |job| {
             let found = &self.jobs[job.0 as usize];
-            let fits = found.fresh().is_some() || self.again_for(job, worker.owner).is_some();
+            let has = found.fresh().is_some() || self.again_for(job, worker.owner).is_some();
+            let fits = has && self.may_compute(id, job);
             fits.then(|| worker.warm.contains(&found.spec.scene))
         })
     }
 
     /// A tile that came back and may go to this owner: one it did not fail on, or one that nobody
     /// else could take.
-    fn again_for(&self, job: JobId, owner: AccountId) -> Option<u64> {
-        let job = &self.jobs[job.0 as usize];
+    fn again_for(&self, id: JobId, owner: AccountId) -> Option<u64> {
+        let job = &self.jobs[id.0 as usize];
         let mut looks = job.again.iter().take(AGAIN_LOOKS);
-        let fits = |again: &Again| {
-            !again.avoid.contains(&owner) || !self.others_could(job.spec.engine, &again.avoid)
-        };
+        let fits =
+            |again: &Again| !again.avoid.contains(&owner) || !self.others_could(id, &again.avoid);
         looks.find(|(_, again)| fits(again)).map(|(tile, _)| *tile)
     }
 
-    fn others_could(&self, engine: Digest, avoid: &[AccountId]) -> bool {
-        self.roster.working.iter().map(|id| &self.roster[*id]).any(|worker| {
-            let able = worker.engines.contains(&engine) && !worker.arbiter;
-            able && !avoid.contains(&worker.owner)
+    fn others_could(&self, job: JobId, avoid: &[AccountId]) -> bool {
+        let engine = &self.jobs[job.0 as usize].spec.engine;
+        self.roster.working.iter().map(|id| (*id, &self.roster[*id])).any(|(id, worker)| {
+            let able = worker.engines.contains(engine) && !worker.arbiter;
+            able && !avoid.contains(&worker.owner) && self.may_compute(id, job)
         })
     }
 

@@ -25,6 +25,9 @@ id!(
 id!(
     /// A render or inference order.
     JobId, "J");
+id!(
+    /// A network that its owner published.
+    ModelId, "M");
 
 /// A lease: its slot in the lease table and the slot's epoch, which only grows and so fences
 /// every message about an earlier lease of the same slot.

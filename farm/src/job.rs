@@ -6,6 +6,7 @@ use crate::cut::Cut;
 use crate::digest::Digest;
 use crate::id::{AccountId, JobId};
 use crate::layout::{self, Layout};
+use crate::model::{Licence, Royalty};
 use crate::money::{Amount, Price};
 use crate::ranges::Ranges;
 use crate::time::Time;
@@ -132,6 +133,8 @@ pub struct Job {
     pub priority: u8,
     pub private: bool,
     pub audit_own: bool,
+    /// The published model that it uses, and what it owes for that.
+    pub licence: Option<Licence>,
     /// Tiles in all and of one frame, and the most that one can cost: they follow from the spec
     /// and the price, and every command asks for them.
     pub tiles: u64,
@@ -160,7 +163,9 @@ pub struct Job {
     pub accepted: u64,
     pub refuted: u64,
     pub units: u64,
+    /// Paid for accepted tiles, and how much of that as royalties.
     pub spent: Amount,
+    pub royalties: Amount,
     /// Frames with a delivered tile, until nothing about them can change, by place in the job.
     pub frames: BTreeMap<u32, Frame>,
     /// Stored images by place in the job.
@@ -250,6 +255,7 @@ layout_struct!(Job {
     priority,
     private,
     audit_own,
+    licence,
     tiles,
     tiles_per_frame,
     tile_cost_max,
@@ -269,6 +275,7 @@ layout_struct!(Job {
     refuted,
     units,
     spent,
+    royalties,
     frames,
     images,
     ready,
@@ -279,19 +286,21 @@ layout_struct!(Job {
 });
 
 impl Job {
-    /// A job just ordered.
-    pub fn new(submit: Submit, created: Time, lane: u32) -> Self {
+    /// A job just ordered. Who owes a royalty does not count the work that it is paid for.
+    pub fn new(submit: Submit, licence: Option<Licence>, created: Time, lane: u32) -> Self {
+        let royalty = licence.map_or(Price(0), |licence| licence.royalty);
         Self {
             account: submit.account,
             tiles: submit.spec.tiles(),
             tiles_per_frame: submit.spec.tiles_per_frame(),
-            tile_cost_max: submit.spec.tile_cost_max(submit.price),
+            tile_cost_max: tile_cost_max(&submit.spec, submit.price, royalty),
             spec: submit.spec,
             cap: submit.cap,
             price: submit.price,
             priority: submit.priority,
             private: submit.private,
-            audit_own: submit.audit_own,
+            audit_own: submit.audit_own || royalty.0 > 0,
+            licence,
             state: JobState::Open,
             failure: String::new(),
             created,
@@ -308,6 +317,7 @@ impl Job {
             refuted: 0,
             units: 0,
             spent: Amount(0),
+            royalties: Amount(0),
             frames: BTreeMap::new(),
             images: BTreeMap::new(),
             ready: None,
@@ -325,6 +335,16 @@ impl Job {
     pub fn place(&self, tile: u64) -> (u32, u64) {
         ((tile / self.tiles_per_frame) as u32, tile % self.tiles_per_frame)
     }
+    /// The royalty for so many work units, if any is owed.
+    pub fn royalty_of(&self, units: u64) -> Option<Royalty> {
+        let Licence { owner, royalty, .. } = self.licence?;
+        Some(Royalty { owner, amount: royalty.of(units) }).filter(|royalty| royalty.amount.0 > 0)
+    }
+    /// What so many work units cost, royalty included.
+    pub fn cost_of(&self, units: u64) -> Amount {
+        let royalty = self.royalty_of(units).map_or(0, |royalty| royalty.amount.0);
+        Amount(self.price.of(units).0 + royalty)
+    }
     /// Has tiles to lease.
     pub fn has_work(&self) -> bool {
         self.fresh().is_some() || !self.again.is_empty()
@@ -339,6 +359,11 @@ impl Job {
         let most = self.tile_cost_max.0;
         self.reserved().0.saturating_add(most) <= hold.0
     }
+}
+
+/// The most that a tile can cost, royalty included.
+pub(crate) fn tile_cost_max(spec: &Spec, price: Price, royalty: Price) -> Amount {
+    Amount(spec.tile_cost_max(price).0 + spec.tile_cost_max(royalty).0)
 }
 
 #[cfg(test)]

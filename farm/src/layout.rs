@@ -2,7 +2,7 @@
 //! enums after their number. For what is hashed (entries) and for images of the farm.
 
 use crate::digest::Digest;
-use crate::id::{AccountId, JobId, LeaseId, WorkerId};
+use crate::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use crate::money::{Amount, Price};
 use crate::time::Time;
 use arrayvec::ArrayVec;
@@ -49,7 +49,7 @@ macro_rules! wrapped {
         }
     )* };
 }
-wrapped!(AccountId, WorkerId, JobId, Time, Amount, Price, Digest);
+wrapped!(AccountId, WorkerId, JobId, ModelId, Time, Amount, Price, Digest);
 
 /// Gives a struct the layout of its fields in the order named.
 #[macro_export]

@@ -13,12 +13,26 @@ pub struct Ledger {
     payable: Vec<i64>,
     deposit: Vec<i64>,
     stake: Vec<i64>,
+    royalty_held: Vec<i64>,
+    royalty: Vec<i64>,
     fees: i64,
     audits: i64,
     outside: i64,
 }
 
-layout_struct!(Ledger { available, hold, held, payable, deposit, stake, fees, audits, outside });
+layout_struct!(Ledger {
+    available,
+    hold,
+    held,
+    payable,
+    deposit,
+    stake,
+    royalty_held,
+    royalty,
+    fees,
+    audits,
+    outside,
+});
 
 impl Ledger {
     fn slot(&mut self, book: Book) -> &mut i64 {
@@ -29,6 +43,8 @@ impl Ledger {
             Book::Payable(worker) => (&mut self.payable, worker.0),
             Book::Deposit(account) => (&mut self.deposit, account.0),
             Book::Stake(worker) => (&mut self.stake, worker.0),
+            Book::RoyaltyHeld(account) => (&mut self.royalty_held, account.0),
+            Book::Royalty(account) => (&mut self.royalty, account.0),
             Book::Fees => return &mut self.fees,
             Book::Audits => return &mut self.audits,
             Book::Outside => return &mut self.outside,
@@ -49,6 +65,8 @@ impl Ledger {
             Book::Payable(worker) => of(&self.payable, worker.0),
             Book::Deposit(account) => of(&self.deposit, account.0),
             Book::Stake(worker) => of(&self.stake, worker.0),
+            Book::RoyaltyHeld(account) => of(&self.royalty_held, account.0),
+            Book::Royalty(account) => of(&self.royalty, account.0),
             Book::Fees => self.fees,
             Book::Audits => self.audits,
             Book::Outside => -self.outside,
@@ -69,7 +87,8 @@ impl Ledger {
     /// Everything adds up to nothing and nobody but `outside` owes.
     pub fn check(&self) {
         let Self { available, hold, held, payable, deposit, stake, .. } = self;
-        let lists = [available, hold, held, payable, deposit, stake];
+        let Self { royalty_held, royalty, .. } = self;
+        let lists = [available, hold, held, payable, deposit, stake, royalty_held, royalty];
         let sum: i128 = lists.iter().flat_map(|list| list.iter()).map(|b| i128::from(*b)).sum();
         let own = [self.fees, self.audits, self.outside].map(i128::from);
         let own: i128 = own.iter().sum();

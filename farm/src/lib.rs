@@ -23,6 +23,7 @@ pub(crate) mod lease;
 pub(crate) mod ledger;
 pub mod limit;
 pub mod log;
+pub mod model;
 pub mod money;
 pub(crate) mod order;
 pub(crate) mod place;

@@ -96,6 +96,12 @@ pub const INPUTS_MAX: u64 = 2048;
 pub const CHAIN_MAX: usize = 8;
 /// Jobs that are made of the same job's frames.
 pub const DEPENDENTS_MAX: usize = 8;
+/// Models that an account offers at a time.
+pub const MODELS_MAX: usize = 1_000;
+/// Accounts or workers that a model's owner names for each of their rights.
+pub const RIGHTS_MAX: usize = 64;
+/// Bytes of a licence's text or name.
+pub const LICENCE_BYTES_MAX: usize = 200;
 /// Highest priority.
 pub const PRIORITY_MAX: u8 = 9;
 /// Bytes of a failure text kept.

@@ -7,11 +7,12 @@ use crate::effect::{Effect, Effects, Reply};
 use crate::entry::{Book, Fact, Reason};
 use crate::farm::{Farm, Request};
 use crate::id::{JobId, LeaseId};
-use crate::job::{Image, Job, Spec};
+use crate::job::{Image, Job, Spec, tile_cost_max};
 use crate::layout::Layout;
 use crate::lease::Role;
 use crate::limit;
-use crate::money::{AMOUNT_MAX, Amount};
+use crate::model::Licence;
+use crate::money::{AMOUNT_MAX, Amount, Price};
 use crate::ranges::Ranges;
 use crate::reject::Reject;
 use crate::view::JobState;
@@ -30,7 +31,7 @@ impl Farm {
         if let Some(earlier) = self.requested(&submit) {
             return earlier.map(Reply::Job);
         }
-        self.judge_order(&submit, open)?;
+        let licence = self.judge_order(&submit, open)?;
         let job = JobId(self.jobs.len() as u32);
         let request = (u64::from(account.0), submit.request);
         self.requests.insert(request, Request::Job(job, terms(&submit)));
@@ -54,8 +55,11 @@ impl Farm {
         };
         self.log(opened, effects);
         let lane = self.queue.lane(submit.spec.engine, submit.private.then_some(account));
-        self.jobs.push(Job::new(submit, self.now, lane));
+        self.jobs.push(Job::new(submit, licence, self.now, lane));
         self.accounts[account.0 as usize].jobs_open += 1;
+        if let Some(Licence { model, owner, royalty }) = licence {
+            self.log(Fact::ModelUsed { job, model, owner, royalty }, effects);
+        }
         self.chain(job, effects);
         self.refresh(job, effects);
         Ok(Reply::Job(job))
@@ -72,7 +76,8 @@ impl Farm {
         })
     }
 
-    fn judge_order(&self, submit: &Submit, jobs_open: u32) -> Result<(), Reject> {
+    /// Whether the order is one, and on which terms it uses a model.
+    fn judge_order(&self, submit: &Submit, jobs_open: u32) -> Result<Option<Licence>, Reject> {
         if !submit.spec.is_valid() {
             return Err(Reject::SpecInvalid);
         }
@@ -89,13 +94,15 @@ impl Farm {
             return Err(Reject::TooManyJobs);
         }
         self.judge_upstream(submit)?;
-        if submit.cap < submit.spec.tile_cost_max(submit.price) {
+        let licence = self.licence(submit.account, submit.model, submit.private)?;
+        let royalty = licence.map_or(Price(0), |licence| licence.royalty);
+        if submit.cap < tile_cost_max(&submit.spec, submit.price, royalty) {
             return Err(Reject::BudgetTooSmall);
         }
         if submit.cap > self.ledger.balance(Book::Available(submit.account)) {
             return Err(Reject::InsufficientCredit);
         }
-        Ok(())
+        Ok(licence)
     }
 
     pub(crate) fn cancel(
@@ -297,5 +304,6 @@ fn terms(submit: &Submit) -> Digest {
     submit.priority.put(&mut bytes);
     submit.private.put(&mut bytes);
     submit.audit_own.put(&mut bytes);
+    submit.model.put(&mut bytes);
     Digest::of(&bytes)
 }

@@ -8,6 +8,7 @@ use crate::entry::{Entry, Fact, Reason};
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Spec;
 use crate::layout;
+use crate::model::Licence;
 use crate::money::{Amount, Price};
 use crate::proof::Breach;
 use crate::view::JobState;
@@ -40,6 +41,7 @@ impl Concern {
             | Fact::JobEnded { job, .. }
             | Fact::FrameStored { job, .. }
             | Fact::JobChained { job, .. }
+            | Fact::ModelUsed { job, .. }
             | Fact::Outdated { job, .. }
             | Fact::Committed { job, .. } => *job == self.job,
             Fact::Leased { lease, job, .. } => {
@@ -74,7 +76,9 @@ impl Concern {
             | Fact::WorkerOffline { .. }
             | Fact::ClaimDropped { .. }
             | Fact::AuditorDrawn { .. }
-            | Fact::AuditMissed { .. } => false,
+            | Fact::AuditMissed { .. }
+            | Fact::ModelPublished { .. }
+            | Fact::ModelWithdrawn { .. } => false,
             Fact::Reinstated { .. } => false,
             // What comes of a review the artist sees only if the tile is forfeit.
             Fact::ReviewOpened { lease, .. } => {
@@ -104,6 +108,9 @@ fn job_of(reason: Reason) -> Option<JobId> {
         | Reason::Vouched(job, _)
         | Reason::Unvouched(job, _)
         | Reason::StakeLost(job, _)
+        | Reason::Royalty(job, _)
+        | Reason::RoyaltyFinal(job, _)
+        | Reason::RoyaltyReturned(job, _)
         | Reason::Amends(job, _) => Some(job),
     }
 }
@@ -117,12 +124,19 @@ struct Claim {
     opinions: Vec<Opinion<Digest>>,
 }
 
+impl Claim {
+    fn to(tile: u64, output: Digest, units: u64) -> Self {
+        Self { tile, output, units, opinions: Vec::new() }
+    }
+}
+
 /// A tile that was accepted.
 #[derive(Debug)]
 struct Accepted {
     output: Digest,
     units: u64,
     paid: Option<Amount>,
+    royalty: Option<Amount>,
     /// Nobody else looked at it: the job's own account computed it.
     alone: bool,
 }
@@ -148,7 +162,11 @@ pub struct Account {
     pub alone: u64,
     pub units: u64,
     pub cap: Amount,
+    /// Paid for accepted tiles, and how much of that as royalties.
     pub spent: Amount,
+    pub royalties: Amount,
+    /// The model that it used, and what it owed for that.
+    pub licence: Option<Licence>,
     pub refunded: Amount,
     pub frames: Vec<Stored>,
 }
@@ -159,6 +177,9 @@ pub struct Receipt {
     job: JobId,
     spec: Spec,
     terms: Option<(Amount, Price)>,
+    licence: Option<Licence>,
+    /// A tile that was taken back, and its royalty that follows.
+    returning: Option<(u64, Amount)>,
     state: JobState,
     claims: BTreeMap<LeaseId, Claim>,
     accepted: BTreeMap<u64, Accepted>,
@@ -180,6 +201,8 @@ impl Receipt {
             job,
             spec,
             terms: None,
+            licence: None,
+            returning: None,
             state: JobState::Open,
             claims: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -211,8 +234,7 @@ impl Receipt {
                 Ok(())
             }
             Fact::Committed { lease, tile, output, units, .. } => {
-                let (tile, output, units, opinions) = (*tile, *output, *units, Vec::new());
-                self.claims.insert(*lease, Claim { tile, output, units, opinions });
+                self.claims.insert(*lease, Claim::to(*tile, *output, *units));
                 Ok(())
             }
             Fact::Opinion { lease, auditor, value, claim, decides, .. } => {
@@ -224,19 +246,17 @@ impl Receipt {
             }
             Fact::Transfer { amount, reason, .. } => self.transfer(*amount, *reason),
             Fact::Refuted { worker, .. } => {
-                for claim in self.claims.values_mut() {
-                    claim.opinions.retain(|opinion| opinion.worker != *worker);
-                }
+                self.strike(*worker);
                 Ok(())
             }
             Fact::JobChained { upstream, .. } => {
                 let ordered = self.spec.upstream.is_some_and(|link| link.job == *upstream);
                 demand(ordered, "the receipt's order is made of no such job")
             }
-            Fact::Outdated { tile, .. } => {
-                self.outdated(*tile);
-                Ok(())
+            Fact::ModelUsed { model, owner, royalty, .. } => {
+                self.licensed(Licence { model: *model, owner: *owner, royalty: *royalty })
             }
+            Fact::Outdated { tile, .. } => self.outdated(*tile),
             Fact::Leased { .. }
             | Fact::Fed { .. }
             | Fact::AuditDrawn { .. }
@@ -250,18 +270,33 @@ impl Receipt {
             | Fact::AuditorDrawn { .. }
             | Fact::AuditMissed { .. }
             | Fact::ReviewOpened { .. }
+            | Fact::ModelPublished { .. }
+            | Fact::ModelWithdrawn { .. }
             | Fact::Reinstated { .. } => Ok(()),
+        }
+    }
+
+    fn licensed(&mut self, licence: Licence) -> Follows {
+        let first = self.licence.replace(licence).is_none() && self.claims.is_empty();
+        demand(first, "another model was used")
+    }
+
+    /// What a liar had said counts for nothing.
+    fn strike(&mut self, liar: WorkerId) {
+        for claim in self.claims.values_mut() {
+            claim.opinions.retain(|opinion| opinion.worker != liar);
         }
     }
 
     /// What a tile was made of has changed. The transfer that follows takes it out, or, where it
     /// was paid nothing, this.
-    fn outdated(&mut self, tile: u64) {
+    fn outdated(&mut self, tile: u64) -> Follows {
         let unpaid = self.accepted.get(&tile).is_some_and(|found| found.paid.is_none());
         if unpaid {
             self.accepted.remove(&tile);
             self.state = JobState::Open;
         }
+        Ok(())
     }
 
     fn opinion(
@@ -291,7 +326,8 @@ impl Receipt {
         };
         demand(follows, "the verdict does not follow from the opinions")?;
         if accepted {
-            let tile_accepted = Accepted { output: claim.output, units, paid: None, alone };
+            let output = claim.output;
+            let tile_accepted = Accepted { output, units, paid: None, royalty: None, alone };
             let before = self.accepted.insert(tile, tile_accepted);
             demand(before.is_none(), "the tile was accepted before")?;
         }
@@ -306,11 +342,22 @@ impl Receipt {
                 demand(amount == price.of(found.units), "not the price of the tile's work units")?;
                 demand(found.paid.replace(amount).is_none(), "the tile was paid before")
             }
+            Reason::Royalty(_, tile) => {
+                let licence = self.licence.ok_or("the job uses no model")?;
+                let found = self.accepted.get_mut(&tile).ok_or("the tile was not accepted")?;
+                demand(amount == licence.royalty.of(found.units), "not the tile's royalty")?;
+                demand(found.royalty.replace(amount).is_none(), "the royalty was paid before")
+            }
+            Reason::RoyaltyReturned(_, tile) => {
+                let due = self.returning.take() == Some((tile, amount));
+                demand(due, "not the royalty of the tile that was taken back")
+            }
             Reason::Forfeit(_, tile) | Reason::Outdated(_, tile) => {
                 let found = self.accepted.remove(&tile).ok_or("the tile was not accepted")?;
                 if self.state == JobState::Done {
                     self.state = JobState::Open;
                 }
+                self.returning = found.royalty.map(|royalty| (tile, royalty));
                 demand(found.paid == Some(amount), "not what the tile was paid")
             }
             Reason::Refund(_) => {
@@ -337,6 +384,7 @@ impl Receipt {
             | Reason::Staked
             | Reason::Unstaked
             | Reason::StakeLost(..)
+            | Reason::RoyaltyFinal(..)
             | Reason::Amends(..) => Ok(()),
         }
     }
@@ -344,8 +392,16 @@ impl Receipt {
     /// What all of it comes to, once no more entries follow.
     pub fn finish(&self) -> Result<Account, &'static str> {
         let (cap, _) = self.terms.ok_or("the job's opening is missing")?;
-        let paid = self.accepted.values().filter_map(|tile| tile.paid);
-        let spent = paid.fold(0_u64, |sum, amount| sum.saturating_add(amount.0));
+        let sum = |paid: fn(&Accepted) -> Option<Amount>| {
+            let paid = self.accepted.values().filter_map(paid);
+            paid.fold(0_u64, |sum, amount| sum.saturating_add(amount.0))
+        };
+        let royalties = sum(|tile| tile.royalty);
+        let spent = sum(|tile| tile.paid).saturating_add(royalties);
+        let owes = self.licence.is_some_and(|licence| licence.royalty.0 > 0);
+        let owed = |tile: &Accepted| owes && tile.paid.is_some() && tile.royalty.is_none();
+        let settled = !self.accepted.values().any(owed) && self.returning.is_none();
+        demand(settled, "a royalty did not go as the pay of its tile")?;
         let out = spent.checked_add(self.refunded.0).is_some_and(|out| out <= cap.0);
         demand(out, "more was spent and returned than was held")?;
         let done = self.state == JobState::Done;
@@ -365,6 +421,8 @@ impl Receipt {
             units: self.accepted.values().fold(0, |sum, tile| tile.units.saturating_add(sum)),
             cap,
             spent: Amount(spent),
+            royalties: Amount(royalties),
+            licence: self.licence,
             refunded: self.refunded,
             frames: frames.collect(),
         })

@@ -50,8 +50,16 @@ rejects! {
         "at most 8 jobs follow one another, and at most 8 are made of the same one";
     TooManyInputs => "TOO_MANY_INPUTS",
         "a tile would be made of more than 2048 tiles; make those larger with --tile-size";
+    ModelUnknown => "MODEL_UNKNOWN",
+        "there is no such model, or it is another account's; `girih model list` lists them";
+    ModelWithdrawn => "MODEL_WITHDRAWN", "the model was withdrawn: no new job may use it";
+    ModelRestricted => "MODEL_RESTRICTED",
+        "the model's owner lets only named accounts order it; ask to be named";
+    RoyaltyPrivate => "ROYALTY_PRIVATE",
+        "a job that owes a royalty cannot be private: others must count its work";
     BudgetTooSmall => "BUDGET_TOO_SMALL",
-        "max_spend is below what one tile may cost; raise it or lower size, samples or depth";
+        "max_spend is below what one tile may cost, royalty included; raise it or lower size, \
+         samples or depth";
     InsufficientCredit => "INSUFFICIENT_CREDIT",
         "the account has less than max_spend available; top it up or lower max_spend";
     RequestReused => "REQUEST_REUSED", "this request_id was used for a different request";
@@ -81,6 +89,21 @@ rejects! {
     StakeBound => "STAKE_BOUND",
         "what the worker said may still turn out false: its stake is free once it has no leases, \
          no pay is held back about it, and it reported nothing for the maturity period";
+    ModelTaken => "MODEL_TAKEN", "another account published these bytes before";
+    ModelPublished => "MODEL_PUBLISHED",
+        "these bytes are published on other terms; withdraw that model first";
+    ModelNameInvalid => "MODEL_NAME_INVALID",
+        "a model's name is a lowercase letter and up to 63 more, digits, dots, dashes or \
+         underscores";
+    ModelNameTaken => "MODEL_NAME_TAKEN", "another model on offer has this name";
+    LicenceInvalid => "LICENCE_INVALID",
+        "a licence is a text of 1 to 200 bytes; put more on the card";
+    RoyaltyInvalid => "ROYALTY_INVALID",
+        "a royalty is at most 2^40 micro-credits per million work units";
+    RightsTooMany => "RIGHTS_TOO_MANY",
+        "a model's owner names at most 64 accounts or workers for each right";
+    TooManyModels => "TOO_MANY_MODELS",
+        "the account offers 1,000 models; withdraw some first";
     FrameUnknown => "FRAME_UNKNOWN", "the job has no such frame";
     FrameOutdated => "FRAME_OUTDATED", "the frame has changed since; store it again";
 }

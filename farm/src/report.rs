@@ -93,7 +93,7 @@ impl Farm {
         let own = self.roster[worker].owner == job.account && !job.audit_own;
         job.computing -= 1;
         job.claims += 1;
-        job.claims_cost.0 += job.price.of(commitment.units).0;
+        job.claims_cost.0 += job.cost_of(commitment.units).0;
         self.roster[worker].reported(commitment.units, granted, self.now);
         let Commitment { root, units } = commitment;
         self.log(Fact::Committed { lease: id, job: job_id, tile, output, root, units }, effects);
@@ -235,10 +235,10 @@ impl Farm {
         self.put_back(id, tile, Again { avoid }, effects);
     }
 
-    /// Takes a claim out of its job's books.
+    /// Takes a claim out of its job's books; says what it costs, royalty included.
     pub(crate) fn unclaim(&mut self, worker: WorkerId, job: JobId, units: u64) -> Amount {
         let job = &mut self.jobs[job.0 as usize];
-        let cost = job.price.of(units);
+        let cost = job.cost_of(units);
         job.claims -= 1;
         job.claims_cost.0 -= cost.0;
         self.roster[worker].claims -= 1;

@@ -10,6 +10,7 @@ use crate::id::{JobId, LeaseId, WorkerId};
 use crate::layout_struct;
 use crate::lease::Role;
 use crate::limit;
+use crate::model::Royalty;
 use crate::money::Amount;
 use crate::time::Time;
 use arrayvec::ArrayVec;
@@ -22,6 +23,7 @@ pub struct HeldTile {
     pub tile: u64,
     pub units: u64,
     pub amount: Amount,
+    pub royalty: Option<Royalty>,
     pub at: Time,
     pub output: Digest,
     pub root: Digest,
@@ -52,13 +54,25 @@ pub struct Vouch {
 }
 
 layout_struct!(Vouch { auditor, answer, amount });
-layout_struct!(HeldTile { job, tile, units, amount, at, output, root, inputs, auditors, again });
+layout_struct!(HeldTile {
+    job,
+    tile,
+    units,
+    amount,
+    royalty,
+    at,
+    output,
+    root,
+    inputs,
+    auditors,
+    again,
+});
 layout_struct!(Doubt { cause, claim, review });
 
 impl HeldTile {
     pub fn new(
         (job, tile): (JobId, u64),
-        (units, amount): (u64, Amount),
+        (units, amount, royalty): (u64, Amount, Option<Royalty>),
         at: Time,
         claim: Option<Box<Claim>>,
     ) -> Self {
@@ -73,15 +87,15 @@ impl HeldTile {
         });
         let doubt = |claim| Doubt { cause: Cause::Ringer, claim: Some(claim), review: None };
         let again = rung.map(|claim| Box::new(doubt(claim)));
-        Self { job, tile, units, amount, at, output, root, inputs, auditors, again }
+        Self { job, tile, units, amount, royalty, at, output, root, inputs, auditors, again }
     }
 }
 
 impl Farm {
     /// Pays for an accepted tile: to a job's own worker at once and without a fee, to others into
-    /// what is held back for them.
+    /// what is held back for them, and beside it the royalty of the model that it was made with.
     pub(crate) fn earn(&mut self, worker: WorkerId, held: HeldTile, effects: &mut impl Effects) {
-        let HeldTile { job, tile, amount, .. } = held;
+        let HeldTile { job, tile, amount, royalty, .. } = held;
         let found = &self.jobs[job.0 as usize];
         let reason = Reason::Tile(job, tile);
         if self.roster[worker].owner == found.account && !found.audit_own {
@@ -96,6 +110,10 @@ impl Farm {
             return;
         }
         self.transfer(Book::Hold(job), Book::Held(worker), amount, reason, effects);
+        if let Some(Royalty { owner, amount }) = royalty {
+            let (from, to) = (Book::Hold(job), Book::RoyaltyHeld(owner));
+            self.transfer(from, to, amount, Reason::Royalty(job, tile), effects);
+        }
         self.held[worker.0 as usize].push_back(held);
         self.mature(worker, effects);
     }
@@ -126,13 +144,17 @@ impl Farm {
                 break;
             }
             let Some(held) = self.held[worker.0 as usize].pop_front() else { break };
-            let HeldTile { job, tile, amount, .. } = held;
+            let HeldTile { job, tile, amount, royalty, .. } = held;
             self.settle_vouches((job, tile), Some(&held), effects);
             let fee = Amount(amount.0 * limit::FEE_PERMILLE / 1000);
             let rest = Amount(amount.0 - fee.0);
             let (from, to) = (Book::Held(worker), Book::Payable(worker));
             self.transfer(from, to, rest, Reason::Maturity(job, tile), effects);
             self.transfer(from, Book::Fees, fee, Reason::Fee(job, tile), effects);
+            if let Some(Royalty { owner, amount }) = royalty {
+                let (from, to) = (Book::RoyaltyHeld(owner), Book::Royalty(owner));
+                self.transfer(from, to, amount, Reason::RoyaltyFinal(job, tile), effects);
+            }
             self.settle_tile(job, tile);
         }
     }
@@ -142,9 +164,10 @@ impl Farm {
         let mut lost = 0;
         // One by one: as a tile goes back its job may end, and then the others are looked for.
         while let Some(held) = self.held[worker.0 as usize].pop_front() {
-            let HeldTile { job, tile, units, amount, .. } = held;
+            let HeldTile { job, tile, units, amount, royalty, .. } = held;
             let reason = Reason::Forfeit(job, tile);
             self.transfer(Book::Held(worker), Book::Hold(job), amount, reason, effects);
+            self.return_royalty((job, tile), royalty, effects);
             lost += amount.0;
             let found = &mut self.jobs[job.0 as usize];
             found.accepted -= 1;
@@ -163,6 +186,21 @@ impl Farm {
         if let Some(refutation) = self.refutations.get_mut(&worker) {
             refutation.forfeited.0 += lost;
         }
+    }
+
+    /// The royalty of a tile that is taken back goes back to its job.
+    pub(crate) fn return_royalty(
+        &mut self,
+        (job, tile): (JobId, u64),
+        royalty: Option<Royalty>,
+        effects: &mut impl Effects,
+    ) {
+        let Some(Royalty { owner, amount }) = royalty else { return };
+        let (from, to) = (Book::RoyaltyHeld(owner), Book::Hold(job));
+        self.transfer(from, to, amount, Reason::RoyaltyReturned(job, tile), effects);
+        let found = &mut self.jobs[job.0 as usize];
+        found.spent.0 -= amount.0;
+        found.royalties.0 -= amount.0;
     }
 
     /// Pays the auditors of a claim whose opinion was the truth and who were not paid before. Who

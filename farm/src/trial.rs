@@ -144,6 +144,8 @@ impl Farm {
         job.accepted += 1;
         job.units += units;
         job.spent.0 += cost.0;
+        let (amount, royalty) = (job.price.of(units), job.royalty_of(units));
+        job.royalties.0 += cost.0 - amount.0;
         job.failures.remove(&tile);
         let (nth, _) = job.place(tile);
         if let Some(frame) = job.frames.get_mut(&nth) {
@@ -152,7 +154,8 @@ impl Farm {
         effects.push(Effect::JobChanged { job: job_id });
         let feeds = !job.dependents.is_empty();
         let before = feeds.then(|| self.note_feed(job_id, tile)).flatten();
-        self.earn(worker, HeldTile::new((job_id, tile), (units, cost), self.now, claim), effects);
+        let pay = (units, amount, royalty);
+        self.earn(worker, HeldTile::new((job_id, tile), pay, self.now, claim), effects);
         self.end_if_done(job_id, effects);
         self.refund(job_id, effects);
         self.refresh(job_id, effects);

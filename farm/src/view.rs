@@ -7,6 +7,7 @@ use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::job::Spec;
 use crate::leaf::Indices;
 use crate::lease::{Lease, Role};
+use crate::model::Licence;
 use crate::money::{Amount, Price};
 use crate::time::Time;
 
@@ -36,7 +37,10 @@ pub struct JobView {
     pub tiles_refuted: u64,
     pub cap: Amount,
     pub price: Price,
+    /// Paid for accepted tiles, and how much of that as royalties.
     pub spent: Amount,
+    pub royalties: Amount,
+    pub licence: Option<Licence>,
     pub units: u64,
     /// Workers that compute or audit tiles of it now.
     pub workers: u32,
@@ -90,6 +94,9 @@ pub struct BalanceView {
     pub payable: Amount,
     /// Behind its workers.
     pub staked: Amount,
+    /// Royalties of its models: for tiles that may still turn out false, and its own.
+    pub royalties_held: Amount,
+    pub royalties: Amount,
 }
 
 /// An account.
@@ -116,7 +123,10 @@ impl Farm {
     pub fn balance(&self, account: AccountId) -> Option<BalanceView> {
         self.accounts.get(account.0 as usize)?;
         let available = self.ledger.balance(Book::Available(account));
-        let mut view = BalanceView { available, ..BalanceView::default() };
+        let royalties_held = self.ledger.balance(Book::RoyaltyHeld(account));
+        let royalties = self.ledger.balance(Book::Royalty(account));
+        let mut view =
+            BalanceView { available, royalties_held, royalties, ..BalanceView::default() };
         for (at, _) in self.jobs.iter().enumerate().filter(|(_, job)| job.account == account) {
             view.on_hold.0 += self.ledger.balance(Book::Hold(JobId(at as u32))).0;
         }
@@ -166,6 +176,8 @@ impl Farm {
             cap: job.cap,
             price: job.price,
             spent: job.spent,
+            royalties: job.royalties,
+            licence: job.licence,
             units: job.units,
             workers: workers.len() as u32,
             priority: job.priority,

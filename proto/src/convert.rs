@@ -303,6 +303,8 @@ pub fn book_name(book: Book) -> String {
         Book::Audits => "farm:audits".into(),
         Book::Deposit(account) => format!("deposit:{}", account.0),
         Book::Stake(worker) => format!("stake:{}", worker.0),
+        Book::RoyaltyHeld(account) => format!("royalty-held:{}", account.0),
+        Book::Royalty(account) => format!("royalty:{}", account.0),
         Book::Outside => "outside".into(),
     }
 }
@@ -330,5 +332,8 @@ pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
         Reason::Unstaked => ("unstaked", 0, 0),
         Reason::StakeLost(job, tile) => ("stake-lost", u64::from(job.0), tile),
         Reason::Unvouched(job, tile) => ("unvouched", u64::from(job.0), tile),
+        Reason::Royalty(job, tile) => ("royalty", u64::from(job.0), tile),
+        Reason::RoyaltyFinal(job, tile) => ("royalty-final", u64::from(job.0), tile),
+        Reason::RoyaltyReturned(job, tile) => ("royalty-returned", u64::from(job.0), tile),
     }
 }

@@ -9,9 +9,11 @@ use farm::appeal::Matter;
 use farm::chain::Upstream;
 use farm::command::{Connect, Outcome, Submit};
 use farm::cut::Cut;
-use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::digest::Digest;
+use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{Commitment, Leaf, Opening};
+use farm::model::{Offer, Rights};
 use farm::money::{Amount, Price};
 use farm::time::Time;
 use prost::Message;
@@ -93,6 +95,11 @@ fn to_wire(command: &Command) -> record::Command {
         Command::Unstake { account, worker } => {
             W::Unstake(wire::Unstake { account: account.0, worker: worker.0 })
         }
+        Command::Publish { account, offer } => W::Publish(offer_to_wire(*account, offer)),
+        Command::Withdraw { account, model } => {
+            W::Withdraw(wire::Withdraw { account: account.0, model: model.0 })
+        }
+        Command::Show { account, asset } => W::Show(show_to_wire(*account, asset)),
         Command::Tick => W::Tick(wire::Tick {}),
     }
 }
@@ -143,17 +150,24 @@ fn from_wire(command: record::Command) -> Result<Command, Malformed> {
             account: AccountId(appeal.account),
             matter: matter_from_wire(appeal.matter.ok_or(malformed("appeal.matter", "present"))?),
         },
-        W::Stake(stake) => Command::Stake {
-            account: AccountId(stake.account),
-            worker: WorkerId(stake.worker),
-            amount: Amount(stake.amount),
-            request: request(&stake.request)?,
-        },
+        W::Stake(stake) => stake_from_wire(&stake)?,
         W::Unstake(unstake) => Command::Unstake {
             account: AccountId(unstake.account),
             worker: WorkerId(unstake.worker),
         },
+        W::Publish(publish) => publish_from_wire(publish)?,
+        W::Withdraw(withdraw) => withdraw_from_wire(&withdraw),
+        W::Show(show) => show_from_wire(&show)?,
         W::Tick(_) => Command::Tick,
+    })
+}
+
+fn stake_from_wire(stake: &wire::Stake) -> Result<Command, Malformed> {
+    Ok(Command::Stake {
+        account: AccountId(stake.account),
+        worker: WorkerId(stake.worker),
+        amount: Amount(stake.amount),
+        request: request(&stake.request)?,
     })
 }
 
@@ -190,6 +204,7 @@ fn submit_to_wire(submit: &Submit) -> wire::Submit {
         priority: u32::from(submit.priority),
         private: submit.private,
         audit_own: submit.audit_own,
+        model: submit.model.map(|model| model.0),
     }
 }
 
@@ -204,7 +219,59 @@ fn submit_from_wire(submit: wire::Submit) -> Result<Submit, Malformed> {
         priority: u8::try_from(submit.priority).map_err(|_| malformed("priority", "a byte"))?,
         private: submit.private,
         audit_own: submit.audit_own,
+        model: submit.model.map(ModelId),
     })
+}
+
+fn offer_to_wire(account: AccountId, offer: &Offer) -> wire::Publish {
+    let ids = |list: &[AccountId]| list.iter().map(|account| account.0).collect();
+    let Rights { orders, owners, workers, copies } = &offer.rights;
+    wire::Publish {
+        account: account.0,
+        name: offer.name.clone(),
+        asset: wire_digest(&offer.asset),
+        card: wire_digest(&offer.card),
+        facts: wire_digest(&offer.facts),
+        licence: offer.licence.clone(),
+        royalty: offer.royalty.0,
+        orders: ids(orders),
+        owners: ids(owners),
+        workers: workers.iter().map(|worker| worker.0).collect(),
+        copies: ids(copies),
+    }
+}
+
+fn publish_from_wire(publish: wire::Publish) -> Result<Command, Malformed> {
+    let ids = |list: Vec<u32>| list.into_iter().map(AccountId).collect();
+    let account = AccountId(publish.account);
+    let offer = Box::new(Offer {
+        name: publish.name,
+        asset: digest("publish.asset", &publish.asset)?,
+        card: digest("publish.card", &publish.card)?,
+        facts: digest("publish.facts", &publish.facts)?,
+        licence: publish.licence,
+        royalty: Price(publish.royalty),
+        rights: Rights {
+            orders: ids(publish.orders),
+            owners: ids(publish.owners),
+            workers: publish.workers.into_iter().map(WorkerId).collect(),
+            copies: ids(publish.copies),
+        },
+    });
+    Ok(Command::Publish { account, offer })
+}
+
+fn withdraw_from_wire(withdraw: &wire::Withdraw) -> Command {
+    Command::Withdraw { account: AccountId(withdraw.account), model: ModelId(withdraw.model) }
+}
+
+fn show_to_wire(account: AccountId, asset: &Digest) -> wire::Show {
+    wire::Show { account: account.0, asset: wire_digest(asset) }
+}
+
+fn show_from_wire(show: &wire::Show) -> Result<Command, Malformed> {
+    let asset = digest("show.asset", &show.asset)?;
+    Ok(Command::Show { account: AccountId(show.account), asset })
 }
 
 fn spec_to_wire(spec: &Spec) -> wire::Spec {
@@ -350,13 +417,12 @@ fn outcome_from_wire(outcome: report::Outcome) -> Result<Outcome, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farm::digest::Digest;
 
     fn leaf(n: u64) -> Leaf {
         Leaf { hash: Digest([n as u8; 32]), units: n }
     }
 
-    /// Reports and openings of every shape, zeros and large numbers among them.
+    /// Reports and openings of every shape, zeros and large numbers among them; models.
     fn commands() -> Vec<Command> {
         let mut commands = Vec::new();
         for n in [0, 1, 127, 128, 1 << 40, u64::MAX / 2, u64::MAX] {
@@ -374,6 +440,36 @@ mod tests {
             let path = (0..n % 9).map(leaf).collect();
             let openings = vec![Opening { leaf: leaf(n), path }, Opening::default()];
             commands.push(Command::Open { worker, lease, openings });
+        }
+        let (account, digest) = (AccountId(3), |n| Digest([n; 32]));
+        let (workers, orders) = (vec![WorkerId(0), WorkerId(1 << 20)], vec![AccountId(0)]);
+        let rights = Rights { orders, workers, copies: vec![AccountId(7)], owners: Vec::new() };
+        let offer = Offer {
+            name: "style".into(),
+            asset: digest(1),
+            card: digest(2),
+            facts: digest(3),
+            licence: "CC-BY-4.0".into(),
+            royalty: Price(7),
+            rights,
+        };
+        commands.push(Command::Publish { account, offer: Box::new(offer) });
+        commands.push(Command::Withdraw { account, model: ModelId(9) });
+        commands.push(Command::Show { account, asset: digest(4) });
+        for model in [None, Some(ModelId(0)), Some(ModelId(9))] {
+            let (spec, cap, price) = (Spec::default(), Amount(5), Price(6));
+            let (request, priority, private, audit_own) = (8, 1, true, false);
+            commands.push(Command::Submit(Box::new(Submit {
+                account,
+                request,
+                spec,
+                cap,
+                price,
+                priority,
+                private,
+                audit_own,
+                model,
+            })));
         }
         commands
     }

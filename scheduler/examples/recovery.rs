@@ -217,6 +217,7 @@ impl Load {
             priority: 0,
             private: false,
             audit_own: false,
+            model: None,
         }))
     }
 

@@ -138,6 +138,7 @@ impl Load {
             priority: 0,
             private: false,
             audit_own: false,
+            model: None,
         };
         match self.apply(Command::Submit(Box::new(submit)))? {
             Reply::Job(job) => Ok(job),

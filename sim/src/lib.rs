@@ -66,6 +66,8 @@ impl std::ops::AddAssign for Summary {
         self.reinstated += other.reinstated;
         self.unstaked += other.unstaked;
         self.stakes_lost += other.stakes_lost;
+        self.royalties += other.royalties;
+        self.royalties_returned += other.royalties_returned;
         self.outdated += other.outdated;
         self.deaths += other.deaths;
     }

@@ -2,13 +2,16 @@
 //! effects alone. It shares no code with the farm: money is a map, a tile is a few flags. Knows who
 //! lied, which the farm does not.
 
+mod royalty;
+
 use anyhow::{Context, ensure};
 use farm::Effect;
 use farm::digest::Digest;
 use farm::entry::{Book, Cause, Entry, Fact, Reason};
-use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use farm::job::Spec;
 use farm::time::Time;
+use royalty::Published;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the judge knows of a tile.
@@ -21,6 +24,11 @@ struct Tile {
     earned: Option<(Book, i128)>,
     /// Its pay was made final.
     paid_out: bool,
+    /// Work units that were accepted, and what a model's owner got for them, while that can come
+    /// back and for good.
+    units: u64,
+    royalty: Option<i128>,
+    royalty_kept: bool,
     accepted: bool,
     /// What was committed to, and what was accepted last.
     output: Option<Digest>,
@@ -46,6 +54,8 @@ struct Job {
     spent: i128,
     spec: Spec,
     done: bool,
+    private: bool,
+    model: Option<ModelId>,
 }
 
 /// The tiles of another job's frame that a tile is made of: those with a pixel near enough.
@@ -80,13 +90,17 @@ pub struct Model {
     leases: BTreeMap<LeaseId, Lease>,
     jobs: BTreeMap<JobId, Job>,
     owners: BTreeMap<WorkerId, AccountId>,
+    operators: BTreeSet<AccountId>,
+    models: BTreeMap<ModelId, Published>,
     refuted: BTreeSet<WorkerId>,
     heard: BTreeSet<(LeaseId, WorkerId)>,
     verdicts: BTreeSet<LeaseId>,
     /// Secrets promised and not yet shown.
     promised: u32,
-    /// What was ordered last.
-    pub ordered: Option<Spec>,
+    /// What was ordered last, and the model that it is to use.
+    pub ordered: Option<(Spec, Option<ModelId>)>,
+    /// A job of which must be said that it uses the model that was ordered with it.
+    unused: Option<JobId>,
     /// A lease of which must be said what its tile is made of.
     hungry: Option<LeaseId>,
 }
@@ -143,7 +157,7 @@ impl Model {
 
     fn entry(&mut self, entry: &Entry, lied: &impl Fn(WorkerId) -> bool) -> anyhow::Result<()> {
         self.comes_next(entry)?;
-        if self.about_job(&entry.fact)? {
+        if self.about_job(&entry.fact)? || self.about_model(&entry.fact)? {
             return Ok(());
         }
         match &entry.fact {
@@ -160,15 +174,13 @@ impl Model {
                 self.committed(*lease, (*job, *tile), *output)?;
             }
             Fact::Opinion { lease, auditor, .. } => self.opinion(*lease, *auditor)?,
-            Fact::Verdict { lease, worker, job, tile, accepted, .. } => {
+            Fact::Verdict { lease, worker, job, tile, accepted, units } => {
                 ensure!(*accepted || lied(*worker), "{worker} did not lie");
-                self.verdict(*lease, (*job, *tile), *accepted)?;
+                self.verdict(*lease, (*job, *tile), *accepted, *units)?;
             }
             Fact::Refuted { worker, .. } => {
                 ensure!(lied(*worker), "{worker} was refuted and never lied");
-                ensure!(self.refuted.insert(*worker), "refuted twice");
-                // What it said of open claims is struck, and somebody else may be asked.
-                self.heard.retain(|(of, by)| by != worker || self.verdicts.contains(of));
+                self.found_out(*worker)?;
             }
             Fact::Transfer { debit, credit, amount, reason } => {
                 self.transfer(*debit, *credit, i128::from(amount.0), *reason)?;
@@ -176,10 +188,7 @@ impl Model {
             Fact::Reinstated { worker, .. } => {
                 ensure!(self.refuted.remove(worker), "{worker} was not refuted");
             }
-            Fact::SecretCommitted { .. } => {
-                self.promised += 1;
-                ensure!(self.promised == 1, "two secrets at once");
-            }
+            Fact::SecretCommitted { .. } => self.promise()?,
             Fact::SecretRevealed { .. } => self.promised -= 1,
             Fact::AuditorDrawn { lease, auditor, .. } => {
                 let claim = self.leases.get(lease).context("an auditor for no lease")?;
@@ -187,6 +196,9 @@ impl Model {
                 ensure!(!self.refuted.contains(auditor), "{auditor} was refuted");
             }
             Fact::AccountOpened { .. }
+            | Fact::ModelPublished { .. }
+            | Fact::ModelWithdrawn { .. }
+            | Fact::ModelUsed { .. }
             | Fact::JobOpened { .. }
             | Fact::JobEnded { .. }
             | Fact::FrameStored { .. }
@@ -202,6 +214,19 @@ impl Model {
         Ok(())
     }
 
+    fn promise(&mut self) -> anyhow::Result<()> {
+        self.promised += 1;
+        ensure!(self.promised == 1, "two secrets at once");
+        Ok(())
+    }
+
+    fn found_out(&mut self, liar: WorkerId) -> anyhow::Result<()> {
+        ensure!(self.refuted.insert(liar), "refuted twice");
+        // What it said of open claims is struck, and somebody else may be asked.
+        self.heard.retain(|(of, by)| *by != liar || self.verdicts.contains(of));
+        Ok(())
+    }
+
     /// Whether this may be the next entry at all.
     fn comes_next(&mut self, entry: &Entry) -> anyhow::Result<()> {
         ensure!(entry.time >= self.now, "time runs backwards");
@@ -214,11 +239,12 @@ impl Model {
     /// A job's life and what it is made of; whether that was all that the entry says.
     fn about_job(&mut self, fact: &Fact) -> anyhow::Result<bool> {
         match fact {
-            Fact::JobOpened { job, account, cap, .. } => {
-                let cap = i128::from(cap.0);
-                let spec = self.ordered.take().context("nobody ordered it")?;
-                let account = *account;
-                self.jobs.insert(*job, Job { account, cap, spent: 0, spec, done: false });
+            Fact::JobOpened { job, account, cap, private, .. } => {
+                let (spec, model) = self.ordered.take().context("nobody ordered it")?;
+                let (account, cap, private) = (*account, i128::from(cap.0), *private);
+                let (spent, done) = (0, false);
+                self.jobs.insert(*job, Job { account, cap, spent, spec, done, private, model });
+                self.unused = model.map(|_| *job);
             }
             Fact::JobChained { job, upstream } => {
                 let link = self.jobs.get(job).and_then(|job| job.spec.upstream);
@@ -308,6 +334,7 @@ impl Model {
         lease: LeaseId,
         tile: (JobId, u64),
         accepted: bool,
+        units: u64,
     ) -> anyhow::Result<()> {
         ensure!(self.verdicts.insert(lease), "two verdicts on one claim");
         if self.leases.get(&lease).is_some_and(|lease| lease.review) {
@@ -319,6 +346,7 @@ impl Model {
         place.accepted = accepted;
         if accepted {
             place.stood = place.output;
+            place.units = units;
         }
         Ok(())
     }
@@ -331,6 +359,7 @@ impl Model {
         audit: bool,
     ) -> anyhow::Result<()> {
         ensure!(!self.refuted.contains(&worker), "{worker} was refuted and gets a lease");
+        ensure!(self.is_trusted(worker, tile.0), "{worker} is not trusted with {}'s model", tile.0);
         let given = Lease { worker, tile, audit, live: true, review: false };
         ensure!(self.leases.insert(lease, given).is_none(), "{lease} was given out before");
         if !audit {
@@ -392,16 +421,15 @@ impl Model {
             Reason::Forfeit(job, tile) => {
                 let place = self.tiles.entry((job, tile)).or_default();
                 ensure!(!place.paid_out, "what was paid out is forfeit");
-                ensure!(place.earned.take() == Some((debit, amount)), "not what it earned");
                 place.accepted = false;
-                self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
+                self.taken_back((job, tile), debit, amount)?;
             }
             Reason::Outdated(job, tile) => self.taken_back((job, tile), debit, amount)?,
-            Reason::Vouched(job, tile) => {
-                let accepted = self.tiles.get(&(job, tile)).is_some_and(|place| place.accepted);
-                ensure!(accepted, "who vouched for a tile is paid, and nobody accepted it");
-            }
+            Reason::Vouched(job, tile) => self.vouched((job, tile))?,
             Reason::Unstaked => self.unstaked(debit)?,
+            Reason::Royalty(..) | Reason::RoyaltyFinal(..) | Reason::RoyaltyReturned(..) => {
+                self.moves_royalty((debit, credit), amount, reason)?;
+            }
             Reason::TopUp
             | Reason::Staked
             | Reason::StakeLost(..)
@@ -419,7 +447,14 @@ impl Model {
         Ok(())
     }
 
-    /// An outdated tile's pay goes back to its job.
+    /// Who vouched for a tile is paid.
+    fn vouched(&self, tile: (JobId, u64)) -> anyhow::Result<()> {
+        let accepted = self.tiles.get(&tile).is_some_and(|place| place.accepted);
+        ensure!(accepted, "who vouched for a tile is paid, and nobody accepted it");
+        Ok(())
+    }
+
+    /// The pay of a tile that stands no longer goes back to its job.
     fn taken_back(
         &mut self,
         (job, tile): (JobId, u64),
@@ -461,6 +496,13 @@ impl Model {
             let done = self.jobs.get(job).is_some_and(|job| job.done);
             let stale = done && place.accepted && self.changed(*job, *tile);
             ensure!(!stale, "tile {tile} of {job} is made of what gave way to something else");
+        }
+        ensure!(self.unused.is_none(), "a job does not say that it uses a model");
+        for ((job, tile), place) in &self.tiles {
+            let owes = place.accepted && place.units > 0;
+            let due = self.royalty(*job, place.units).filter(|_| owes).map(|(_, due)| due);
+            let kept = due.filter(|_| place.royalty_kept).or(place.royalty);
+            ensure!(kept == due, "tile {tile} of {job} owes {due:?} of royalty: {place:?}");
         }
         for (tile, place) in &self.tiles {
             let idle = place.computing.is_none() && place.claimed.is_none();

@@ -140,7 +140,7 @@ impl Shell {
             self.model.over(*lease);
         }
         if let Command::Submit(submit) = command {
-            self.model.ordered = Some(submit.spec.clone());
+            self.model.ordered = Some((submit.spec.clone(), submit.model));
         }
         let (farm, liars) = (&self.farm, &self.liars);
         let lied = |worker| liars.contains(&worker) || self.conspired;

@@ -12,6 +12,8 @@ use farm::excerpt;
 use farm::id::JobId;
 use farm::job::Spec;
 use farm::log::{Hash, leaf_hash};
+use farm::model::Licence;
+use farm::money::Amount;
 use farm::receipt::{Account, Receipt};
 use prost::Message;
 use proto::v1;
@@ -101,9 +103,22 @@ fn files_agree(account: &Account, dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+fn said_of(licence: Licence, royalties: Amount) -> String {
+    let Licence { model, owner, royalty } = licence;
+    format!(
+        "of these {} as royalties to account {} for model {}: {} credits for a million work units \
+         of each tile that stands",
+        credits(royalties.0),
+        owner.0,
+        model.0,
+        credits(royalty.0)
+    )
+}
+
 fn say(form: Form, proven: &Proven) -> anyhow::Result<()> {
     let Proven { job, checkpoint, account, files } = proven;
-    let Account { state, tiles, accepted, alone, units, cap, spent, refunded, frames } = account;
+    let Account { state, tiles, accepted, alone, units, cap, spent, refunded, .. } = account;
+    let frames = &account.frames;
     let held = cap.0 - spent.0 - refunded.0;
     let unproven = frames.iter().filter(|frame| !frame.proven).count();
     let state = jobs::word(proto::convert::wire_state(*state));
@@ -122,6 +137,7 @@ fn say(form: Form, proven: &Proven) -> anyhow::Result<()> {
                 credits(held)
             ),
         ];
+        lines.extend(account.licence.map(|licence| said_of(licence, account.royalties)));
         lines.extend(files.iter().map(|path| format!("{}: as stored", path.display())));
         if unproven > 0 {
             lines.push(format!("{unproven} frames were not proven yet; fetch again later"));
@@ -147,6 +163,8 @@ fn say(form: Form, proven: &Proven) -> anyhow::Result<()> {
             "work_units": units,
             "max_spend": cap.0,
             "spent": spent.0,
+            "royalties": account.royalties.0,
+            "model": account.licence.map(|licence| licence.model.0),
             "returned": refunded.0,
             "on_hold": held,
             "unproven": unproven,

@@ -35,8 +35,9 @@ pub(super) struct Chains {
     made: BTreeMap<(JobId, u64), Made>,
     /// A lease whose inputs the next entry must name.
     feeding: Option<LeaseId>,
-    /// A tile that was outdated: the next entry must move its pay back.
-    returning: Option<(JobId, u64, Made)>,
+    /// A tile that was outdated: the next entry must move its pay back, and one after it so many
+    /// micro-credits of royalty.
+    returning: Option<(JobId, u64, Made, u64)>,
     /// What a worker may get for a tile that was outdated.
     spoilt: BTreeMap<(JobId, u64), (WorkerId, u64)>,
 }
@@ -57,7 +58,7 @@ impl Chains {
             Fact::Transfer { reason: Reason::Outdated(job, tile), .. } => Some((*job, *tile)),
             _ => None,
         };
-        let due = self.returning.as_ref().map(|(job, tile, _)| (*job, *tile));
+        let due = self.returning.as_ref().map(|(job, tile, ..)| (*job, *tile));
         demand(due == returns, "the pay of an outdated tile goes back at once")
     }
 
@@ -138,13 +139,14 @@ impl Books {
         let vouched = self.vouched.contains_key(&(job, tile));
         demand(!vouched, "who had vouched for the tile was not paid before")?;
         let earned = self.earned.remove(&(job, tile));
+        let royalty = earned.as_ref().map_or(0, |earned| earned.royalty);
         demand(earned.is_none_or(|earned| !earned.matured), "the tile's pay is final")?;
         if made.to == Book::Held(made.worker) {
             let due = made.amount.0 - super::money::fee(made.amount);
             self.chains.spoilt.insert((job, tile), (made.worker, due));
         }
         if made.amount.0 > 0 {
-            self.chains.returning = Some((job, tile, made));
+            self.chains.returning = Some((job, tile, made, royalty));
         }
         Ok(())
     }
@@ -157,10 +159,11 @@ impl Books {
         credit: Book,
         amount: Amount,
     ) -> Follows {
-        let (_, _, made) = self.chains.returning.take().ok_or("no tile was outdated")?;
+        let returning = self.chains.returning.take().ok_or("no tile was outdated")?;
+        let (_, tile, made, royalty) = returning;
         let books = (debit, credit) == (made.to, Book::Hold(job));
         demand(books && amount == made.amount, "not what the tile was paid")?;
-        self.gives_back(job, amount)
+        self.gives_back((job, tile), amount, royalty)
     }
 
     /// The farm pays what a worker lost, as far as its pots go.

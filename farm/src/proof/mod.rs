@@ -3,6 +3,7 @@
 
 mod appeal;
 mod chain;
+mod model;
 mod money;
 mod stake;
 mod trial;
@@ -14,10 +15,12 @@ use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::leaf::{Commitment, Indices};
 use crate::ledger::Ledger;
 use crate::limit;
+use crate::model::Licence;
 use crate::money::{Amount, Price};
 use crate::time::Time;
 use appeal::Appeals;
 use chain::Chains;
+use model::Models;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -59,6 +62,9 @@ struct Job {
     engine: Digest,
     scene: Digest,
     private: bool,
+    /// The model that it uses and what it owes for that; whether a tile was leased.
+    licence: Option<Licence>,
+    leased: bool,
     ended: Option<u8>,
     accepted: BTreeSet<u64>,
     /// The job that it is made of, and whether others are made of it.
@@ -190,6 +196,8 @@ struct Asked {
 struct Earned {
     worker: WorkerId,
     amount: Amount,
+    /// Micro-credits that the model's owner got with it.
+    royalty: u64,
     /// What an auditor of the whole of it had to say.
     answer: Option<Digest>,
     matured: bool,
@@ -197,6 +205,17 @@ struct Earned {
     claim: Option<Claim>,
     /// Why it must be looked at again.
     due: Option<Cause>,
+}
+
+/// What an accepted tile is to be paid.
+#[derive(Debug)]
+struct Owed {
+    to: Book,
+    worker: WorkerId,
+    amount: Amount,
+    /// Micro-credits for the model's owner.
+    royalty: u64,
+    lease: LeaseId,
 }
 
 /// An auditor, what it said that a whole tile is, and micro-credits held back for that.
@@ -223,7 +242,7 @@ pub struct Books {
     /// Slots with a claim to a tile.
     claims: BTreeSet<(JobId, u64, u32)>,
     /// Accepted tiles whose transfer has not come yet.
-    owed: BTreeMap<(JobId, u64), (Book, WorkerId, Amount, LeaseId)>,
+    owed: BTreeMap<(JobId, u64), Owed>,
     earned: BTreeMap<(JobId, u64), Earned>,
     vouched: BTreeMap<(JobId, u64), Vec<Vouch>>,
     secret: Option<(u32, Digest)>,
@@ -232,6 +251,7 @@ pub struct Books {
     lies: Vec<Lie>,
     appeals: Appeals,
     chains: Chains,
+    models: Models,
     books: BTreeSet<Book>,
     ledger: Ledger,
 }
@@ -240,6 +260,14 @@ type Follows = Result<(), &'static str>;
 
 fn demand(holds: bool, why: &'static str) -> Follows {
     if holds { Ok(()) } else { Err(why) }
+}
+
+/// The job that goes on by this transfer.
+fn reopens(fact: &Fact) -> Option<JobId> {
+    match fact {
+        Fact::Transfer { reason: Reason::Reopen(job), .. } => Some(*job),
+        _ => None,
+    }
 }
 
 impl Books {
@@ -292,16 +320,17 @@ impl Books {
         let follows = paid.and(opened).and(refunded).and(shared).and(appealed);
         let follows =
             follows.and_then(|()| self.vouches_finish()).and_then(|()| self.stakes_finish());
-        let follows = follows.and_then(|()| self.chains_finish());
+        let follows =
+            follows.and_then(|()| self.chains_finish()).and_then(|()| self.models.finish());
         follows.map_err(|why| Breach { entry: self.next, why })
     }
 
     fn fact(&mut self, fact: &Fact) -> Follows {
-        let reopens = match fact {
-            Fact::Transfer { reason: Reason::Reopen(job), .. } => Some(*job),
-            _ => None,
-        };
-        demand(self.reopening.take() == reopens, "a job that goes on holds again its rest")?;
+        // A tile's royalty goes back before its job goes on.
+        if !self.models.expects(fact)? {
+            let as_due = self.reopening.take() == reopens(fact);
+            demand(as_due, "a job that goes on holds again its rest")?;
+        }
         self.chains.expects(fact)?;
         match fact {
             Fact::AccountOpened { account, operator } => {
@@ -349,6 +378,9 @@ impl Books {
             Fact::JobChained { job, upstream } => self.chained(*job, *upstream),
             Fact::Fed { lease, tiles, made_of } => self.fed(*lease, tiles, *made_of),
             Fact::Outdated { job, tile } => self.outdated(*job, *tile),
+            Fact::ModelPublished { .. } | Fact::ModelWithdrawn { .. } | Fact::ModelUsed { .. } => {
+                self.about_model(fact)
+            }
         }
     }
 
@@ -384,7 +416,11 @@ impl Books {
         demand(!refuted, "a refuted worker gets no lease")?;
         let found = self.job(job)?;
         let scene = found.scene;
+        found.leased = true;
         demand(tile < found.tiles, "its job has no such tile")?;
+        let may = self.may_compute(worker, &self.jobs[job.0 as usize]);
+        demand(may, "the model's owner does not let this worker compute it")?;
+        let found = &self.jobs[job.0 as usize];
         if let Some(of) = audit {
             let claim = self.slot(of)?;
             demand((claim.job, claim.tile) == (job, tile), "an audit of another tile's claim")?;
@@ -433,6 +469,8 @@ impl Books {
             engine,
             scene,
             private,
+            licence: None,
+            leased: false,
             ended,
             accepted,
             upstream: None,

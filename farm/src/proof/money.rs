@@ -1,6 +1,6 @@
 //! Transfers: each moves what a verdict, a maturity or an order owes, no more and no less.
 
-use super::{Books, Claim, Earned, Follows, Slot, Vouch, demand};
+use super::{Books, Claim, Earned, Follows, Owed, Slot, Vouch, demand};
 use crate::entry::{Book, Cause, Extra, Reason};
 use crate::id::JobId;
 use crate::limit;
@@ -34,6 +34,7 @@ impl Books {
                 demand((debit, credit) == books, "a fee is taken from what was held back")?;
                 let due = earned.matured || earned.amount.0 == fee(earned.amount);
                 demand(due && amount.0 == fee(earned.amount), "not the farm's share")?;
+                self.royalty_final((job, tile), earned.royalty);
             }
             Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
             Reason::Vouched(job, tile) => {
@@ -58,6 +59,8 @@ impl Books {
             Reason::Unstaked => self.unstakes(debit, credit, amount)?,
             Reason::StakeLost(job, tile) => self.loses_stake((job, tile), debit, credit, amount)?,
             Reason::Amends(..) => self.makes_amends(debit, credit, amount)?,
+            // Due to the last micro-credit since the entry before.
+            Reason::Royalty(..) | Reason::RoyaltyFinal(..) | Reason::RoyaltyReturned(..) => {}
         }
         self.books.extend([debit, credit]);
         self.ledger.post(debit, credit, amount);
@@ -86,7 +89,9 @@ impl Books {
         demand(!vouched, "who had vouched for the tile was not paid before")?;
         self.chains.settled(job, tile);
         if fee(earned.amount) == 0 {
+            let royalty = earned.royalty;
             self.earned.remove(&(job, tile));
+            self.royalty_final((job, tile), royalty);
         }
         Ok(())
     }
@@ -107,7 +112,7 @@ impl Books {
         amount: Amount,
     ) -> Follows {
         let owed = self.owed.remove(&(job, tile)).ok_or("no verdict owes this")?;
-        let (to, worker, price, lease) = owed;
+        let Owed { to, worker, amount: price, royalty, lease } = owed;
         demand(debit == Book::Hold(job), "a tile is paid from its job's hold")?;
         demand(credit == to, "the tile is another worker's")?;
         demand(amount == price, "not price times work units")?;
@@ -119,10 +124,11 @@ impl Books {
             let rung = claim.as_ref().is_some_and(|claim| claim.extra == Extra::Ringer);
             let due = rung.then_some(Cause::Ringer);
             let answer = claim.as_ref().map(Claim::to_whole);
-            let earned = Earned { worker, amount, answer, matured: false, claim, due };
+            let matured = false;
+            let earned = Earned { worker, amount, royalty, answer, matured, claim, due };
             self.earned.insert((job, tile), earned);
         }
-        Ok(())
+        self.royalty_earned((job, tile), royalty)
     }
 
     fn pays_auditor(
@@ -246,12 +252,12 @@ impl Books {
 
     /// The most that a job's claims without a verdict can cost.
     pub(super) fn claimed(&self, job: JobId) -> u64 {
-        let price = self.jobs[job.0 as usize].price;
+        let found = &self.jobs[job.0 as usize];
         let claims = self.claims.range((job, 0, 0)..=(job, u64::MAX, u32::MAX));
         let slots = claims.filter_map(|(_, _, slot)| self.slots.get(slot));
         let slots = slots.filter(|slot| !slot.review);
         let claims = slots.filter_map(|slot| slot.claim.as_ref());
-        claims.map(|claim| price.of(claim.units).0).sum()
+        claims.map(|claim| found.cost_of(claim.units)).sum()
     }
 
     fn forfeits(
@@ -271,17 +277,24 @@ impl Books {
         self.appeals.forfeited(earned.worker, amount);
         self.job(job)?.accepted.remove(&tile);
         self.chains.settled(job, tile);
-        self.gives_back(job, amount)
+        self.gives_back((job, tile), amount, earned.royalty)
     }
 
-    /// What a tile was paid is on hold again; a job that was done goes on.
-    pub(super) fn gives_back(&mut self, job: JobId, amount: Amount) -> Follows {
+    /// What a tile was paid, and then its royalty, is on hold again; a job that was done goes on.
+    pub(super) fn gives_back(
+        &mut self,
+        (job, tile): (JobId, u64),
+        amount: Amount,
+        royalty: u64,
+    ) -> Follows {
+        self.royalty_returns((job, tile), royalty);
+        let back = amount.0.saturating_add(royalty);
         let found = self.job(job)?;
-        found.spent = found.spent.saturating_sub(amount.0);
+        found.spent = found.spent.saturating_sub(back);
         let done = found.ended == Some(JobState::Done as u8);
         if done {
             found.ended = None;
-            let hold = self.ledger.balance(Book::Hold(job)).0 + amount.0;
+            let hold = self.ledger.balance(Book::Hold(job)).0.saturating_add(back);
             self.reopening = Some(job).filter(|_| self.still_holds(job, hold) != Ok(0));
         }
         Ok(())

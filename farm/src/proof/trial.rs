@@ -1,7 +1,7 @@
 //! Trials: what is asked and who is asked follow from the epoch's secret and from who was there;
 //! verdicts follow from opinions; what a liar had vouched for is looked at again.
 
-use super::{Asked, Books, Claim, Drawn, Follows, Lie, Slot, Worker, demand};
+use super::{Asked, Books, Claim, Drawn, Follows, Lie, Owed, Slot, Worker, demand};
 use crate::audit::{self, Fit, Lot, Opinion, Verdict};
 use crate::digest::Digest;
 use crate::entry::{Book, Cause, Extra, Tried};
@@ -61,6 +61,7 @@ impl Books {
             && !worker.refuted
             && worker.queued.len() < limit::AUDITS_WAITING_MAX
             && worker.engines.contains(&job.engine)
+            && self.may_compute(id, job)
             && (worker.arbiter || !claim.appealed)
             && !others.clone().any(|other| *other == id);
         let strange = match job.private {
@@ -265,15 +266,17 @@ impl Books {
             self.worker(worker)?.clean += 1;
             let found = self.job(job)?;
             demand(found.accepted.insert(tile), "the tile was accepted before")?;
-            let amount = found.price.of(units);
+            let (amount, royalty) = (found.price.of(units), found.royalty_of(units));
             let direct = own && judged.is_none();
+            demand(!direct || royalty == 0, "nobody counted the work that a royalty is owed for")?;
             let to = if direct { Book::Payable(worker) } else { Book::Held(worker) };
             if found.feeds || found.ended.is_none() {
                 found.outputs.insert(tile, output);
             }
             self.chains.accepted(lease, (job, tile), (worker, to, amount));
             if amount.0 > 0 {
-                self.owed.insert((job, tile), (to, worker, amount, lease));
+                let owed = Owed { to, worker, amount, royalty, lease };
+                self.owed.insert((job, tile), owed);
             }
         }
         Ok(())

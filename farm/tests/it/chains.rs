@@ -69,18 +69,22 @@ fn found_out(name: &str) -> String {
     )
 }
 
-#[test]
-fn what_is_made_of_a_false_tile_is_made_again_and_nobody_honest_loses() {
-    let again = format!(
-        "{}
+/// J0/0 was a lie: J1/0 and J2/0 are made again.
+pub fn outdated() -> String {
+    format!(
+        "{OPEN}{}
          report W3 J0/0 -> settled: settle W1 J0/0, grant W1 J1/0
          report W1 J1/0 as=redo -> kept: deliver J1/0, grant W2 J1/0
          report W2 J1/0 as=redo -> settled: settle W1 J1/0, grant W1 J2/0
          report W1 J2/0 as=redo -> kept: deliver J2/0, grant W3 J2/0
          report W3 J2/0 as=redo -> settled: settle W1 J2/0",
         found_out("lie")
-    );
-    let table = story(&again);
+    )
+}
+
+#[test]
+fn what_is_made_of_a_false_tile_is_made_again_and_nobody_honest_loses() {
+    let table = play(&outdated());
     let [truth, redo] = ["truth", "redo"].map(|value| Digest::of(value.as_bytes()));
     assert_eq!((&table.inputs["W1 J1/0"], &table.inputs["W1 J2/0"]), (&vec![truth], &vec![redo]));
     for job in [1, 2] {

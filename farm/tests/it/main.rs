@@ -4,6 +4,7 @@
 
 mod appeals;
 mod chains;
+mod models;
 mod money;
 mod receipt;
 mod stakes;

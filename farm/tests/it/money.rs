@@ -1,7 +1,7 @@
 //! Money: budgets, idempotency, and what a tampered log cannot hide.
 
 use crate::table::{Table, play};
-use crate::{appeals, stakes};
+use crate::{appeals, models, stakes};
 use farm::Farm;
 use farm::digest::Digest;
 use farm::entry::{Entry, Fact};
@@ -87,7 +87,7 @@ fn an_image_is_read_back_to_the_last_byte() {
 }
 
 /// Follows the entries and closes the books.
-fn follow(entries: &[Entry]) -> Result<(), Breach> {
+pub fn follow(entries: &[Entry]) -> Result<(), Breach> {
     let mut books = Books::new();
     for (index, entry) in entries.iter().enumerate() {
         books.follow(index as u64, entry)?;
@@ -126,6 +126,7 @@ pub fn honest_farm() -> Table {
 fn no_transfer_can_be_altered_repeated_or_left_out() {
     let logs = [honest_farm(), appeals::reinstated(), appeals::disputed()];
     let logs = logs.into_iter().chain([stakes::lost(), stakes::made_good()]);
+    let logs = logs.chain([models::paid(), models::returned()]);
     let moves = logs.map(|table| {
         no_transfer_of_this_log_can_be_altered(&table.entries);
         table
@@ -163,7 +164,8 @@ fn no_transfer_of_this_log_can_be_altered(log: &[Entry]) {
 
 #[test]
 fn no_verdict_opinion_or_draw_can_be_altered() {
-    for table in [honest_farm(), appeals::reinstated(), appeals::disputed()] {
+    let logs = [honest_farm(), appeals::reinstated(), appeals::disputed()];
+    for table in logs.into_iter().chain([models::paid(), models::returned()]) {
         nothing_of_this_log_can_be_altered(&table.entries);
     }
 }
@@ -182,6 +184,9 @@ fn nothing_of_this_log_can_be_altered(log: &[Entry]) {
             Fact::SecretCommitted { commitment, .. } if at == 0 => *commitment = Digest([9; 32]),
             Fact::Refuted { worker, .. } => worker.0 += 1,
             Fact::AuditorDrawn { auditor, .. } => auditor.0 = 3 - auditor.0,
+            Fact::ModelPublished { royalty, .. } => royalty.0 += 1,
+            Fact::ModelUsed { royalty, .. } if at % 2 == 0 => royalty.0 += 1,
+            Fact::ModelUsed { owner, .. } => owner.0 += 1,
             _ => continue,
         }
         let breach = follow(&other).expect_err(&format!("entry {at}: {:?}", log[at]));

@@ -10,9 +10,10 @@ use farm::command::{Command, Connect, Outcome, Submit};
 use farm::cut::{Cut, Split};
 use farm::digest::Digest;
 use farm::entry::Entry;
-use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{self, Indices, Leaf};
+use farm::model::{Offer, Rights};
 use farm::money::{Amount, CREDIT, Price};
 use farm::proof::Books;
 use farm::time::Time;
@@ -97,6 +98,31 @@ fn leaves(count: u32, value: &str, blank: bool) -> Vec<Leaf> {
     (0..count).map(|n| Leaf { hash: hash(n), units: units(n) }).collect()
 }
 
+/// `publish A1 style royalty=500000 for=A0+A2 owners=A3 workers=W0 copies=A2`: its bytes are its
+/// name's, or those of `bytes`.
+fn publish(words: &[&str]) -> Command {
+    fn named<T>(words: &[&str], key: &str, id: fn(u32) -> T) -> Vec<T> {
+        let names = value(words, key).into_iter().flat_map(|names| names.split('+'));
+        names.map(|name| id(number(name))).collect()
+    }
+    let digest = |text: &str| Digest::of(text.as_bytes());
+    let offer = Offer {
+        name: words[2].into(),
+        asset: digest(value(words, "bytes").unwrap_or(words[2])),
+        card: digest("card"),
+        facts: digest("facts"),
+        licence: value(words, "licence").unwrap_or("CC-BY-4.0").into(),
+        royalty: Price(value(words, "royalty").map_or(500_000, |word| word.parse().unwrap())),
+        rights: Rights {
+            orders: named(words, "for", AccountId),
+            owners: named(words, "owners", AccountId),
+            workers: named(words, "workers", WorkerId),
+            copies: named(words, "copies", AccountId),
+        },
+    };
+    Command::Publish { account: AccountId(number(words[1])), offer: Box::new(offer) }
+}
+
 impl Table {
     /// What one command gives: its outcome and its effects.
     pub fn line(&mut self, asked: &str) -> String {
@@ -132,6 +158,7 @@ impl Table {
             Reply::Account(account) => account.to_string(),
             Reply::Available(amount) => amount.0.to_string(),
             Reply::Job(job) => job.to_string(),
+            Reply::Model(model) => model.to_string(),
             Reply::Staked { stake, returned } if returned.0 == 0 => format!("staked {}", stake.0),
             Reply::Staked { returned, .. } => format!("returned {}", returned.0),
             Reply::Appealed { deposit } => format!("deposit {}", deposit.0),
@@ -214,6 +241,15 @@ impl Table {
                 let (amount, request) = (Amount(u64::from(number(words[2]))), self.request(words));
                 Command::Stake { account, worker, amount, request }
             }
+            "publish" => publish(words),
+            "withdraw" => Command::Withdraw {
+                account: AccountId(number(value(words, "by").unwrap())),
+                model: ModelId(number(words[1])),
+            },
+            "show" => Command::Show {
+                account: AccountId(number(words[1])),
+                asset: Digest::of(words[2].as_bytes()),
+            },
             "stored" => self.stored(words),
             other => panic!("{other}?"),
         }
@@ -267,6 +303,7 @@ impl Table {
             priority: or("priority", 0) as u8,
             private: words.contains(&"private"),
             audit_own: words.contains(&"audit-own"),
+            model: value(words, "model").map(|model| ModelId(number(model))),
         }))
     }
 

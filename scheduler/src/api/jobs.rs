@@ -99,6 +99,7 @@ impl v1::jobs_server::Jobs for Api {
             priority: u8::try_from(wire.priority).unwrap_or(u8::MAX),
             private: wire.private,
             audit_own: wire.audit_own,
+            model: None,
         };
         let Reply::Job(job) = self.apply(Command::Submit(Box::new(submit))).await? else {
             unreachable!("an order is answered with its job");

@@ -34,6 +34,14 @@ pub fn reject(reject: Reject) -> Status {
         R::UpstreamUnknown => Code::NotFound,
         R::UpstreamMismatch | R::PlaneMissing | R::TooManyInputs => Code::InvalidArgument,
         R::UpstreamEnded | R::ChainTooLong => Code::FailedPrecondition,
+        R::ModelUnknown => Code::NotFound,
+        R::ModelRestricted | R::ModelTaken => Code::PermissionDenied,
+        R::ModelWithdrawn | R::RoyaltyPrivate | R::ModelPublished => Code::FailedPrecondition,
+        R::ModelNameInvalid | R::LicenceInvalid | R::RoyaltyInvalid | R::RightsTooMany => {
+            Code::InvalidArgument
+        }
+        R::ModelNameTaken => Code::AlreadyExists,
+        R::TooManyModels => Code::ResourceExhausted,
         R::BudgetTooSmall | R::InsufficientCredit | R::LeaseExpired => Code::FailedPrecondition,
         R::NotChallenged | R::FrameOutdated => Code::FailedPrecondition,
         R::NotRefuted | R::PayFinal | R::BeingReviewed | R::ArbiterHeard => {

@@ -149,6 +149,7 @@ impl Story {
             priority: 0,
             private: false,
             audit_own: false,
+            model: None,
         }))
     }
 

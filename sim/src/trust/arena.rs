@@ -287,6 +287,7 @@ impl Arena {
             priority: 0,
             private: false,
             audit_own: false,
+            model: None,
         };
         self.apply(Command::Submit(Box::new(submit)))?;
         while let Some(command) = self.owed.pop_front() {

@@ -94,6 +94,12 @@ impl World {
             }),
             reinstated: said(|fact| matches!(fact, Fact::Reinstated { .. })),
             outdated: said(|fact| matches!(fact, Fact::Outdated { .. })),
+            royalties: said(|fact| {
+                matches!(fact, Fact::Transfer { reason: Reason::Royalty(..), .. })
+            }),
+            royalties_returned: said(|fact| {
+                matches!(fact, Fact::Transfer { reason: Reason::RoyaltyReturned(..), .. })
+            }),
             deaths: self.deaths,
         })
     }
@@ -110,6 +116,8 @@ impl World {
         let account = receipt.finish().map_err(anyhow::Error::msg)?;
         let proven = (account.state, account.accepted, account.spent, account.units);
         let said = (job.state, job.tiles_accepted, job.spent, job.units);
+        let (licence, owed) = (account.licence, account.royalties);
+        ensure!((licence, owed) == (job.licence, job.royalties), "it proves {owed:?} of royalties");
         ensure!(proven == said, "it proves {proven:?}, the farm says {said:?}");
         Ok(())
     }

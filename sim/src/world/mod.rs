@@ -3,26 +3,24 @@
 
 mod client;
 mod ending;
+mod orders;
 
 pub use ending::Seen;
 
 use crate::Chance;
 use crate::actor::{Actor, Conduct, Gossip};
-use crate::cut;
 use crate::network::{Network, Way};
 use crate::shell::{Asker, Release, Shell};
 use crate::swarm::{ACCOUNTS, Swarm};
 use anyhow::{Context, ensure};
 use farm::agent::Work;
 use farm::appeal::Matter;
-use farm::chain::Upstream;
-use farm::command::{Command, Submit};
-use farm::cut::Cut;
+use farm::command::Command;
 use farm::digest::Digest;
 use farm::entry::Book;
-use farm::id::{AccountId, JobId, LeaseId, WorkerId};
+use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use farm::job::Spec;
-use farm::money::{Amount, CREDIT, Price};
+use farm::money::{Amount, CREDIT};
 use farm::view::JobState;
 use farm::{Effect, Policy, Reject};
 use std::collections::BTreeMap;
@@ -41,6 +39,9 @@ pub struct Summary {
     pub stakes_lost: u64,
     /// Accepted tiles that were made again since what they were made of was false.
     pub outdated: u64,
+    /// Royalties that were owed, and those that went back.
+    pub royalties: u64,
+    pub royalties_returned: u64,
     /// Times that the scheduler died and started again.
     pub deaths: u64,
 }
@@ -69,6 +70,8 @@ enum Event {
     ToActor(usize, u32, Message),
     Stored(Command),
     Cancel(JobId),
+    /// A model's owner withdraws it.
+    Withdraw(AccountId, ModelId),
 }
 
 /// What the farm says to a worker.
@@ -95,6 +98,7 @@ struct World {
     actors: Vec<Actor>,
     /// By worker id: the actor, and the stream that the scheduler writes to.
     streams: BTreeMap<WorkerId, (usize, u32)>,
+    /// What was ordered, job by job.
     specs: Vec<Spec>,
     outputs: BTreeMap<(JobId, u64), Digest>,
     deaths: u64,
@@ -184,93 +188,13 @@ impl World {
             let amount = Amount(100_000 * CREDIT);
             self.must(Command::TopUp { account, amount, request: 1 })?;
         }
+        self.publish()?;
         for n in 0..self.swarm.jobs {
             self.submit(100 + u128::from(n), agents)?;
         }
         // Who ordered has had an answer: no death takes that back.
         let released = self.shell.sync(&mut self.chance);
         released.into_iter().for_each(|release| self.release(release));
-        Ok(())
-    }
-
-    fn submit(&mut self, request: u128, agents: u32) -> anyhow::Result<()> {
-        let chance = &mut self.chance;
-        let frames = 1 + chance.below(u64::from(3.max(agents / 8))) as u32;
-        let mut spec = Spec {
-            engine: ENGINE,
-            scene: Digest::of(&[chance.below(3) as u8]),
-            frame_first: 1,
-            frame_last: frames,
-            frame_step: 1,
-            fps: 24,
-            width: 8 * (1 + chance.below(8) as u32),
-            height: 8 * (1 + chance.below(8) as u32),
-            tile_size: 8 * (1 + chance.below(2) as u32),
-            samples: 4 * (1 + chance.below(8) as u32),
-            depth: 4,
-            ..Spec::default()
-        };
-        if chance.percent(30) {
-            let cut = cut::random(chance, spec.width, spec.height, 24);
-            spec.tile_size = if cut.is_none() { spec.tile_size } else { 0 };
-            spec.cut = cut;
-        }
-        let price = Price(1_000 + chance.below(100_000));
-        let most = spec.tile_cost_max(price).0;
-        let cap = Amount(most * (1 + chance.below(u64::from(200.max(agents)))));
-        let account = AccountId(chance.below(2) as u32);
-        let priority = chance.below(3) as u8;
-        let job = JobId(self.specs.len() as u32);
-        self.specs.push(spec.clone());
-        let (private, audit_own) = (false, self.chance.percent(20));
-        let submit = Submit { account, request, spec, cap, price, priority, private, audit_own };
-        self.must(Command::Submit(Box::new(submit.clone())))?;
-        self.follow_up(submit, job)?;
-        if self.chance.percent(10) {
-            let at = self.now + self.chance.below(20 * SECOND);
-            self.later(at, Event::Cancel(job));
-        }
-        Ok(())
-    }
-
-    /// Now and then jobs are made of a job's frames, and others of theirs.
-    fn follow_up(&mut self, mut before: Submit, mut job: JobId) -> anyhow::Result<()> {
-        for _ in 0..4 {
-            if !self.chance.percent(40) {
-                break;
-            }
-            let chance = &mut self.chance;
-            let from = &before.spec;
-            let (scale, halo) = (1 + chance.below(2) as u32, chance.below(24) as u32);
-            let spec = Spec {
-                width: from.width * scale,
-                height: from.height * scale,
-                tile_size: 16 * (1 + chance.below(2) as u32),
-                samples: 4,
-                depth: 1,
-                cut: Cut::default(),
-                work_per_pixel: 20,
-                upstream: Some(Upstream { job, scale, halo, planes: 0 }),
-                ..from.clone()
-            };
-            let most = spec.tile_cost_max(before.price).0;
-            let cap = Amount(most.saturating_mul(1 + chance.below(200)).min(1_000 * CREDIT));
-            let (request, audit_own) = (before.request + 1_000, chance.percent(20));
-            if cap.0 < most {
-                break;
-            }
-            let own = JobId(self.specs.len() as u32);
-            let branches = chance.percent(25);
-            self.specs.push(spec.clone());
-            let submit = Submit { spec, cap, request, audit_own, ..before.clone() };
-            self.must(Command::Submit(Box::new(submit.clone())))?;
-            // The next is made of this one, or of the same.
-            if branches {
-                before.request = request;
-            } else {
-                (before, job) = (submit, own);
-            }
-        }
         Ok(())
     }
 
@@ -401,6 +325,7 @@ impl World {
             }
             Event::Stored(command) => drop(self.command(command, Asker::Nobody)?),
             Event::Cancel(job) => self.must(Command::Cancel { job })?,
+            Event::Withdraw(account, model) => self.withdraw(account, model)?,
         }
         Ok(())
     }
