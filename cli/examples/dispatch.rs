@@ -335,7 +335,8 @@ async fn simulate(crowd: &Crowd, address: &Address, owner: u64, number: u32) -> 
         anyhow::bail!("no nonce");
     };
     let public = key.verifying_key().to_bytes();
-    let signed = proto::signing::hello_bytes(&nonce, &public, owner);
+    let wrap_key = proto::seal::Half::new().public;
+    let signed = proto::signing::hello_bytes(&nonce, &public, owner, &wrap_key);
     let hello = v1::Hello {
         key: public.to_vec().into(),
         signature: key.sign(&signed).to_bytes().to_vec().into(),
@@ -343,6 +344,7 @@ async fn simulate(crowd: &Crowd, address: &Address, owner: u64, number: u32) -> 
         device: "null".into(),
         slots: crowd.slots,
         account_id: owner,
+        wrap_key: wrap_key.to_vec().into(),
         ..Default::default()
     };
     say.send(v1::LinkRequest { kind: Some(Say::Hello(hello)) }).await?;

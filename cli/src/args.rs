@@ -289,6 +289,12 @@ pub struct Submit {
     /// A UUID: the same one never orders twice
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
+    /// Send the assets as they are: farm and workers keep them unencrypted
+    #[arg(long)]
+    pub unsealed: bool,
+    /// Frames carry a mark until their pay is final
+    #[arg(long)]
+    pub watermark: bool,
 }
 
 /// A network over images.
@@ -333,6 +339,12 @@ pub struct Infer {
     /// A UUID: the same one never orders twice
     #[arg(long, value_name = "UUID")]
     pub request_id: Option<String>,
+    /// Send the assets as they are: farm and workers keep them unencrypted
+    #[arg(long)]
+    pub unsealed: bool,
+    /// Frames carry a mark until their pay is final
+    #[arg(long)]
+    pub watermark: bool,
 }
 
 /// Which parts of a scene file are drawn, by their names or numbers, and what its numbers mean.

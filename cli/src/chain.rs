@@ -4,6 +4,7 @@
 use crate::exit::{BadUsage, Exit};
 use crate::infer::sized;
 use crate::output::{Form, credits};
+use crate::parcel::Parcel;
 use crate::submit::{self, Bytes, Order, Terms};
 use crate::{fetch, jobs, money, quote};
 use anyhow::Context;
@@ -205,15 +206,18 @@ pub async fn place(
     stages.iter().filter_map(|stage| stage.step.note()).for_each(|note| {
         form.remark(&format!("note: {note}"));
     });
-    submit::upload(keyed, form, &render.assets).await?;
+    let parcel = terms.parcel(render).await?;
+    parcel.upload(keyed, form).await?;
     for stage in &stages {
-        submit::upload(keyed, form, &stage.order.assets).await?;
+        // Models that come with the program are no secret.
+        Parcel::open(&stage.order.assets).upload(keyed, form).await?;
     }
     let base = match &terms.request_id {
         Some(id) => money::request_id_of(id)?,
         None => uuid::Uuid::new_v4().to_string(),
     };
-    let first = submit::create(keyed, &render.spec, &terms, (base.clone(), left)).await?;
+    let ask = (base.clone(), left);
+    let first = submit::create(keyed, &render.spec, &terms, parcel.lock.as_ref(), ask).await?;
     form.remark(&format!("render: job {}, {} tiles", first.job_id, first.tiles_total));
     let mut chain = vec![first.job_id];
     for stage in stages {
@@ -248,7 +252,7 @@ async fn follow_up(
     if let Some(upstream) = &mut spec.upstream {
         upstream.job = JobId(u32::try_from(before).context("a job's number")?);
     }
-    let job = submit::create(keyed, &spec, terms, (id, cap)).await?;
+    let job = submit::create(keyed, &spec, terms, None, (id, cap)).await?;
     Ok((stage.step.name(), job))
 }
 

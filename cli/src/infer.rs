@@ -60,6 +60,8 @@ pub async fn run(access: &Access, form: Form, what: Infer) -> anyhow::Result<Exi
         audit_own: what.audit_own,
         request_id: what.request_id.clone(),
         out: what.wait.then(|| what.out.clone()),
+        unsealed: what.unsealed,
+        watermark: what.watermark,
     };
     place(&keyed, form, &order, serde_json::json!({ "notes": notes }), terms).await
 }

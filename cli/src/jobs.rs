@@ -57,6 +57,8 @@ pub fn to_json(job: &v1::Job) -> Value {
         "end_time": job.end_time,
         "priority": job.priority,
         "private": job.private,
+        "sealed": job.sealed,
+        "watermark": job.watermark,
         "upstream": upstream(job),
         "frames": job.frames.iter().map(frame).collect::<Vec<_>>(),
     })

@@ -13,6 +13,7 @@ mod jobs;
 mod local;
 mod money;
 mod output;
+mod parcel;
 mod quote;
 mod submit;
 mod tried;

@@ -4,38 +4,33 @@
 use crate::args::{LightUnitName, SceneSettings, Shot, Submit, TileSize};
 use crate::config::Access;
 use crate::exit::{BadInput, BadUsage, Exit};
-use crate::output::{Form, Progress, credits};
+use crate::output::{Form, credits};
+use crate::parcel::{self, Parcel};
 use crate::tried::Tried;
 use crate::{chain, cut, fetch, jobs, money, quote};
 use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::job::Spec;
 use proto::aov::{self, Aov};
+use proto::seal::Lock;
 use proto::v1;
-use proto::v1::assets_client::AssetsClient;
 use proto::v1::jobs_client::JobsClient;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use worker::asset::Asset;
 use worker::channel::Keyed;
 use worker::render::scene::{self, Bundle, LightUnit, Settings, View};
 
-/// Bytes in one message of an upload.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Digests asked about in one call.
-const DIGESTS_MAX: usize = 10_000;
-/// Attempts at an upload that breaks off.
-const ATTEMPTS_MAX: u32 = 5;
-
-/// Bytes to be uploaded: in memory or in a file.
+/// An asset's bytes: in memory or in a file.
+#[derive(Clone)]
 pub enum Bytes {
     Memory(bytes::Bytes),
     File(PathBuf, u64),
 }
 
 impl Bytes {
-    fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(_, size) => *size,
@@ -58,6 +53,22 @@ pub struct Terms {
     pub request_id: Option<String>,
     /// Where its frames go; `None`: nobody waits for them.
     pub out: Option<PathBuf>,
+    /// Its assets leave this machine as they are.
+    pub unsealed: bool,
+    /// Its frames carry a mark until their pay is final.
+    pub watermark: bool,
+}
+
+impl Terms {
+    /// What leaves this machine of an order.
+    pub async fn parcel(&self, order: &Order) -> anyhow::Result<Parcel> {
+        if self.unsealed {
+            return Ok(Parcel::open(&order.assets));
+        }
+        let assets = order.assets.clone();
+        let seal = move || Parcel::sealed(&parcel::secret()?, &assets);
+        tokio::task::spawn_blocking(seal).await?
+    }
 }
 
 /// `girih submit`.
@@ -71,6 +82,8 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         audit_own: what.audit_own,
         request_id: what.request_id.clone(),
         out: what.wait.then(|| what.out.clone()),
+        unsealed: what.unsealed,
+        watermark: what.watermark,
     };
     let (private, spec) = (what.shot.private, spec(&what.shot)?);
     let steps = chain::steps(what.shot.denoise, what.shot.upscale);
@@ -109,8 +122,10 @@ pub async fn place(
         Some(id) => money::request_id_of(id)?,
         None => uuid::Uuid::new_v4().to_string(),
     };
-    upload(keyed, form, &order.assets).await?;
-    let job = create(keyed, &order.spec, &terms, (request_id, terms.max_spend)).await?;
+    let parcel = terms.parcel(order).await?;
+    parcel.upload(keyed, form).await?;
+    let ask = (request_id, terms.max_spend);
+    let job = create(keyed, &order.spec, &terms, parcel.lock.as_ref(), ask).await?;
     let tiles = job.tiles_total;
     form.remark(&format!(
         "job {}: {tiles} tiles, at most {} credits",
@@ -142,11 +157,12 @@ pub async fn place(
     Ok(jobs::exit(&job))
 }
 
-/// Opens a job that may cost so much, once its assets are there.
+/// Opens a job that may cost so much, once its assets are there; `lock` opens the sealed ones.
 pub async fn create(
     keyed: &Keyed,
     spec: &Spec,
     terms: &Terms,
+    lock: Option<&Lock>,
     (request_id, max_spend): (String, u64),
 ) -> Result<v1::Job, tonic::Status> {
     let ask = v1::CreateJobRequest {
@@ -156,6 +172,11 @@ pub async fn create(
         priority: terms.priority,
         private: terms.private,
         audit_own: terms.audit_own,
+        seal: lock.map(|lock| v1::Seal {
+            keyring: proto::convert::wire_digest(&lock.sealed),
+            key: lock.key.bytes().to_vec().into(),
+        }),
+        watermark: terms.watermark,
     };
     Ok(JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner())
 }
@@ -266,10 +287,12 @@ fn check(spec: &Spec, bundle: &Bundle, env: Option<&Path>) -> Result<Vec<String>
         height: spec.height,
         neighbours: spec.aovs & Aov::Motion.bit() != 0,
     };
-    let mut notes = scene::load(bundle, env, view(spec.frame_first)).map_err(unusable)?.notes;
+    let env = env.map(Asset::from);
+    let mut notes =
+        scene::load(bundle, env.as_ref(), view(spec.frame_first)).map_err(unusable)?.notes;
     let last = spec.frame(spec.frames() - 1);
     if last != spec.frame_first {
-        for note in scene::load(bundle, env, view(last)).map_err(unusable)?.notes {
+        for note in scene::load(bundle, env.as_ref(), view(last)).map_err(unusable)?.notes {
             if !notes.contains(&note) {
                 notes.push(note);
             }
@@ -295,124 +318,4 @@ pub fn gather(mut spec: Spec, bundle: &Bundle, env: Option<&Path>) -> anyhow::Re
         assets.insert(digest, Bytes::Memory(bytes.into()));
     }
     Ok(Order { spec, assets })
-}
-
-/// Uploads what the farm lacks, going on where an earlier upload broke off.
-pub async fn upload(
-    keyed: &Keyed,
-    form: Form,
-    assets: &BTreeMap<Digest, Bytes>,
-) -> anyhow::Result<()> {
-    let total = assets.values().map(Bytes::size).sum();
-    let mut progress = Progress::new(form, total);
-    let mut attempt = 0;
-    loop {
-        let missing = missing(keyed, assets).await?;
-        let lacking: u64 = missing
-            .iter()
-            .map(|(digest, offset)| {
-                assets.get(digest).map_or(0, |bytes| bytes.size().saturating_sub(*offset))
-            })
-            .sum();
-        let mut done = total.saturating_sub(lacking);
-        let mut broken = None;
-        for (digest, offset) in &missing {
-            let Some(bytes) = assets.get(digest) else { continue };
-            progress.at(done, "bytes uploaded");
-            match send(keyed, digest, bytes, *offset).await {
-                Ok(()) => done += bytes.size().saturating_sub(*offset),
-                Err(error) => broken = Some(error),
-            }
-        }
-        attempt += 1;
-        match broken {
-            None => break,
-            Some(error) if attempt >= ATTEMPTS_MAX || !is_passing(&error) => return Err(error),
-            Some(error) => form.remark(&format!("upload broke off ({error:#}); going on")),
-        }
-    }
-    progress.finish();
-    Ok(())
-}
-
-fn is_passing(error: &anyhow::Error) -> bool {
-    let status = error.downcast_ref::<tonic::Status>();
-    status.is_some_and(|status| {
-        matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown)
-    })
-}
-
-async fn missing(
-    keyed: &Keyed,
-    assets: &BTreeMap<Digest, Bytes>,
-) -> anyhow::Result<Vec<(Digest, u64)>> {
-    let digests: Vec<_> = assets.keys().map(proto::convert::wire_digest).collect();
-    let mut client = AssetsClient::new(keyed.clone());
-    let mut missing = Vec::new();
-    for part in digests.chunks(DIGESTS_MAX) {
-        let ask = v1::FindMissingRequest { digests: part.to_vec() };
-        for asset in client.find_missing(ask).await?.into_inner().missing {
-            missing.push((proto::convert::digest("digest", &asset.digest)?, asset.offset));
-        }
-    }
-    Ok(missing)
-}
-
-/// Sends one asset from an offset.
-async fn send(keyed: &Keyed, digest: &Digest, bytes: &Bytes, offset: u64) -> anyhow::Result<()> {
-    let (say, outbox) = tokio::sync::mpsc::channel(4);
-    let head = v1::UploadRequest {
-        digest: proto::convert::wire_digest(digest),
-        size: bytes.size(),
-        offset,
-        data: bytes::Bytes::new(),
-    };
-    let feed = async {
-        if say.send(head).await.is_err() {
-            return Ok(());
-        }
-        feed(bytes, offset, say).await
-    };
-    let mut client = AssetsClient::new(keyed.clone());
-    let outbox = tokio_stream::wrappers::ReceiverStream::new(outbox);
-    let (fed, answer) = tokio::join!(feed, client.upload(outbox));
-    fed?;
-    answer?;
-    Ok(())
-}
-
-async fn feed(
-    bytes: &Bytes,
-    offset: u64,
-    say: tokio::sync::mpsc::Sender<v1::UploadRequest>,
-) -> anyhow::Result<()> {
-    let message = |data| v1::UploadRequest { data, ..Default::default() };
-    match bytes {
-        Bytes::Memory(bytes) => {
-            let mut at = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            while at < bytes.len() {
-                let end = bytes.len().min(at + CHUNK_BYTES);
-                if say.send(message(bytes.slice(at..end))).await.is_err() {
-                    return Ok(());
-                }
-                at = end;
-            }
-        }
-        Bytes::File(path, _) => {
-            let mut file = tokio::fs::File::open(path).await?;
-            file.seek(std::io::SeekFrom::Start(offset)).await?;
-            loop {
-                let mut chunk = vec![0; CHUNK_BYTES];
-                let count = file.read(&mut chunk).await?;
-                if count == 0 {
-                    break;
-                }
-                chunk.truncate(count);
-                if say.send(message(chunk.into())).await.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-    }
-    Ok(())
 }

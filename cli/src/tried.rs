@@ -8,6 +8,7 @@ use anyhow::Context;
 use farm::digest::Digest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use worker::asset::Asset;
 use worker::engine::{Assets, EngineError};
 use worker::probe::{Probe, probe};
 
@@ -60,8 +61,9 @@ impl Files {
 }
 
 impl Assets for Files {
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+    fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
         let path = self.paths.get(digest).cloned();
-        path.ok_or_else(|| EngineError::Scene(format!("nothing here has the digest {digest}")))
+        path.map(Asset::from)
+            .ok_or_else(|| EngineError::Scene(format!("nothing here has the digest {digest}")))
     }
 }

@@ -119,6 +119,10 @@ pub struct Submit {
     pub audit_own: bool,
     /// The published model that it uses.
     pub model: Option<ModelId>,
+    /// Its assets are sealed: what commits to the key that opens them. Every lease brings the key.
+    pub seal: Option<Digest>,
+    /// The shell shows frames with a mark until their pay is final.
+    pub watermark: bool,
 }
 
 /// What a worker offers.

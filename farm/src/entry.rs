@@ -263,6 +263,18 @@ pub enum Fact {
         owner: AccountId,
         royalty: Price,
     },
+    /// The assets of the job just opened are sealed; `seal` commits to the list of them and to the
+    /// key that opens it.
+    JobSealed {
+        job: JobId,
+        seal: Digest,
+    },
+    /// With the lease just given its worker got that key, wrapped to one that it has signed.
+    KeyWrapped {
+        lease: LeaseId,
+        worker: WorkerId,
+        seal: Digest,
+    },
 }
 
 /// Places that were drawn for an auditor.
@@ -361,6 +373,8 @@ layout_enum!(Fact {
     24 = ModelPublished { model, owner, asset, card, licence, royalty, rights },
     25 = ModelWithdrawn { model },
     26 = ModelUsed { job, model, owner, royalty },
+    27 = JobSealed { job, seal },
+    28 = KeyWrapped { lease, worker, seal },
 });
 
 impl Entry {

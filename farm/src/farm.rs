@@ -375,4 +375,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 10\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 11\n";

@@ -274,6 +274,9 @@ impl Farm {
         if audit.is_none() {
             self.log_inputs(lease, (job, tile), &inputs, effects);
         }
+        if let Some(seal) = self.jobs[job.0 as usize].seal {
+            self.log(Fact::KeyWrapped { lease, worker, seal }, effects);
+        }
         effects.push(Effect::Grant { worker, lease, job, tile, leaves, inputs });
     }
 

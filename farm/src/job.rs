@@ -135,6 +135,8 @@ pub struct Job {
     pub audit_own: bool,
     /// The published model that it uses, and what it owes for that.
     pub licence: Option<Licence>,
+    pub seal: Option<Digest>,
+    pub watermark: bool,
     /// Tiles in all and of one frame, and the most that one can cost: they follow from the spec
     /// and the price, and every command asks for them.
     pub tiles: u64,
@@ -283,6 +285,8 @@ layout_struct!(Job {
     feeds,
     own_paid,
     reopened,
+    seal,
+    watermark,
 });
 
 impl Job {
@@ -301,6 +305,8 @@ impl Job {
             private: submit.private,
             audit_own: submit.audit_own || royalty.0 > 0,
             licence,
+            seal: submit.seal,
+            watermark: submit.watermark,
             state: JobState::Open,
             failure: String::new(),
             created,

@@ -54,6 +54,9 @@ impl Farm {
             private: submit.private,
         };
         self.log(opened, effects);
+        if let Some(seal) = submit.seal {
+            self.log(Fact::JobSealed { job, seal }, effects);
+        }
         let lane = self.queue.lane(submit.spec.engine, submit.private.then_some(account));
         self.jobs.push(Job::new(submit, licence, self.now, lane));
         self.accounts[account.0 as usize].jobs_open += 1;
@@ -305,5 +308,7 @@ fn terms(submit: &Submit) -> Digest {
     submit.private.put(&mut bytes);
     submit.audit_own.put(&mut bytes);
     submit.model.put(&mut bytes);
+    submit.seal.put(&mut bytes);
+    submit.watermark.put(&mut bytes);
     Digest::of(&bytes)
 }

@@ -43,6 +43,7 @@ impl Concern {
             | Fact::JobChained { job, .. }
             | Fact::ModelUsed { job, .. }
             | Fact::Outdated { job, .. }
+            | Fact::JobSealed { job, .. }
             | Fact::Committed { job, .. } => *job == self.job,
             Fact::Leased { lease, job, .. } => {
                 let own = *job == self.job;
@@ -55,7 +56,8 @@ impl Concern {
             }
             Fact::AuditDrawn { lease, .. }
             | Fact::Verdict { lease, .. }
-            | Fact::Fed { lease, .. } => self.is_own(*lease),
+            | Fact::Fed { lease, .. }
+            | Fact::KeyWrapped { lease, .. } => self.is_own(*lease),
             Fact::Opinion { lease, auditor, .. } => {
                 let own = self.is_own(*lease);
                 if own {
@@ -169,6 +171,9 @@ pub struct Account {
     pub licence: Option<Licence>,
     pub refunded: Amount,
     pub frames: Vec<Stored>,
+    /// Whether its assets were sealed, and the workers that got the key to them.
+    pub sealed: bool,
+    pub readers: BTreeSet<WorkerId>,
 }
 
 /// A receipt being followed.
@@ -186,6 +191,8 @@ pub struct Receipt {
     refunded: Amount,
     /// By frame: digests of the files, and of the outputs that they were made of.
     frames: BTreeMap<u32, (Digest, Digest, Digest)>,
+    seal: Option<Digest>,
+    readers: BTreeSet<WorkerId>,
 }
 
 type Follows = Result<(), &'static str>;
@@ -208,6 +215,8 @@ impl Receipt {
             accepted: BTreeMap::new(),
             refunded: Amount(0),
             frames: BTreeMap::new(),
+            seal: None,
+            readers: BTreeSet::new(),
         }
     }
 
@@ -229,6 +238,7 @@ impl Receipt {
                 self.state = layout::read(&[*state]).ok_or("a job cannot end like that")?;
                 Ok(())
             }
+            Fact::JobSealed { .. } | Fact::KeyWrapped { .. } => self.about_keys(fact),
             Fact::FrameStored { frame, exr, png, made_of, .. } => {
                 self.frames.insert(*frame, (*exr, *png, *made_of));
                 Ok(())
@@ -245,10 +255,7 @@ impl Receipt {
                 self.verdict(*lease, *tile, *accepted, *units)
             }
             Fact::Transfer { amount, reason, .. } => self.transfer(*amount, *reason),
-            Fact::Refuted { worker, .. } => {
-                self.strike(*worker);
-                Ok(())
-            }
+            Fact::Refuted { worker, .. } => self.strike(*worker),
             Fact::JobChained { upstream, .. } => {
                 let ordered = self.spec.upstream.is_some_and(|link| link.job == *upstream);
                 demand(ordered, "the receipt's order is made of no such job")
@@ -282,10 +289,23 @@ impl Receipt {
     }
 
     /// What a liar had said counts for nothing.
-    fn strike(&mut self, liar: WorkerId) {
+    fn strike(&mut self, liar: WorkerId) -> Follows {
         for claim in self.claims.values_mut() {
             claim.opinions.retain(|opinion| opinion.worker != liar);
         }
+        Ok(())
+    }
+
+    /// That the job's assets are sealed, or who got the key to them.
+    fn about_keys(&mut self, fact: &Fact) -> Follows {
+        match fact {
+            Fact::JobSealed { seal, .. } => self.seal = Some(*seal),
+            Fact::KeyWrapped { worker, seal, .. } if self.seal == Some(*seal) => {
+                self.readers.insert(*worker);
+            }
+            _ => return Err("the key of another job's assets was given"),
+        }
+        Ok(())
     }
 
     /// What a tile was made of has changed. The transfer that follows takes it out, or, where it
@@ -425,6 +445,8 @@ impl Receipt {
             licence: self.licence,
             refunded: self.refunded,
             frames: frames.collect(),
+            sealed: self.seal.is_some(),
+            readers: self.readers.clone(),
         })
     }
 

@@ -1,15 +1,18 @@
 //! What the farm shows of itself: plain copies for shells to read. Changes nothing.
 
+use crate::appeal::Refutation;
 use crate::digest::Digest;
 use crate::entry::Book;
 use crate::farm::Farm;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
-use crate::job::Spec;
+use crate::job::{Job, Spec};
 use crate::leaf::Indices;
 use crate::lease::{Lease, Role};
+use crate::limit;
 use crate::model::Licence;
 use crate::money::{Amount, Price};
 use crate::time::Time;
+use std::collections::BTreeSet;
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,9 @@ pub struct JobView {
     pub created: Time,
     pub ended: Option<Time>,
     pub frames: Vec<FrameView>,
+    /// What commits to the key of its assets, if these are sealed.
+    pub seal: Option<Digest>,
+    pub watermark: bool,
 }
 
 /// A stored frame.
@@ -58,6 +64,8 @@ pub struct FrameView {
     pub exr: Digest,
     pub png: Digest,
     pub proven: bool,
+    /// The pay of all its tiles is final: none can come back.
+    pub settled: bool,
 }
 
 /// A worker as its owner sees it.
@@ -161,6 +169,7 @@ impl Farm {
             png: image.png,
             proven: job.frames.get(nth).map_or(image.proven, |frame| frame.proven == whole)
                 && self.is_frame_fed(id, *nth),
+            settled: image.proven && !job.frames.contains_key(nth),
         });
         Some(JobView {
             job: id,
@@ -185,7 +194,31 @@ impl Farm {
             created: job.created,
             ended: job.ended,
             frames: frames.collect(),
+            seal: job.seal,
+            watermark: job.watermark,
         })
+    }
+
+    /// The seals whose keys may still be wanted: of jobs of which something may be computed again,
+    /// be it for an appeal.
+    pub fn seals(&self) -> BTreeSet<Digest> {
+        let mut wanted: Vec<bool> = self.jobs.iter().map(Job::is_open).collect();
+        let leased = self.leases.iter().map(|(_, lease)| lease.job);
+        let held = self.held.iter().flatten().map(|held| held.job);
+        let open = |found: &&Refutation| self.now <= found.at.after_ms(limit::APPEAL_MS);
+        let appealable = self.refutations.values().filter(open).map(|found| found.trial.job);
+        for job in leased.chain(held).chain(appealable) {
+            wanted[job.0 as usize] = true;
+        }
+        let mut seals = BTreeSet::new();
+        for (at, job) in self.jobs.iter().enumerate() {
+            let unpaid = !job.frames.is_empty() || !job.own_paid.is_empty();
+            // What it is made of may still change.
+            let upstream = job.spec.upstream.is_some_and(|link| wanted[link.job.0 as usize]);
+            wanted[at] |= unpaid || upstream;
+            seals.extend(job.seal.filter(|_| wanted[at]));
+        }
+        seals
     }
 
     /// Jobs of the account (`None`: all), newest first, older than `before`.

@@ -199,6 +199,8 @@ pub fn wire_job(job: &JobView) -> v1::Job {
         frames: frames.collect(),
         priority: u32::from(job.priority),
         private: job.private,
+        sealed: job.seal.is_some(),
+        watermark: job.watermark,
     }
 }
 

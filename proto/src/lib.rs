@@ -18,6 +18,7 @@ pub mod convert;
 pub mod cryptomatte;
 mod frequent;
 pub mod record;
+pub mod seal;
 pub mod signing;
 
 /// The file descriptor set, for gRPC reflection.

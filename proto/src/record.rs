@@ -205,6 +205,8 @@ fn submit_to_wire(submit: &Submit) -> wire::Submit {
         private: submit.private,
         audit_own: submit.audit_own,
         model: submit.model.map(|model| model.0),
+        seal: submit.seal.as_ref().map(wire_digest).unwrap_or_default(),
+        watermark: submit.watermark,
     }
 }
 
@@ -220,6 +222,11 @@ fn submit_from_wire(submit: wire::Submit) -> Result<Submit, Malformed> {
         private: submit.private,
         audit_own: submit.audit_own,
         model: submit.model.map(ModelId),
+        seal: match submit.seal.is_empty() {
+            true => None,
+            false => Some(digest("submit.seal", &submit.seal)?),
+        },
+        watermark: submit.watermark,
     })
 }
 
@@ -459,6 +466,7 @@ mod tests {
         for model in [None, Some(ModelId(0)), Some(ModelId(9))] {
             let (spec, cap, price) = (Spec::default(), Amount(5), Price(6));
             let (request, priority, private, audit_own) = (8, 1, true, false);
+            let (seal, watermark) = (model.map(|_| digest(5)), model.is_none());
             commands.push(Command::Submit(Box::new(Submit {
                 account,
                 request,
@@ -469,6 +477,8 @@ mod tests {
                 private,
                 audit_own,
                 model,
+                seal,
+                watermark,
             })));
         }
         commands

@@ -4,12 +4,14 @@
 use crate::v1;
 use crate::v1::report::Outcome;
 
-/// What a hello signs: this stream's nonce, the worker's key, the owner's account.
-pub fn hello_bytes(nonce: &[u8], key: &[u8], owner: u64) -> Vec<u8> {
+/// What a hello signs: this stream's nonce, the worker's key, the owner's account, and the key that
+/// keys of leases are wrapped to.
+pub fn hello_bytes(nonce: &[u8], key: &[u8], owner: u64, wrap_key: &[u8]) -> Vec<u8> {
     let mut bytes = b"girih.v1 hello".to_vec();
     bytes.extend_from_slice(nonce);
     bytes.extend_from_slice(key);
     bytes.extend_from_slice(&owner.to_le_bytes());
+    bytes.extend_from_slice(wrap_key);
     bytes
 }
 

@@ -218,6 +218,8 @@ impl Load {
             private: false,
             audit_own: false,
             model: None,
+            seal: None,
+            watermark: false,
         }))
     }
 

@@ -1,7 +1,7 @@
 //! A scene bundle's manifest as far as the scheduler reads it: the digests of its files, and names
 //! that ids stand for. Knows nothing of what is in the files, nor of what has the names.
 
-use crate::blobs::{BlobError, Blobs};
+use crate::sealed::{AssetError, Assets};
 use farm::digest::Digest;
 use proto::cryptomatte::IDS_BYTES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,7 @@ pub enum BundleError {
     #[error("a bundle has at most {FILES_MAX} files")]
     TooManyFiles,
     #[error(transparent)]
-    Blob(#[from] BlobError),
+    Asset(#[from] AssetError),
 }
 
 /// What a bundle's manifest lists.
@@ -48,13 +48,11 @@ pub struct Listed {
 }
 
 /// What the scene asset lists; nothing if it is not a bundle.
-pub async fn read(blobs: &Blobs, scene: &Digest) -> Result<Listed, BundleError> {
-    let size = blobs.size(scene).await?;
-    let first = FIRST_LINE.len() as u64;
-    if size < first || blobs.part(scene, 0, first).await? != FIRST_LINE {
+pub async fn read(assets: &Assets<'_>, scene: &Digest) -> Result<Listed, BundleError> {
+    if assets.head(scene, FIRST_LINE.len() as u64).await? != FIRST_LINE {
         return Ok(Listed::default());
     }
-    parse(&blobs.get(scene, MANIFEST_BYTES_MAX).await?)
+    parse(&assets.get(scene, MANIFEST_BYTES_MAX).await?)
 }
 
 fn parse(manifest: &[u8]) -> Result<Listed, BundleError> {

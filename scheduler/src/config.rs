@@ -23,6 +23,10 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Names a self-signed certificate is made out to, beside the listen address.
     pub tls_names: Vec<String>,
+    /// The key under which keys to sealed assets are kept; in the state directory unless it is to
+    /// lie apart from what it opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vault_key: Option<PathBuf>,
     /// Name of the public log: the origin line of its checkpoints.
     pub origin: String,
     /// Micro-credits for a million work units.
@@ -55,6 +59,7 @@ impl Default for Config {
             tls_certificate: None,
             tls_key: None,
             tls_names: vec!["localhost".into()],
+            vault_key: None,
             origin: "girih.local/log".into(),
             price_per_million_units: 1000,
             asset_bytes_max: 4 << 30,
@@ -109,13 +114,14 @@ impl Config {
 }
 
 /// Fields that a variable may set.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "state",
     "listen",
     "insecure_plaintext",
     "tls_certificate",
     "tls_key",
     "tls_names",
+    "vault_key",
     "origin",
     "price_per_million_units",
     "asset_bytes_max",

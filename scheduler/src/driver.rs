@@ -314,15 +314,15 @@ impl Driver {
     }
 
     fn serve_command(&mut self, command: Command) -> Result<Reply, Reject> {
-        let spec = match &command {
-            Command::Submit(submit) => Some(submit.spec.clone()),
+        let terms = match &command {
+            Command::Submit(submit) => Some((submit.spec.clone(), submit.seal)),
             _ => None,
         };
         let result = self.apply(command);
-        if let (Ok(Reply::Job(job)), Some(spec)) = (&result, spec)
+        if let (Ok(Reply::Job(job)), Some((spec, seal))) = (&result, terms)
             && self.terms.get(*job).is_none()
         {
-            self.terms.insert(*job, spec);
+            self.terms.insert(*job, spec, seal);
         }
         result
     }
@@ -350,6 +350,8 @@ impl Driver {
                     worker_id: u64::from(worker.0),
                     live: live.iter().map(|lease| lease.to_u64()).collect(),
                     lease_ms: u32::try_from(self.farm.policy().lease_ms).unwrap_or(u32::MAX),
+                    // Its outbox knows.
+                    wrap_key: Default::default(),
                 };
                 let at = worker.0 as usize;
                 self.streams.resize(self.streams.len().max(at + 1), None);

@@ -5,16 +5,21 @@ use crate::blobs::{BlobError, Blobs};
 use crate::bundle::{self, BundleError};
 use crate::driver::{Door, Refusal};
 use crate::picture::Picture;
+use crate::sealed::Assets;
 use crate::terms::Terms;
+use crate::vault::Vault;
 use farm::digest::Digest;
 use farm::id::JobId;
 use farm::job::Spec;
 use farm::{Command, Effect, Reject};
 use proto::aov;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tokio::runtime::Handle;
+
+/// Names by layer.
+type Names = BTreeMap<String, BTreeSet<String>>;
 
 /// What the thread hears of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +49,7 @@ enum FrameError {
 pub struct Assembler {
     pub blobs: Arc<Blobs>,
     pub terms: Arc<Terms>,
+    pub vault: Arc<Vault>,
     pub door: Door,
     pub runtime: Handle,
     /// Outputs of frames that are not stored yet, by job and tile.
@@ -51,8 +57,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    pub fn new(blobs: Arc<Blobs>, terms: Arc<Terms>, door: Door, runtime: Handle) -> Self {
-        Self { blobs, terms, door, runtime, outputs: BTreeMap::new() }
+    pub fn new(
+        blobs: Arc<Blobs>,
+        terms: Arc<Terms>,
+        vault: Arc<Vault>,
+        door: Door,
+        runtime: Handle,
+    ) -> Self {
+        Self { blobs, terms, vault, door, runtime, outputs: BTreeMap::new() }
     }
 
     /// Works until nobody can send news any more.
@@ -124,13 +136,20 @@ impl Assembler {
         let picture_error = |error: anyhow::Error| FrameError::Picture(error.to_string());
         let png = picture.png().map_err(picture_error)?;
         let names = match aov::asked(spec.aovs).any(|aov| aov.cryptomatte().is_some()) {
-            true => self.runtime.block_on(bundle::read(&self.blobs, &spec.scene))?.names,
+            true => self.runtime.block_on(self.names(job, spec))?,
             false => BTreeMap::new(),
         };
         let exr = picture.into_exr(&names).map_err(picture_error)?;
         let exr = self.runtime.block_on(self.blobs.put(exr))?;
         let png = self.runtime.block_on(self.blobs.put(png))?;
         Ok((exr, png))
+    }
+
+    /// What ids of layers stand for, by layer.
+    async fn names(&self, job: JobId, spec: &Spec) -> Result<Names, FrameError> {
+        let lock = self.terms.seal(job).and_then(|seal| self.vault.get(&seal));
+        let assets = Assets::of(&self.blobs, lock.as_ref()).await.map_err(BundleError::from)?;
+        Ok(bundle::read(&assets, &spec.scene).await?.names)
     }
 
     fn made_of(&self, job: JobId, tiles: std::ops::Range<u64>) -> Digest {

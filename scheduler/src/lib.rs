@@ -19,11 +19,13 @@ mod picture;
 mod publish;
 mod receipt;
 mod recover;
+mod sealed;
 mod secret;
 mod server;
 mod terms;
 mod tiles;
 mod tls;
+mod vault;
 mod watch;
 mod web;
 

@@ -4,14 +4,16 @@
 
 use crate::api::status;
 use crate::terms::Terms;
+use crate::vault::Vault;
 use farm::digest::Digest;
 use farm::id::{JobId, LeaseId};
 use farm::leaf::Indices;
 use futures::Stream;
+use proto::seal::{Lock, Wrapper};
 use proto::{convert, v1};
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 use tonic::Status;
@@ -43,11 +45,18 @@ struct Waiting {
 pub struct Outbox {
     waiting: Mutex<Waiting>,
     closed: Notify,
+    /// What wraps keys for this worker, and what it is told for that; from its hello on.
+    wrapper: OnceLock<(Wrapper, [u8; 32])>,
 }
 
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on keys can be wrapped for the worker.
+    pub fn greet(&self, wrapper: Wrapper, public: [u8; 32]) {
+        self.wrapper.set((wrapper, public)).ok();
     }
 
     /// Adds an item without waking the stream; says whether the stream is still open.
@@ -92,6 +101,7 @@ impl Outbox {
 pub struct OutboxStream {
     outbox: Arc<Outbox>,
     terms: Arc<Terms>,
+    vault: Arc<Vault>,
     /// Jobs whose terms this stream has carried.
     told: BTreeSet<JobId>,
     ready: VecDeque<v1::LinkResponse>,
@@ -99,8 +109,13 @@ pub struct OutboxStream {
 
 impl OutboxStream {
     /// A stream that starts with `first`.
-    pub fn new(outbox: Arc<Outbox>, terms: Arc<Terms>, first: v1::LinkResponse) -> Self {
-        Self { outbox, terms, told: BTreeSet::new(), ready: VecDeque::from([first]) }
+    pub fn new(
+        outbox: Arc<Outbox>,
+        terms: Arc<Terms>,
+        vault: Arc<Vault>,
+        first: v1::LinkResponse,
+    ) -> Self {
+        Self { outbox, terms, vault, told: BTreeSet::new(), ready: VecDeque::from([first]) }
     }
 
     /// Turns waiting items into messages, one of each kind.
@@ -111,7 +126,11 @@ impl OutboxStream {
         let mut revoked = Vec::new();
         for item in items {
             match item {
-                Item::Welcome(welcome) => self.ready(Kind::Welcome(welcome)),
+                Item::Welcome(mut welcome) => {
+                    let public = self.outbox.wrapper.get().map(|(_, public)| public.to_vec());
+                    welcome.wrap_key = public.unwrap_or_default().into();
+                    self.ready(Kind::Welcome(welcome));
+                }
                 Item::Ack { lease, settled, refused } => {
                     let (lease, refused) = (lease.to_u64(), refused.to_string());
                     acks.push(v1::Ack { lease, settled, refused });
@@ -119,9 +138,9 @@ impl OutboxStream {
                 Item::Lease { lease, job, tile, leaves, inputs } => {
                     self.tell(job, &mut leases.jobs);
                     let (lease, job_id) = (lease.to_u64(), u64::from(job.0));
-                    let leaves = leaves.to_vec();
+                    let (leaves, key) = (leaves.to_vec(), self.key(lease, job));
                     let inputs = inputs.iter().map(convert::wire_digest).collect();
-                    leases.leases.push(v1::Lease { lease, job_id, tile, leaves, inputs });
+                    leases.leases.push(v1::Lease { lease, job_id, tile, leaves, inputs, key });
                 }
                 Item::Challenge { lease, leaves } => {
                     let leaves = leaves.to_vec();
@@ -148,6 +167,24 @@ impl OutboxStream {
         self.ready.push_back(v1::LinkResponse { kind: Some(kind) });
     }
 
+    /// The lock of the job's keyring, if its assets are sealed.
+    fn lock(&self, job: JobId) -> Option<Lock> {
+        let lock = self.vault.get(&self.terms.seal(job)?);
+        if lock.is_none() {
+            tracing::error!("{job}: the key to its assets is not in the vault");
+        }
+        lock
+    }
+
+    /// That lock's key, wrapped for a lease.
+    fn key(&self, lease: u64, job: JobId) -> bytes::Bytes {
+        let wrapped = self.lock(job).and_then(|lock| {
+            let (wrapper, _) = self.outbox.wrapper.get()?;
+            Some(wrapper.wrap(lease, &lock.key))
+        });
+        wrapped.unwrap_or_default().into()
+    }
+
     fn tell(&mut self, job: JobId, jobs: &mut Vec<v1::JobTerms>) {
         if !self.told.contains(&job)
             && let Some(spec) = self.terms.get(job)
@@ -156,7 +193,9 @@ impl OutboxStream {
             let upstream = spec.upstream.and_then(|link| self.terms.get(link.job));
             let upstream = upstream.map(|spec| convert::wire_upstream_spec(&spec));
             let (job_id, spec) = (u64::from(job.0), Some(convert::wire_spec(&spec)));
-            jobs.push(v1::JobTerms { job_id, spec, upstream });
+            let keyring = self.lock(job).map(|lock| convert::wire_digest(&lock.sealed));
+            let keyring = keyring.unwrap_or_default();
+            jobs.push(v1::JobTerms { job_id, spec, upstream, keyring });
         }
     }
 }
@@ -202,7 +241,9 @@ mod tests {
     use futures::StreamExt;
 
     fn stream(outbox: &Arc<Outbox>) -> OutboxStream {
-        OutboxStream::new(Arc::clone(outbox), Arc::default(), v1::LinkResponse::default())
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Arc::new(Vault::open(dir.path(), None, &BTreeSet::new()).unwrap());
+        OutboxStream::new(Arc::clone(outbox), Arc::default(), vault, v1::LinkResponse::default())
     }
 
     #[tokio::test]

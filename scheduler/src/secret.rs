@@ -6,11 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Writes a secret, mode 0600, and returns once it is durable under its name.
-pub fn write(path: &Path, text: &str) -> io::Result<()> {
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     let fresh = path.with_extension("new");
     std::fs::remove_file(&fresh).ok();
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes.as_ref())?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
     match path.parent() {

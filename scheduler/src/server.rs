@@ -11,6 +11,7 @@ use crate::kin::Kin;
 use crate::publish::{self, Publisher, Signer};
 use crate::recover::{self, Recovered};
 use crate::terms::Terms;
+use crate::vault::{self, Vault};
 use crate::watch::Watchers;
 use crate::{metrics, tls, web};
 use anyhow::Context;
@@ -52,6 +53,7 @@ pub struct Running {
     drain: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     clock: tokio::task::JoinHandle<()>,
+    forgetting: tokio::task::JoinHandle<()>,
     engine: Engine,
 }
 
@@ -93,6 +95,8 @@ impl Running {
         let (drain, draining) = watch::channel(false);
         let (engine, parts) = start_engine(config, recovered, signer, draining.clone()).await?;
 
+        let forgetting = vault::keep_looking(Arc::clone(&parts.vault), engine.door.clone());
+        let forgetting = tokio::spawn(forgetting);
         let (log, newest) = (parts.config.state.join("log"), parts.newest.clone());
         let router = Api::new(parts).routes().await?.into_axum_router();
         let routes = Routes::from(web::add(router, log, verifier.clone(), newest));
@@ -111,7 +115,7 @@ impl Running {
         let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stop));
         let clock = tokio::spawn(tick(engine.door.clone()));
         let url = format!("{scheme}://{address}");
-        Ok(Self { address, url, fingerprint, verifier, drain, serving, clock, engine })
+        Ok(Self { address, url, fingerprint, verifier, drain, serving, clock, forgetting, engine })
     }
 
     /// Waits until the journal or the log has failed.
@@ -128,6 +132,7 @@ impl Running {
             serving.abort();
         }
         self.clock.abort();
+        self.forgetting.abort();
         let Engine { door, publisher, threads, publishing, framing, .. } = self.engine;
         door.send(Request::Stop).await.ok();
         tokio::task::spawn_blocking(move || {
@@ -157,7 +162,9 @@ async fn start_engine(
     let blobs = Arc::new(Blobs::open(&config.state, config.disk_free_bytes_min)?);
     let (door, requests) = driver::door();
     let terms = terms_of(&farm);
-    let (news, framing) = start_frames(&blobs, &terms, &door)?;
+    let key_file = config.vault_key.as_deref();
+    let vault = Arc::new(Vault::open(&config.state, key_file, &farm.seals())?);
+    let (news, framing) = start_frames(&blobs, &terms, &vault, &door)?;
     let (failed, watchers) = (Arc::new(AtomicBool::new(false)), Arc::new(Watchers::default()));
     let (alive, ended) = oneshot::channel();
     let mut handout =
@@ -187,6 +194,7 @@ async fn start_engine(
         kin,
         blobs,
         terms,
+        vault,
         watchers,
         newest,
         publisher,
@@ -200,7 +208,7 @@ async fn start_engine(
 fn terms_of(farm: &Farm) -> Arc<Terms> {
     let terms = Terms::default();
     for view in farm.jobs(None, None, usize::MAX) {
-        terms.insert(view.job, view.spec);
+        terms.insert(view.job, view.spec, view.seal);
     }
     Arc::new(terms)
 }
@@ -208,11 +216,13 @@ fn terms_of(farm: &Farm) -> Arc<Terms> {
 fn start_frames(
     blobs: &Arc<Blobs>,
     terms: &Arc<Terms>,
+    vault: &Arc<Vault>,
     door: &Door,
 ) -> std::io::Result<(Sender<Vec<News>>, JoinHandle<()>)> {
     let (news, heard) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Handle::current();
-    let frames = Assembler::new(Arc::clone(blobs), Arc::clone(terms), door.clone(), runtime);
+    let (blobs, terms, vault) = (Arc::clone(blobs), Arc::clone(terms), Arc::clone(vault));
+    let frames = Assembler::new(blobs, terms, vault, door.clone(), runtime);
     let thread = std::thread::Builder::new().name("frames".into());
     let work = move || {
         yield_processor();

@@ -1,28 +1,41 @@
 //! The terms of every job: its immutable spec, for streams and frames to read without asking the
 //! farm. Knows nothing of a job's life.
 
+use farm::digest::Digest;
 use farm::id::JobId;
 use farm::job::Spec;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Specs by job id; ids are dense.
+/// What is fixed of a job.
+type Fixed = (Arc<Spec>, Option<Digest>);
+
+/// Terms by job id; ids are dense.
 #[derive(Debug, Default)]
 pub struct Terms {
-    specs: RwLock<Vec<Option<Arc<Spec>>>>,
+    jobs: RwLock<Vec<Option<Fixed>>>,
 }
 
 impl Terms {
     pub fn get(&self, job: JobId) -> Option<Arc<Spec>> {
-        let specs = self.specs.read().unwrap_or_else(PoisonError::into_inner);
-        specs.get(job.0 as usize)?.clone()
+        self.fixed(job).map(|(spec, _)| spec)
     }
 
-    pub fn insert(&self, job: JobId, spec: Spec) {
-        let mut specs = self.specs.write().unwrap_or_else(PoisonError::into_inner);
+    /// What commits to the key of the job's assets, if these are sealed.
+    pub fn seal(&self, job: JobId) -> Option<Digest> {
+        self.fixed(job)?.1
+    }
+
+    fn fixed(&self, job: JobId) -> Option<Fixed> {
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        jobs.get(job.0 as usize)?.clone()
+    }
+
+    pub fn insert(&self, job: JobId, spec: Spec, seal: Option<Digest>) {
+        let mut jobs = self.jobs.write().unwrap_or_else(PoisonError::into_inner);
         let at = job.0 as usize;
-        if specs.len() <= at {
-            specs.resize(at + 1, None);
+        if jobs.len() <= at {
+            jobs.resize(at + 1, None);
         }
-        specs[at] = Some(Arc::new(spec));
+        jobs[at] = Some((Arc::new(spec), seal));
     }
 }

@@ -48,8 +48,8 @@ fn own(config: &Config) -> anyhow::Result<Tls> {
         let mut names = config.tls_names.clone();
         names.push(config.listen.ip().to_string());
         let made = rcgen::generate_simple_self_signed(names).context("self-signed certificate")?;
-        crate::secret::write(&key, &made.signing_key.serialize_pem())?;
-        crate::secret::write(&certificate, &made.cert.pem())?;
+        crate::secret::write(&key, made.signing_key.serialize_pem())?;
+        crate::secret::write(&certificate, made.cert.pem())?;
     }
     let (certificate, key) = (read(&certificate)?, read(&key)?);
     let der = CertificateDer::from_pem_slice(&certificate).context("the scheduler's tls.pem")?;

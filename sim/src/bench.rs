@@ -139,6 +139,8 @@ impl Load {
             private: false,
             audit_own: false,
             model: None,
+            seal: None,
+            watermark: false,
         };
         match self.apply(Command::Submit(Box::new(submit)))? {
             Reply::Job(job) => Ok(job),

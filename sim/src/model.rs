@@ -53,6 +53,7 @@ struct Job {
     cap: i128,
     spent: i128,
     spec: Spec,
+    seal: Option<Digest>,
     done: bool,
     private: bool,
     model: Option<ModelId>,
@@ -97,10 +98,14 @@ pub struct Model {
     verdicts: BTreeSet<LeaseId>,
     /// Secrets promised and not yet shown.
     promised: u32,
-    /// What was ordered last, and the model that it is to use.
-    pub ordered: Option<(Spec, Option<ModelId>)>,
+    /// What was ordered last: its spec, the model that it is to use, and the seal of its assets.
+    pub ordered: Option<(Spec, Option<ModelId>, Option<Digest>)>,
     /// A job of which must be said that it uses the model that was ordered with it.
     unused: Option<JobId>,
+    /// A job of which must be said that it is sealed.
+    unsealed: Option<(JobId, Digest)>,
+    /// A lease that must bring its worker the key of its job.
+    keyless: Option<(LeaseId, WorkerId, Digest)>,
     /// A lease of which must be said what its tile is made of.
     hungry: Option<LeaseId>,
 }
@@ -203,7 +208,9 @@ impl Model {
             | Fact::JobEnded { .. }
             | Fact::FrameStored { .. }
             | Fact::JobChained { .. }
+            | Fact::JobSealed { .. }
             | Fact::Fed { .. }
+            | Fact::KeyWrapped { .. }
             | Fact::Outdated { .. }
             | Fact::AuditDrawn { .. }
             | Fact::WorkerOnline { .. }
@@ -233,6 +240,10 @@ impl Model {
         self.now = entry.time;
         let fed = matches!(&entry.fact, Fact::Fed { lease, .. } if Some(*lease) == self.hungry);
         ensure!(fed || self.hungry.is_none(), "a lease does not say what its tile is made of");
+        let sealed = matches!(&entry.fact, Fact::JobSealed { .. });
+        ensure!(sealed || self.unsealed.is_none(), "a job does not say that it is sealed");
+        let keyed = fed || matches!(&entry.fact, Fact::KeyWrapped { .. });
+        ensure!(keyed || self.keyless.is_none(), "a lease brings no key");
         Ok(())
     }
 
@@ -240,15 +251,24 @@ impl Model {
     fn about_job(&mut self, fact: &Fact) -> anyhow::Result<bool> {
         match fact {
             Fact::JobOpened { job, account, cap, private, .. } => {
-                let (spec, model) = self.ordered.take().context("nobody ordered it")?;
+                let (spec, model, seal) = self.ordered.take().context("nobody ordered it")?;
                 let (account, cap, private) = (*account, i128::from(cap.0), *private);
                 let (spent, done) = (0, false);
-                self.jobs.insert(*job, Job { account, cap, spent, spec, done, private, model });
+                let opened = Job { account, cap, spent, spec, seal, done, private, model };
+                self.jobs.insert(*job, opened);
                 self.unused = model.map(|_| *job);
+                self.unsealed = seal.map(|seal| (*job, seal));
             }
             Fact::JobChained { job, upstream } => {
                 let link = self.jobs.get(job).and_then(|job| job.spec.upstream);
                 ensure!(link.is_some_and(|link| link.job == *upstream), "it was not ordered so");
+            }
+            Fact::JobSealed { job, seal } => {
+                ensure!(self.unsealed.take() == Some((*job, *seal)), "it was not ordered so");
+            }
+            Fact::KeyWrapped { lease, worker, seal } => {
+                let due = self.keyless.take();
+                ensure!(due == Some((*lease, *worker, *seal)), "a key that no lease calls for");
             }
             Fact::Fed { lease, tiles, .. } => self.fed(*lease, tiles)?,
             Fact::Outdated { job, tile } => {
@@ -362,6 +382,8 @@ impl Model {
         ensure!(self.is_trusted(worker, tile.0), "{worker} is not trusted with {}'s model", tile.0);
         let given = Lease { worker, tile, audit, live: true, review: false };
         ensure!(self.leases.insert(lease, given).is_none(), "{lease} was given out before");
+        let seal = self.jobs.get(&tile.0).context("no such job")?.seal;
+        self.keyless = seal.map(|seal| (lease, worker, seal));
         if !audit {
             let place = self.tiles.entry(tile).or_default();
             let free = place.computing.is_none() && place.claimed.is_none() && !place.accepted;
@@ -492,6 +514,7 @@ impl Model {
             ensure!(!liar || *left == 0, "a liar's {book:?} still has {left}");
         }
         ensure!(self.hungry.is_none(), "a lease does not say what its tile is made of");
+        ensure!(self.keyless.is_none(), "a lease brings no key");
         for ((job, tile), place) in &self.tiles {
             let done = self.jobs.get(job).is_some_and(|job| job.done);
             let stale = done && place.accepted && self.changed(*job, *tile);

@@ -6,7 +6,8 @@ use crate::disk::Disk;
 use crate::model::Model;
 use crate::world::{Message, POLICY};
 use anyhow::{Context, ensure};
-use farm::entry::Entry;
+use farm::digest::Digest;
+use farm::entry::{Entry, Fact};
 use farm::id::{LeaseId, WorkerId};
 use farm::proof::Books;
 use farm::time::Time;
@@ -50,6 +51,8 @@ pub struct Shell {
     pub liars: BTreeSet<WorkerId>,
     /// Several owners may agree on something false, and the honest be outvoted until they appeal.
     pub conspired: bool,
+    /// What commits to the keys that are kept.
+    keys: BTreeSet<Digest>,
     /// Refused commands are looked at in detail now and then.
     looks: u64,
 }
@@ -67,6 +70,7 @@ impl Shell {
             skew: 0,
             liars: BTreeSet::new(),
             conspired: false,
+            keys: BTreeSet::new(),
             looks: 0,
         }
     }
@@ -140,12 +144,31 @@ impl Shell {
             self.model.over(*lease);
         }
         if let Command::Submit(submit) = command {
-            self.model.ordered = Some((submit.spec.clone(), submit.model));
+            self.model.ordered = Some((submit.spec.clone(), submit.model, submit.seal));
         }
+        self.keep_keys(command, effects)?;
         let (farm, liars) = (&self.farm, &self.liars);
         let lied = |worker| liars.contains(&worker) || self.conspired;
         let judged = self.model.step(effects, |book| farm.book(book).0, lied);
         judged.with_context(|| format!("{command:?}"))
+    }
+
+    /// Keeps keys as a scheduler does: from the order on, until the farm says that nothing will
+    /// want them. No lease may want one that is gone.
+    fn keep_keys(&mut self, command: &Command, effects: &[Effect]) -> anyhow::Result<()> {
+        if let Command::Submit(submit) = command {
+            self.keys.extend(submit.seal);
+        }
+        for effect in effects {
+            if let Effect::Log(Entry { fact: Fact::KeyWrapped { seal, .. }, .. }) = effect {
+                ensure!(self.keys.contains(seal), "a lease wants a key that was forgotten");
+            }
+        }
+        if let Command::Tick = command {
+            let wanted = self.farm.seals();
+            self.keys.retain(|seal| wanted.contains(seal));
+        }
+        Ok(())
     }
 
     /// Makes everything durable; what waited for that leaves.
@@ -168,6 +191,7 @@ impl Shell {
     pub fn die(&mut self, chance: &mut Chance) -> anyhow::Result<Vec<Release>> {
         self.waiting.clear();
         self.disk.crash(chance);
+        self.keys.clear();
         (self.farm, self.model, self.books) = (Farm::new(POLICY), Model::default(), Books::new());
         let records = self.disk.read().to_vec();
         let mut log = Vec::new();

@@ -9,6 +9,7 @@ use farm::job::Spec;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use worker::asset::Asset;
 use worker::cut::even;
 use worker::engine::{Assets, Engine, EngineError};
 use worker::link::tile_spec;
@@ -29,9 +30,10 @@ struct Files {
 }
 
 impl Assets for Files {
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+    fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
         let path = self.paths.get(digest).cloned();
-        path.ok_or_else(|| EngineError::Scene(format!("nothing here has the digest {digest}")))
+        path.map(Asset::from)
+            .ok_or_else(|| EngineError::Scene(format!("nothing here has the digest {digest}")))
     }
 }
 

@@ -10,6 +10,7 @@ use farm::digest::Digest;
 use farm::leaf;
 use proto::aov::Aov;
 use std::path::{Path, PathBuf};
+use worker::asset::Asset;
 use worker::engine::TileSpec;
 use worker::infer::color::Color;
 use worker::infer::device::Runner;
@@ -108,7 +109,7 @@ fn find(path: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 /// The frame's digest on every device: of its bytes and of every leaf.
 fn drawn(path: &Path, sky: Option<&Path>, devices: &mut [Held]) -> anyhow::Result<Vec<Digest>> {
     let view = View { frame: 12, fps: 24, width: SIZE.0, height: SIZE.1, neighbours: true };
-    let scene = load(&Bundle::open(path)?, sky, view)?;
+    let scene = load(&Bundle::open(path)?, sky.map(Asset::from).as_ref(), view)?;
     devices.iter_mut().map(|held| frame(&mut held.pipelines, &held.device, &scene)).collect()
 }
 

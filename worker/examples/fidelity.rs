@@ -8,6 +8,7 @@ use anyhow::Context;
 use image::RgbaImage;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use worker::asset::Asset;
 use worker::engine::TileSpec;
 use worker::render::draw;
 use worker::render::scene::{Bundle, Emission, Environment, Scene, View, load};
@@ -114,7 +115,7 @@ impl Renderer {
         let path = |key: &str| scenario[key].as_str().map(|path| data.join(path));
         let bundle = Bundle::open(&path("scene").context("no scene")?)?;
         let view = View { frame: 0, fps: 24, width, height, neighbours: false };
-        let mut scene = load(&bundle, path("env").as_deref(), view)?;
+        let mut scene = load(&bundle, path("env").map(Asset::from).as_ref(), view)?;
         scene.notes.iter().for_each(|note| eprintln!("note: {note}"));
         scene.cameras = vec![orbit(scenario, f64::from(width) / f64::from(height))?];
         let whole = self.render(&scene, width, height, DEPTH)?;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use farm::digest::Digest;
 use std::path::Path;
 use std::time::Instant;
+use worker::asset::Asset;
 use worker::engine::TileSpec;
 use worker::render::draw;
 use worker::render::scene::{Bundle, View, load};
@@ -27,11 +28,12 @@ fn encode(linear: f32) -> u8 {
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let scene = arguments.first().context("which scene?")?;
-    let environment = arguments.get(1).filter(|path| *path != "-").map(Path::new);
+    let environment = arguments.get(1).filter(|path| *path != "-");
+    let environment = environment.map(|path| Asset::from(path.as_str()));
     let number = |at: usize, or: u32| arguments.get(at).map_or(Ok(or), |text| text.parse());
     let (size, samples, depth) = (number(2, 256)?, number(3, 16)?, number(4, 6)?);
     let view = View { frame: 0, fps: 24, width: size, height: size, neighbours: false };
-    let scene = load(&Bundle::open(Path::new(scene))?, environment, view)?;
+    let scene = load(&Bundle::open(Path::new(scene))?, environment.as_ref(), view)?;
     scene.notes.iter().for_each(|note| println!("note: {note}"));
     let device = Device::open(devices()?[0].index, None)?;
     println!("{} ({})", device.info().name, device.info().driver);

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+use worker::asset::Asset;
 use worker::engine::TileSpec;
 use worker::render::draw;
 use worker::render::scene::{Bundle, Scene, View, load};
@@ -63,7 +64,7 @@ fn compare(
     [size, samples, depth]: [u32; 3],
 ) -> anyhow::Result<()> {
     let view = View { frame: 0, fps: 24, width: size, height: size, neighbours: false };
-    let mut scene = load(&Bundle::open(path)?, sky, view)?;
+    let mut scene = load(&Bundle::open(path)?, sky.map(Asset::from).as_ref(), view)?;
     strip(&mut scene)?;
     println!("\n{}: {} triangles", path.display(), scene.triangles.len());
     let folder = tempfile::tempdir()?;

@@ -1,17 +1,20 @@
 //! The worker's asset cache: bytes by digest, on disk, under a size cap. What a running tile uses
-//! is never evicted. Knows no scene: it fetches what an engine asks for.
+//! is never evicted. Sealed assets lie there sealed. Knows no scene: it fetches what an engine asks
+//! for.
 
+use crate::asset::{Asset, hash_file};
 use crate::channel::Keyed;
 use crate::engine::{Assets, EngineError};
 use farm::digest::Digest;
+use proto::seal::{KEYRING_BYTES_MAX, Keyring, Lock, sealed_bytes};
 use proto::v1;
 use proto::v1::assets_client::AssetsClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
@@ -194,29 +197,29 @@ impl Cache {
     }
 }
 
-fn hash_file(path: &Path) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fs::File::open(path)?)?;
-    Ok(Digest(*hasher.finalize().as_bytes()))
-}
-
 /// What one tile sees of the cache: it fetches what is missing and pins what it used until dropped.
 pub struct Desk {
     cache: Arc<Cache>,
     farm: watch::Receiver<Option<Keyed>>,
     runtime: tokio::runtime::Handle,
+    /// What opens the list of the job's locks, and that list once it was asked for.
+    lock: Option<Lock>,
+    keyring: OnceLock<Keyring>,
     used: Mutex<BTreeSet<Digest>>,
     starved: AtomicBool,
 }
 
 impl Desk {
-    /// `farm`: the channel of the moment, none while there is no connection.
+    /// `farm`: the channel of the moment, none while there is no connection. `lock`: of the job's
+    /// keyring, if its assets are sealed.
     pub fn new(
         cache: Arc<Cache>,
         farm: watch::Receiver<Option<Keyed>>,
         runtime: tokio::runtime::Handle,
+        lock: Option<Lock>,
     ) -> Self {
-        Self { cache, farm, runtime, used: Mutex::default(), starved: AtomicBool::new(false) }
+        let (keyring, used) = (OnceLock::new(), Mutex::default());
+        Self { cache, farm, runtime, lock, keyring, used, starved: AtomicBool::new(false) }
     }
 
     /// Whether a tile failed for want of an asset: then its device is not to blame.
@@ -245,6 +248,30 @@ impl Desk {
 }
 
 impl Assets for Desk {
+    fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
+        match self.keyring()?.and_then(|keyring| keyring.0.get(digest)) {
+            None => self.path(digest).map(Asset::from),
+            Some(lock) => Ok(Asset::sealed(self.path(&lock.sealed)?, *digest, lock.clone())),
+        }
+    }
+}
+
+impl Desk {
+    /// The locks of the job's assets.
+    fn keyring(&self) -> Result<Option<&Keyring>, EngineError> {
+        let Some(lock) = &self.lock else { return Ok(None) };
+        if let Some(keyring) = self.keyring.get() {
+            return Ok(Some(keyring));
+        }
+        let wrong = |why: String| EngineError::Scene(format!("the job's keyring: {why}"));
+        let sealed = Asset::from(self.path(&lock.sealed)?).read(sealed_bytes(KEYRING_BYTES_MAX));
+        let sealed = sealed.map_err(|error| wrong(error.to_string()))?;
+        let keyring =
+            Keyring::open(&lock.key, &sealed).map_err(|error| wrong(error.to_string()))?;
+        Ok(Some(self.keyring.get_or_init(|| keyring)))
+    }
+
+    /// The file of what has this digest, as it came from the farm.
     fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
         if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest) {
             *self.cache.state().pins.entry(*digest).or_default() += 1;
@@ -297,7 +324,7 @@ mod tests {
         }
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (_farm, channel) = watch::channel(None);
-        let desk = Desk::new(cache.clone(), channel, runtime.handle().clone());
+        let desk = Desk::new(cache.clone(), channel, runtime.handle().clone(), None);
         desk.path(&digests[0]).unwrap();
         fs::File::open(cache.file(&digests[0]))
             .unwrap()
@@ -319,7 +346,7 @@ mod tests {
         let cache = Arc::new(Cache::open(dir.path().into(), 100).unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (farm, channel) = watch::channel(None);
-        let desk = Desk::new(cache, channel, runtime.handle().clone());
+        let desk = Desk::new(cache, channel, runtime.handle().clone(), None);
         drop(farm);
         let missing = desk.path(&Digest::of(b"missing"));
         assert!(matches!(missing, Err(EngineError::Device(_))));

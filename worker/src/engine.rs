@@ -1,7 +1,7 @@
 //! The engine trait: what in a worker turns a tile into bytes. Knows no jobs, money or network.
 
+use crate::asset::Asset;
 use farm::digest::Digest;
-use std::path::PathBuf;
 
 /// What one tile is: together with the engine digest it decides every byte of the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,9 +110,9 @@ pub enum EngineError {
     Stopped,
 }
 
-/// Where an engine finds the bytes behind a digest: a path in the worker's asset cache.
+/// Where an engine finds the bytes behind a digest.
 pub trait Assets: Sync {
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError>;
+    fn asset(&self, digest: &Digest) -> Result<Asset, EngineError>;
 }
 
 /// Turns tiles into bytes. One value drives one device from one thread.

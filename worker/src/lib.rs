@@ -1,5 +1,6 @@
 //! A worker: a link to the scheduler plus engines behind one small trait.
 
+pub mod asset;
 pub mod assets;
 pub mod channel;
 pub mod cost;

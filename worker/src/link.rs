@@ -15,6 +15,7 @@ use farm::job::Spec;
 use farm::leaf;
 use farm::tile::Tile;
 use farm::time::Time;
+use proto::seal::{Half, Lock, Wrapper};
 use proto::v1;
 use proto::v1::link_request::Kind as Say;
 use proto::v1::link_response::Kind as Hear;
@@ -90,6 +91,10 @@ pub struct Link {
     specs: BTreeMap<JobId, Spec>,
     /// By job, how the frames are parted of the one that feeds it.
     upstreams: BTreeMap<JobId, Spec>,
+    /// By job, the digest of its sealed keyring.
+    keyrings: BTreeMap<JobId, Digest>,
+    /// What leases brought that are not begun. A key is kept as long as its lease is computed.
+    locks: BTreeMap<LeaseId, Lock>,
     uploading: BTreeSet<LeaseId>,
     started: Instant,
 }
@@ -99,6 +104,7 @@ struct Stream {
     say: mpsc::Sender<v1::LinkRequest>,
     nonce: Vec<u8>,
     keyed: Keyed,
+    wrapper: Wrapper,
     uploaded: mpsc::UnboundedSender<(LeaseId, Result<(), Status>)>,
     drained: bool,
 }
@@ -108,6 +114,13 @@ impl Stream {
         let said = self.say.send(v1::LinkRequest { kind: Some(kind) }).await;
         said.map_err(|_| Broken::Closed)
     }
+}
+
+/// What the greetings of a stream give.
+struct Greeted {
+    hear: tonic::Streaming<v1::LinkResponse>,
+    nonce: Vec<u8>,
+    wrapper: Wrapper,
 }
 
 /// What [`Link::new`] needs.
@@ -141,6 +154,8 @@ impl Link {
             agent,
             specs: BTreeMap::new(),
             upstreams: BTreeMap::new(),
+            keyrings: BTreeMap::new(),
+            locks: BTreeMap::new(),
             uploading: BTreeSet::new(),
             started: Instant::now(),
         })
@@ -198,9 +213,9 @@ impl Link {
         let keyed = self.address.connect().await?;
         let (say, outbox) = mpsc::channel(64);
         let (uploaded, mut uploads) = mpsc::unbounded_channel();
-        let (mut hear, nonce) = self.hello(&keyed, &say, outbox).await?;
+        let Greeted { mut hear, nonce, wrapper } = self.hello(&keyed, &say, outbox).await?;
         self.farm.send_replace(Some(keyed.clone()));
-        let mut stream = Stream { say, nonce, keyed, uploaded, drained: false };
+        let mut stream = Stream { say, nonce, keyed, wrapper, uploaded, drained: false };
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let mut linger: Option<Instant> = None;
         loop {
@@ -237,7 +252,7 @@ impl Link {
         keyed: &Keyed,
         say: &mpsc::Sender<v1::LinkRequest>,
         outbox: mpsc::Receiver<v1::LinkRequest>,
-    ) -> Result<(tonic::Streaming<v1::LinkResponse>, Vec<u8>), Broken> {
+    ) -> Result<Greeted, Broken> {
         let mut accounts = v1::accounts_client::AccountsClient::new(keyed.clone());
         let account = accounts.get_account(v1::GetAccountRequest {}).await?.into_inner();
         let mut client = v1::workers_client::WorkersClient::new(keyed.clone())
@@ -248,7 +263,9 @@ impl Link {
             return Err(Broken::Protocol("something before the nonce"));
         };
         let key = self.identity.public();
-        let signed = proto::signing::hello_bytes(&nonce, &key, account.account_id);
+        let half = Half::new();
+        let wrap_key = half.public;
+        let signed = proto::signing::hello_bytes(&nonce, &key, account.account_id, &wrap_key);
         let slots = self.slots.iter().filter(|slot| !slot.given_up).count();
         let hello = v1::Hello {
             key: key.to_vec().into(),
@@ -260,19 +277,22 @@ impl Link {
             leases: self.agent.hello().iter().map(|lease| lease.to_u64()).collect(),
             account_id: account.account_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            wrap_key: wrap_key.to_vec().into(),
         };
         let hello = v1::LinkRequest { kind: Some(Say::Hello(hello)) };
         say.send(hello).await.map_err(|_| Broken::Closed)?;
         let Some(Hear::Welcome(welcome)) = next(&mut hear).await? else {
             return Err(Broken::Protocol("something before the welcome"));
         };
+        let wrapper = half.agree(&welcome.wrap_key);
+        let wrapper = wrapper.ok_or(Broken::Protocol("a welcome without a key to agree on"))?;
         let live: Vec<LeaseId> = welcome.live.iter().map(|bits| LeaseId::from_u64(*bits)).collect();
         for gone in self.agent.welcome(&live, welcome.lease_ms.into(), self.now()) {
             self.forget(gone)?;
         }
         let (id, server) = (welcome.worker_id, &self.address.server);
         tracing::info!("worker W{id} of account A{} linked to {server}", account.account_id);
-        Ok((hear, nonce.to_vec()))
+        Ok(Greeted { hear, nonce: nonce.to_vec(), wrapper })
     }
 
     fn now(&self) -> Time {
@@ -281,7 +301,7 @@ impl Link {
 
     async fn heard(&mut self, kind: Hear, stream: &Stream) -> Result<(), Broken> {
         match kind {
-            Hear::Leases(leases) => self.granted(leases),
+            Hear::Leases(leases) => self.granted(leases, &stream.wrapper),
             Hear::Challenges(asked) => {
                 let opened = asked.challenges.iter().filter_map(|asked| self.open(asked));
                 let opened: Vec<_> = opened.collect();
@@ -310,7 +330,7 @@ impl Link {
         }
     }
 
-    fn granted(&mut self, leases: v1::Leases) -> Result<(), Broken> {
+    fn granted(&mut self, leases: v1::Leases, wrapper: &Wrapper) -> Result<(), Broken> {
         for terms in leases.jobs {
             let (Ok(job), Some(spec)) = (u32::try_from(terms.job_id), terms.spec) else {
                 return Err(Broken::Protocol("a job without id or spec"));
@@ -323,6 +343,11 @@ impl Link {
             if let Some(upstream) = &terms.upstream {
                 self.upstreams.insert(JobId(job), read(upstream)?);
             }
+            if !terms.keyring.is_empty() {
+                let keyring = proto::convert::digest("keyring", &terms.keyring);
+                let keyring = keyring.map_err(|_| Broken::Protocol("a keyring of no digest"))?;
+                self.keyrings.insert(JobId(job), keyring);
+            }
         }
         for lease in leases.leases {
             let job = u32::try_from(lease.job_id).map(JobId).unwrap_or_default();
@@ -333,8 +358,13 @@ impl Link {
             let inputs = lease.inputs.iter().map(|input| proto::convert::digest("input", input));
             let inputs = inputs.collect::<Result<Vec<Digest>, _>>();
             let inputs = inputs.map_err(|_| Broken::Protocol("an input that is no digest"))?;
+            let id = LeaseId::from_u64(lease.lease);
+            let key = wrapper.unwrap(lease.lease, &lease.key);
+            if let (Some(sealed), Some(key)) = (self.keyrings.get(&job), key) {
+                self.locks.insert(id, Lock { sealed: *sealed, key });
+            }
             let work = Work { job, tile: lease.tile, leaves: lease.leaves, inputs };
-            self.agent.grant(LeaseId::from_u64(lease.lease), work);
+            self.agent.grant(id, work);
         }
         Ok(())
     }
@@ -388,6 +418,7 @@ impl Link {
 
     fn forget(&mut self, lease: LeaseId) -> Result<(), Broken> {
         self.slots.iter().for_each(|slot| slot.stop(lease));
+        self.locks.remove(&lease);
         Ok(self.results.forget(lease)?)
     }
 
@@ -403,7 +434,7 @@ impl Link {
             let upstream = self.upstreams.get(&work.job);
             tile.feed = upstream.map(|upstream| feed(spec, upstream, &work));
             let spec = tile;
-            slot.give(lease, work, spec);
+            slot.give(lease, work, spec, self.locks.remove(&lease));
         }
     }
 

@@ -1,6 +1,7 @@
 //! How fast an engine is on a device: work units a second on a small scene made here, measured
 //! once and written down. A hint for placement; nobody is paid by it.
 
+use crate::asset::Asset;
 use crate::engine::{Assets, Engine, EngineError, TileSpec};
 use farm::digest::Digest;
 use std::collections::BTreeMap;
@@ -86,9 +87,10 @@ impl Scene {
 }
 
 impl Assets for Scene {
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+    fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
         let path = self.files.get(digest).cloned();
-        path.ok_or_else(|| EngineError::Device(format!("asset {digest} is not measured")))
+        path.map(Asset::from)
+            .ok_or_else(|| EngineError::Device(format!("asset {digest} is not measured")))
     }
 }
 

@@ -188,12 +188,13 @@ fn asked(spec: &Spec, nth_frame: u32, numbers: Range<u64>) -> BTreeMap<u64, Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asset::Asset;
     use crate::null::NullEngine;
 
     struct Nothing;
 
     impl Assets for Nothing {
-        fn path(&self, digest: &farm::digest::Digest) -> Result<std::path::PathBuf, EngineError> {
+        fn asset(&self, digest: &farm::digest::Digest) -> Result<Asset, EngineError> {
             Err(EngineError::Device(format!("asset {digest} is not here")))
         }
     }

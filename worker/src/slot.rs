@@ -8,6 +8,7 @@ use crate::results::{Product, Results};
 use farm::agent::Work;
 use farm::id::LeaseId;
 use farm::limit::WHY_BYTES_MAX;
+use proto::seal::Lock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,8 @@ pub struct Task {
     pub lease: LeaseId,
     pub work: Work,
     pub spec: TileSpec,
+    /// What opens the list of the job's locks, if its assets are sealed.
+    pub lock: Option<Lock>,
     /// Raised when the lease was taken back.
     pub stop: Arc<AtomicBool>,
 }
@@ -83,10 +86,10 @@ impl Slot {
     }
 
     /// Gives a task to a free slot.
-    pub fn give(&mut self, lease: LeaseId, work: Work, spec: TileSpec) {
+    pub fn give(&mut self, lease: LeaseId, work: Work, spec: TileSpec, lock: Option<Lock>) {
         let stop = Arc::new(AtomicBool::new(false));
         self.running = Some((lease, stop.clone()));
-        if self.tasks.send(Task { lease, work, spec, stop }).is_err() {
+        if self.tasks.send(Task { lease, work, spec, lock, stop }).is_err() {
             self.running = None;
             self.given_up = true;
         }
@@ -154,7 +157,8 @@ impl Driver {
     /// The product of a task; `None` if it was stopped.
     fn compute(&mut self, task: &Task) -> Option<Product> {
         let supplies = &self.supplies;
-        let desk = Desk::new(supplies.cache.clone(), supplies.farm.clone(), self.runtime.clone());
+        let (cache, farm) = (supplies.cache.clone(), supplies.farm.clone());
+        let desk = Desk::new(cache, farm, self.runtime.clone(), task.lock.clone());
         let (maker, held) = (&self.maker, &mut self.engine);
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let engine = match held {
@@ -294,6 +298,7 @@ mod tests {
                 lease,
                 Work { job: JobId(1), tile: 0, leaves: vec![], inputs: vec![] },
                 spec(frame),
+                None,
             );
             let Some(Event::Finished { output, .. }) = heard.recv().await else { panic!() };
             let failed = matches!(results.get(lease).unwrap().1, Product::Failed { .. });

@@ -9,7 +9,7 @@ use crate::output::{Form, credits, hex};
 use farm::digest::Digest;
 use farm::entry::Entry;
 use farm::excerpt;
-use farm::id::JobId;
+use farm::id::{JobId, WorkerId};
 use farm::job::Spec;
 use farm::log::{Hash, leaf_hash};
 use farm::model::Licence;
@@ -115,12 +115,18 @@ fn said_of(licence: Licence, royalties: Amount) -> String {
     )
 }
 
+/// Who could read the job's assets.
+fn readers(account: &Account) -> Option<String> {
+    let names: Vec<String> = account.readers.iter().map(WorkerId::to_string).collect();
+    let names = if names.is_empty() { "none yet".into() } else { names.join(", ") };
+    account.sealed.then(|| format!("its assets are sealed; workers that got the key: {names}"))
+}
+
 fn say(form: Form, proven: &Proven) -> anyhow::Result<()> {
     let Proven { job, checkpoint, account, files } = proven;
     let Account { state, tiles, accepted, alone, units, cap, spent, refunded, .. } = account;
-    let frames = &account.frames;
     let held = cap.0 - spent.0 - refunded.0;
-    let unproven = frames.iter().filter(|frame| !frame.proven).count();
+    let unproven = account.frames.iter().filter(|frame| !frame.proven).count();
     let state = jobs::word(proto::convert::wire_state(*state));
     let lines = || {
         let mut lines = vec![
@@ -137,7 +143,8 @@ fn say(form: Form, proven: &Proven) -> anyhow::Result<()> {
                 credits(held)
             ),
         ];
-        lines.extend(account.licence.map(|licence| said_of(licence, account.royalties)));
+        let licensed = account.licence.map(|licence| said_of(licence, account.royalties));
+        lines.extend(licensed.into_iter().chain(readers(account)));
         lines.extend(files.iter().map(|path| format!("{}: as stored", path.display())));
         if unproven > 0 {
             lines.push(format!("{unproven} frames were not proven yet; fetch again later"));
@@ -167,6 +174,8 @@ fn say(form: Form, proven: &Proven) -> anyhow::Result<()> {
             "model": account.licence.map(|licence| licence.model.0),
             "returned": refunded.0,
             "on_hold": held,
+            "sealed": account.sealed,
+            "readers": account.readers.iter().map(|worker| worker.0).collect::<Vec<_>>(),
             "unproven": unproven,
             "files": files,
         })

@@ -13,4 +13,5 @@ mod infer;
 mod local;
 mod quote;
 mod receipt;
+mod sealed;
 mod stake;

@@ -5,6 +5,7 @@ mod appeal;
 mod chain;
 mod model;
 mod money;
+mod seal;
 mod stake;
 mod trial;
 
@@ -21,6 +22,7 @@ use crate::time::Time;
 use appeal::Appeals;
 use chain::Chains;
 use model::Models;
+use seal::Keys;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -72,6 +74,8 @@ struct Job {
     feeds: bool,
     /// What was accepted last, as long as it may feed others.
     outputs: BTreeMap<u64, Digest>,
+    /// What commits to the key of its assets.
+    seal: Option<Digest>,
 }
 
 #[derive(Debug, Default)]
@@ -252,6 +256,7 @@ pub struct Books {
     appeals: Appeals,
     chains: Chains,
     models: Models,
+    keys: Keys,
     books: BTreeSet<Book>,
     ledger: Ledger,
 }
@@ -322,6 +327,7 @@ impl Books {
             follows.and_then(|()| self.vouches_finish()).and_then(|()| self.stakes_finish());
         let follows =
             follows.and_then(|()| self.chains_finish()).and_then(|()| self.models.finish());
+        let follows = follows.and_then(|()| self.keys.finish());
         follows.map_err(|why| Breach { entry: self.next, why })
     }
 
@@ -332,12 +338,9 @@ impl Books {
             demand(as_due, "a job that goes on holds again its rest")?;
         }
         self.chains.expects(fact)?;
+        self.keys.expects(fact)?;
         match fact {
-            Fact::AccountOpened { account, operator } => {
-                self.operators.push(*operator);
-                let count = self.operators.len();
-                demand(account.0 as usize + 1 == count, "accounts are numbered in order")
-            }
+            Fact::AccountOpened { account, operator } => self.account_opened(*account, *operator),
             Fact::WorkerEnrolled { worker, owner, .. } => self.enrolled(*worker, *owner),
             Fact::JobOpened { .. } => self.job_opened(fact),
             Fact::JobEnded { job, state } => self.job_ended(*job, *state),
@@ -381,7 +384,15 @@ impl Books {
             Fact::ModelPublished { .. } | Fact::ModelWithdrawn { .. } | Fact::ModelUsed { .. } => {
                 self.about_model(fact)
             }
+            // A key is the one that its lease called for.
+            Fact::JobSealed { .. } | Fact::KeyWrapped { .. } => self.about_keys(fact),
         }
+    }
+
+    fn account_opened(&mut self, account: AccountId, operator: bool) -> Follows {
+        self.operators.push(operator);
+        let count = self.operators.len();
+        demand(account.0 as usize + 1 == count, "accounts are numbered in order")
     }
 
     fn job(&mut self, id: JobId) -> Result<&mut Job, &'static str> {
@@ -415,7 +426,7 @@ impl Books {
         let refuted = self.worker(worker)?.refuted;
         demand(!refuted, "a refuted worker gets no lease")?;
         let found = self.job(job)?;
-        let scene = found.scene;
+        let (scene, seal) = (found.scene, found.seal);
         found.leased = true;
         demand(tile < found.tiles, "its job has no such tile")?;
         let may = self.may_compute(worker, &self.jobs[job.0 as usize]);
@@ -433,6 +444,7 @@ impl Books {
                 self.chains.leased(lease);
             }
         }
+        self.keys.leased(lease, worker, seal);
         let warm = &mut self.worker(worker)?.warm;
         warm.retain(|known| *known != scene);
         warm.push_front(scene);
@@ -476,7 +488,9 @@ impl Books {
             upstream: None,
             feeds: false,
             outputs: BTreeMap::new(),
+            seal: None,
         });
+        self.keys.opened(*job);
         Ok(())
     }
 

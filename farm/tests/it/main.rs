@@ -7,6 +7,7 @@ mod chains;
 mod models;
 mod money;
 mod receipt;
+mod seals;
 mod stakes;
 mod stories;
 mod table;

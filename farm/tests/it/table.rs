@@ -304,6 +304,8 @@ impl Table {
             private: words.contains(&"private"),
             audit_own: words.contains(&"audit-own"),
             model: value(words, "model").map(|model| ModelId(number(model))),
+            seal: words.contains(&"sealed").then(|| Digest::of(b"seal")),
+            watermark: false,
         }))
     }
 

@@ -3,6 +3,7 @@
 use super::{Api, id, page_size, page_token, status};
 use crate::auth::Caller;
 use crate::bundle;
+use crate::sealed::Assets;
 use farm::appeal::Matter;
 use farm::command::Submit;
 use farm::digest::Digest;
@@ -12,8 +13,10 @@ use farm::money::{Amount, Price};
 use farm::view::{JobState, JobView};
 use farm::{Command, Reject, Reply};
 use futures::Stream;
+use proto::seal::{Key, Lock};
 use proto::{aov, convert, v1};
 use std::pin::Pin;
+use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 
 impl Api {
@@ -26,26 +29,26 @@ impl Api {
     }
 
     /// Every file of the job is here, before any money is held.
-    async fn check_assets(&self, spec: &Spec) -> Result<(), Status> {
+    async fn check_assets(&self, spec: &Spec, lock: Option<&Lock>) -> Result<(), Status> {
+        let assets = Assets::of(&self.blobs, lock).await.map_err(status::asset)?;
         for digest in [Some(spec.scene), spec.environment].into_iter().flatten() {
-            self.check_asset(&digest, "").await?;
+            check_asset(&assets, &digest, "").await?;
         }
-        let manifest = bundle::read(&self.blobs, &spec.scene).await.map_err(|error| {
+        let manifest = bundle::read(&assets, &spec.scene).await.map_err(|error| {
             status::because(Code::InvalidArgument, "BUNDLE_MALFORMED", error.to_string())
         })?;
         for file in manifest.files {
-            self.check_asset(&file.digest, &file.path).await?;
+            check_asset(&assets, &file.digest, &file.path).await?;
         }
         Ok(())
     }
 
-    async fn check_asset(&self, digest: &Digest, path: &str) -> Result<(), Status> {
-        if self.blobs.has(digest).await.map_err(status::blob)? {
-            return Ok(());
-        }
-        let name = if path.is_empty() { String::new() } else { format!("`{path}` of the scene: ") };
-        let message = format!("{name}the farm does not have {digest}; upload it first");
-        Err(status::because(Code::FailedPrecondition, "ASSET_MISSING", message))
+    /// Puts the lock of a job's assets into the vault; gives what commits to it.
+    async fn keep(&self, lock: Lock) -> Result<Digest, Status> {
+        let vault = Arc::clone(&self.vault);
+        let kept = tokio::task::spawn_blocking(move || vault.keep(&lock)).await;
+        let kept = kept.map_err(std::io::Error::other).and_then(|kept| kept);
+        kept.map_err(|error| status::blob(error.into()))
     }
 
     fn check_frame(&self, spec: &Spec) -> Result<(), Status> {
@@ -61,6 +64,25 @@ impl Api {
             format!("a frame of {pixels} pixels is too large; this farm takes {most}{with}");
         Err(status::because(Code::InvalidArgument, "FRAME_TOO_LARGE", message))
     }
+}
+
+async fn check_asset(assets: &Assets<'_>, digest: &Digest, path: &str) -> Result<(), Status> {
+    if assets.has(digest).await.map_err(status::asset)? {
+        return Ok(());
+    }
+    let name = if path.is_empty() { String::new() } else { format!("`{path}` of the scene: ") };
+    let message = format!("{name}the farm does not have {digest}; upload it first");
+    Err(status::because(Code::FailedPrecondition, "ASSET_MISSING", message))
+}
+
+/// What opens the job's assets, if they are sealed.
+fn lock(seal: &v1::Seal) -> Result<Lock, Status> {
+    let sealed = convert::digest("seal.keyring", &seal.keyring).map_err(status::malformed)?;
+    let key = Key::from_bytes(&seal.key).ok_or_else(|| {
+        let message = "seal.key must have 32 bytes";
+        status::because(Code::InvalidArgument, "MALFORMED", message)
+    })?;
+    Ok(Lock { sealed, key })
 }
 
 #[tonic::async_trait]
@@ -89,7 +111,13 @@ impl v1::jobs_server::Jobs for Api {
             return Err(status::reject(Reject::SpecInvalid));
         }
         self.check_frame(&spec)?;
-        self.check_assets(&spec).await?;
+        let lock = wire.seal.as_ref().map(lock).transpose()?;
+        self.check_assets(&spec, lock.as_ref()).await?;
+        // It is kept before there is a job that wants it.
+        let seal = match lock {
+            Some(lock) => Some(self.keep(lock).await?),
+            None => None,
+        };
         let submit = Submit {
             account: caller.account,
             request,
@@ -100,6 +128,8 @@ impl v1::jobs_server::Jobs for Api {
             private: wire.private,
             audit_own: wire.audit_own,
             model: None,
+            seal,
+            watermark: wire.watermark,
         };
         let Reply::Job(job) = self.apply(Command::Submit(Box::new(submit))).await? else {
             unreachable!("an order is answered with its job");

@@ -10,6 +10,7 @@ use farm::Command;
 use farm::command::{Connect, Outcome};
 use farm::digest::Digest;
 use farm::id::{AccountId, LeaseId, WorkerId};
+use proto::seal::Half;
 use proto::{convert, signing, v1};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,10 @@ pub fn open(
     let outbox = Arc::new(Outbox::default());
     let kind = v1::link_response::Kind::Nonce(bytes::Bytes::copy_from_slice(&nonce));
     let first = v1::LinkResponse { kind: Some(kind) };
-    let stream = OutboxStream::new(Arc::clone(&outbox), Arc::clone(&api.terms), first);
+    let stream = {
+        let (terms, vault) = (Arc::clone(&api.terms), Arc::clone(&api.vault));
+        OutboxStream::new(Arc::clone(&outbox), terms, vault, first)
+    };
     let link = Link { api, caller, groups, nonce, outbox, requests };
     tokio::spawn(link.run());
     Ok(stream)
@@ -85,6 +89,13 @@ impl Link {
             return Err(status::because(Code::InvalidArgument, "HELLO_MISSING", message));
         };
         let key = self.prove(&hello)?;
+        let half = Half::new();
+        let public = half.public;
+        let wrapper = half.agree(&hello.wrap_key).ok_or_else(|| {
+            let message = "hello.wrap_key is no X25519 key";
+            status::because(Code::InvalidArgument, "KEY_INVALID", message)
+        })?;
+        self.outbox.greet(wrapper, public);
         let engines = hello.engines.iter().map(|engine| convert::digest("hello.engines", engine));
         if hello.version.len() > VERSION_BYTES_MAX || hello.leases.len() > ITEMS_MAX {
             let message = "hello names at most 4096 leases and a version of 64 bytes";
@@ -119,7 +130,8 @@ impl Link {
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| {
             status::because(Code::InvalidArgument, "KEY_INVALID", "hello.key is no Ed25519 key")
         })?;
-        let signed = signing::hello_bytes(&self.nonce, &hello.key, hello.account_id);
+        let (owner, wrap_key) = (hello.account_id, &hello.wrap_key);
+        let signed = signing::hello_bytes(&self.nonce, &hello.key, owner, wrap_key);
         verify(&key, &signed, &hello.signature, "hello was not signed for this stream's nonce")?;
         Ok(key)
     }

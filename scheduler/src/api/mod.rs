@@ -15,6 +15,7 @@ use crate::driver::{Door, Refusal};
 use crate::kin::Kin;
 use crate::publish::{Newest, Publisher};
 use crate::terms::Terms;
+use crate::vault::Vault;
 use crate::watch::Watchers;
 use farm::appeal::Matter;
 use farm::{Command, Farm, Reply};
@@ -41,6 +42,7 @@ pub struct Parts {
     pub kin: Kin,
     pub blobs: Arc<Blobs>,
     pub terms: Arc<Terms>,
+    pub vault: Arc<Vault>,
     pub watchers: Arc<Watchers>,
     pub newest: Newest,
     pub publisher: Publisher,

@@ -2,6 +2,7 @@
 
 use crate::auth::AuthError;
 use crate::blobs::BlobError;
+use crate::sealed::AssetError;
 use farm::Reject;
 use proto::convert::Malformed;
 use std::collections::HashMap;
@@ -98,6 +99,18 @@ pub fn link_replaced() -> Status {
 pub fn link_too_slow() -> Status {
     let message = "the stream reads too slowly; connect again";
     because(Code::ResourceExhausted, "LINK_TOO_SLOW", message)
+}
+
+/// An asset that cannot be read.
+pub fn asset(error: AssetError) -> Status {
+    match error {
+        AssetError::Blob(error) => blob(error),
+        AssetError::Sealed(..) => because(
+            Code::InvalidArgument,
+            "SEAL_INVALID",
+            format!("{error}; submit again with the secret it was uploaded with"),
+        ),
+    }
 }
 
 /// A store that cannot take or give bytes.

@@ -60,7 +60,8 @@ impl Hand {
     /// A hello signed for this link.
     pub fn hello(&self, slots: u32, leases: Vec<u64>) -> v1::Hello {
         let key = self.key.verifying_key().to_bytes();
-        let signed = signing::hello_bytes(&self.nonce, &key, self.account);
+        let wrap_key = proto::seal::Half::new().public;
+        let signed = signing::hello_bytes(&self.nonce, &key, self.account, &wrap_key);
         v1::Hello {
             key: key.to_vec().into(),
             signature: self.key.sign(&signed).to_bytes().to_vec().into(),
@@ -71,6 +72,7 @@ impl Hand {
             leases,
             account_id: self.account,
             version: "0".into(),
+            wrap_key: wrap_key.to_vec().into(),
         }
     }
 

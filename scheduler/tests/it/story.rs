@@ -150,6 +150,8 @@ impl Story {
             private: false,
             audit_own: false,
             model: None,
+            seal: None,
+            watermark: false,
         }))
     }
 

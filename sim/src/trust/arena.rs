@@ -288,6 +288,8 @@ impl Arena {
             private: false,
             audit_own: false,
             model: None,
+            seal: None,
+            watermark: false,
         };
         self.apply(Command::Submit(Box::new(submit)))?;
         while let Some(command) = self.owed.pop_front() {

@@ -49,8 +49,20 @@ impl World {
         let job = JobId(self.specs.len() as u32);
         self.specs.push(spec.clone());
         let (private, audit_own) = (false, self.chance.percent(20));
-        let submit =
-            Submit { account, request, spec, cap, price, priority, private, audit_own, model };
+        let seal = self.chance.percent(50).then(|| Digest::of(&request.to_le_bytes()));
+        let submit = Submit {
+            account,
+            request,
+            spec,
+            cap,
+            price,
+            priority,
+            private,
+            audit_own,
+            model,
+            seal,
+            watermark: false,
+        };
         self.must(Command::Submit(Box::new(submit.clone())))?;
         self.follow_up(submit, job)?;
         if self.chance.percent(10) {
@@ -90,7 +102,9 @@ impl World {
             let own = JobId(self.specs.len() as u32);
             let branches = chance.percent(25);
             self.specs.push(spec.clone());
-            let submit = Submit { spec, cap, request, audit_own, model, ..before.clone() };
+            let seal = before.seal.filter(|_| self.chance.percent(50));
+
+            let submit = Submit { spec, cap, request, audit_own, model, seal, ..before.clone() };
             self.must(Command::Submit(Box::new(submit.clone())))?;
             // The next is made of this one, or of the same.
             if branches {
@@ -165,6 +179,8 @@ impl World {
             private: false,
             audit_own: false,
             model: Some(model),
+            seal: None,
+            watermark: false,
         });
         let accepted = self.command(Command::Submit(submit), Asker::Nobody)?;
         ensure!(!accepted, "{model} was withdrawn and is ordered");

@@ -13,7 +13,6 @@ use crate::engine::{Assets, Engine, EngineError, Feed, Forecast, Output, TileSpe
 use crate::vulkan::{Device, VulkanError};
 use farm::digest::Digest;
 use farm::leaf::{self, Leaf};
-use std::path::Path;
 
 /// Bytes of a leaf's payload: a block of the output, three little-endian f32 a pixel.
 const PAYLOAD_BYTES: usize = (BLOCK * BLOCK * 12) as usize;
@@ -337,16 +336,9 @@ fn images(order: &Order, spec: &TileSpec, assets: &dyn Assets) -> Result<Images,
 
 /// An asset's bytes, if there are no more than that.
 fn bytes(assets: &dyn Assets, digest: &Digest, most: u64) -> Result<Vec<u8>, EngineError> {
-    let path = assets.path(digest)?;
-    let device = |error| EngineError::Device(format!("{}: {error}", Path::display(&path)));
-    let size = std::fs::metadata(&path).map_err(device)?.len();
     let most = most.min(super::image::PIXELS_MAX * 12 + 80);
-    if size > most {
-        return Err(EngineError::Scene(format!(
-            "asset {digest} has {size} bytes, not up to {most}"
-        )));
-    }
-    std::fs::read(&path).map_err(device)
+    let read = assets.asset(digest)?.read(most);
+    read.map_err(|error| EngineError::Scene(format!("asset {digest}: {error}")))
 }
 
 impl From<ModelError> for EngineError {

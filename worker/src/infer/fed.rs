@@ -127,14 +127,13 @@ fn read(
     part: &Part,
 ) -> Result<Vec<u8>, EngineError> {
     let due = aov::tile_bytes(aovs, u64::from(part.width) * u64::from(part.height));
-    let path = assets.path(output)?;
-    let device = |error| EngineError::Device(format!("{}: {error}", path.display()));
-    let size = std::fs::metadata(&path).map_err(device)?.len();
-    if size != due {
-        let what = format!("tile {output} of the frames before has {size} bytes, {due} are due");
-        return Err(EngineError::Scene(what));
-    }
-    std::fs::read(&path).map_err(device)
+    let read = assets.asset(output)?.read(due);
+    let what = match read {
+        Ok(bytes) if bytes.len() as u64 == due => return Ok(bytes),
+        Ok(bytes) => format!("it has {} bytes, {due} are due", bytes.len()),
+        Err(error) => error.to_string(),
+    };
+    Err(EngineError::Scene(format!("tile {output} of the frames before: {what}")))
 }
 
 /// Puts a plane of a delivered tile into its image.
@@ -182,14 +181,14 @@ fn show(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asset::Asset;
     use std::collections::BTreeMap;
-    use std::path::PathBuf;
 
     struct Dir(tempfile::TempDir);
 
     impl Assets for Dir {
-        fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
-            Ok(self.0.path().join(digest.to_string()))
+        fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
+            Ok(self.0.path().join(digest.to_string()).into())
         }
     }
 

@@ -17,6 +17,7 @@ use canvas::{Canvas, Traced};
 use farm::digest::Digest;
 use farm::leaf::Leaf;
 use proto::aov::Aov;
+use scene::bundle::MANIFEST_BYTES_MAX;
 use scene::{Bundle, Scene, View};
 use stage::{Pipelines, Stage, StageError};
 use std::collections::BTreeMap;
@@ -295,12 +296,12 @@ fn check(spec: &TileSpec) -> Result<(), EngineError> {
 }
 
 fn load(key: &Key, assets: &dyn Assets) -> Result<Scene, EngineError> {
-    let path = assets.path(&key.scene)?;
-    let manifest = std::fs::read(&path)
-        .map_err(|error| EngineError::Device(format!("{}: {error}", path.display())))?;
+    let manifest = assets.asset(&key.scene)?.read(MANIFEST_BYTES_MAX as u64);
+    let manifest =
+        manifest.map_err(|error| EngineError::Scene(format!("the scene's manifest: {error}")))?;
     let mut absent = None;
     let bundle = Bundle::read(&manifest, |digest| {
-        assets.path(digest).map_err(|error| {
+        assets.asset(digest).map_err(|error| {
             let text = error.to_string();
             absent.get_or_insert(error);
             text
@@ -312,8 +313,8 @@ fn load(key: &Key, assets: &dyn Assets) -> Result<Scene, EngineError> {
     }
     let scene_fault = |error: scene::SceneError| EngineError::Scene(error.to_string());
     let bundle = bundle.map_err(scene_fault)?;
-    let environment = key.environment.map(|digest| assets.path(&digest)).transpose()?;
-    scene::load(&bundle, environment.as_deref(), key.view).map_err(scene_fault)
+    let environment = key.environment.map(|digest| assets.asset(&digest)).transpose()?;
+    scene::load(&bundle, environment.as_ref(), key.view).map_err(scene_fault)
 }
 
 impl From<VulkanError> for EngineError {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use tempfile::TempDir;
+use worker::asset::Asset;
 use worker::engine::{Assets, Engine, EngineError, TileSpec};
 use worker::null::NullEngine;
 use worker::render::PathTracer;
@@ -21,10 +22,11 @@ struct Shelf {
 }
 
 impl Assets for Shelf {
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+    fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
         self.asked.fetch_add(1, Relaxed);
         let path = self.paths.get(digest).cloned();
-        path.ok_or_else(|| EngineError::Device(format!("asset {digest} is not here")))
+        path.map(Asset::from)
+            .ok_or_else(|| EngineError::Device(format!("asset {digest} is not here")))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::chi_square::z_of_chi_square;
 use crate::devices::first;
 use crate::procedural::whole;
 use std::path::{Path, PathBuf};
+use worker::asset::Asset;
 use worker::engine::TileSpec;
 use worker::render::canvas::Traced;
 use worker::render::scene::{Bundle, View, load};
@@ -78,9 +79,9 @@ impl Case {
     fn ours(&self) -> Option<Vec<Block>> {
         let device = first()?;
         let bundle = Bundle::open(&self.file("glb")).expect("the scene opens");
-        let environment = self.environment.map(|name| folder().join(name));
+        let environment = self.environment.map(|name| Asset::from(folder().join(name)));
         let view = View { frame: 0, fps: 24, width: SIZE, height: SIZE, neighbours: false };
-        let scene = load(&bundle, environment.as_deref(), view).expect("the scene loads");
+        let scene = load(&bundle, environment.as_ref(), view).expect("the scene loads");
         let mut pipelines = Pipelines::new(&device);
         let mut stage = Stage::new(&device, &scene).expect("the scene fits");
         let mut blocks = vec![Block::default(); BLOCKS];

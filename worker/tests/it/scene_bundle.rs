@@ -31,7 +31,7 @@ fn a_bundle_travels_by_digest() {
         assert_eq!(Digest::of(&bytes), entry.digest);
         std::fs::write(cache.path().join(entry.digest.to_string()), bytes).unwrap();
     }
-    let bundle = Bundle::read(&manifest, |digest| Ok(cache.path().join(digest.to_string())));
+    let bundle = Bundle::read(&manifest, |digest| Ok(cache.path().join(digest.to_string()).into()));
     let there = load(&bundle.unwrap(), None, VIEW).unwrap();
     let here = load(&Bundle::open(&path).unwrap(), None, VIEW).unwrap();
     assert_eq!(format!("{there:?}"), format!("{here:?}"));
@@ -106,7 +106,7 @@ fn a_file_of_another_size_is_refused() {
     let other = tempfile::NamedTempFile::new().unwrap();
     let bundle = Bundle::read(&manifest, |digest| {
         let main = *digest == entries[0].digest;
-        Ok(if main { entries[0].path.clone() } else { other.path().to_path_buf() })
+        Ok(if main { entries[0].path.as_path().into() } else { other.path().into() })
     });
     let text = load(&bundle.unwrap(), None, VIEW).unwrap_err().to_string();
     assert!(text.contains("does not have the 140 bytes it was listed with"), "{text}");

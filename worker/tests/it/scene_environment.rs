@@ -28,7 +28,7 @@ fn write(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
 
 fn read(bytes: &[u8]) -> Result<Environment, String> {
     let (_folder, path) = write("sky.hdr", bytes);
-    Environment::read(&path, &mut Notes::default()).map_err(|error| error.to_string())
+    Environment::read(&path.into(), &mut Notes::default()).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn open_exr_is_read_and_cleaned() {
     };
     exr::prelude::write_rgb_file(&path, 4, 2, |x, _| pixel(x)).unwrap();
     let mut notes = Notes::default();
-    let sky = Environment::read(&path, &mut notes).unwrap();
+    let sky = Environment::read(&path.into(), &mut notes).unwrap();
     assert_eq!((sky.width, sky.height), (4, 2));
     assert_eq!(sky.texels[0].radiance, [0.0, 1.0, 2.0]);
     assert_eq!(sky.texels[1].radiance, [0.0, 1e9, 0.25]);
@@ -108,7 +108,7 @@ fn what_is_no_environment_is_refused() {
         let text = read(bytes).unwrap_err();
         assert!(text.starts_with("environment `sky.hdr`: ") && text.contains(words), "{text}");
     }
-    let missing = Environment::read(&PathBuf::from("/nowhere/a.hdr"), &mut Notes::default());
+    let missing = Environment::read(&"/nowhere/a.hdr".into(), &mut Notes::default());
     assert!(missing.unwrap_err().to_string().starts_with("environment `a.hdr`: cannot be read"));
 }
 
@@ -178,7 +178,7 @@ fn a_scene_brings_its_light_as_a_cube() {
     // One that is given counts instead.
     let (_folder, path) = write("sky.hdr", &radiance(4, 2, |_, _| 64));
     let (_other, scene) = write_scene(&draft.glb());
-    let given = load(&Bundle::open(&scene).unwrap(), Some(&path), VIEW).unwrap();
+    let given = load(&Bundle::open(&scene).unwrap(), Some(&path.into()), VIEW).unwrap();
     assert_eq!(given.environment.width, 4);
     assert!(given.notes.iter().any(|note| note.contains("not the scene's image-based light")));
 }

@@ -49,7 +49,7 @@ fn a_bundle_says_the_names_of_its_ids_and_draws_the_same() {
     assert_eq!(ids, expected);
     let paths = |digest: &Digest| {
         let entry = entries.iter().find(|entry| entry.digest == *digest);
-        Ok(entry.unwrap().path.clone())
+        Ok(entry.unwrap().path.clone().into())
     };
     let read = Bundle::read(&manifest, paths).unwrap();
     let (one, other) = (load(&plain, None, VIEW).unwrap(), load(&read, None, VIEW).unwrap());

@@ -53,7 +53,7 @@ fn settings_travel_in_the_manifest() {
             "set motion-steps 4",
         ]
     );
-    let read = Bundle::read(&manifest, |_| Ok(entries[0].path.clone())).unwrap();
+    let read = Bundle::read(&manifest, |_| Ok(entries[0].path.as_path().into())).unwrap();
     assert_eq!(read.settings(), &settings);
     assert_ne!(manifest, Bundle::gather(&path).unwrap().0, "another setting, another scene");
 }

@@ -10,11 +10,11 @@ use super::fault::{SceneError, malformed, missing, too_large, unsupported};
 use super::gltf::Document;
 use super::settings::Settings;
 use super::{glb, names, uri};
+use crate::asset::{Asset, ReadError};
 use farm::digest::Digest;
 use proto::aov::Aov;
 use proto::cryptomatte::IDS_BYTES_MAX;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Most files of one bundle.
@@ -38,7 +38,7 @@ pub struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Held {
-    path: PathBuf,
+    asset: Asset,
     bytes_total: u64,
 }
 
@@ -71,7 +71,7 @@ impl Bundle {
             let bytes = read_whole(held, path).map_err(|error| error.within(&self.main))?;
             let digest = Digest::of(&bytes);
             manifest.push_str(&format!("{digest} {} {path}\n", held.bytes_total));
-            let (path, bytes_total) = (held.path.clone(), held.bytes_total);
+            let (path, bytes_total) = (held.asset.path().to_path_buf(), held.bytes_total);
             entries.push(Entry { digest, path, bytes_total });
         }
         Ok((manifest.into_bytes(), entries))
@@ -124,7 +124,7 @@ impl Bundle {
     /// Reads a manifest; `resolve` says where the bytes of a digest lie, or why they do not.
     pub fn read(
         manifest: &[u8],
-        mut resolve: impl FnMut(&Digest) -> Result<PathBuf, String>,
+        mut resolve: impl FnMut(&Digest) -> Result<Asset, String>,
     ) -> Result<Self, SceneError> {
         if manifest.len() > MANIFEST_BYTES_MAX {
             return Err(too_large(format!("manifest: more than {MANIFEST_BYTES_MAX} bytes")));
@@ -152,8 +152,8 @@ impl Bundle {
             }
             let (digest, bytes_total, name) = parse_line(line, &thing)?;
             bytes_left = spend(bytes_left, bytes_total)?;
-            let path = resolve(&digest).map_err(|why| missing(format!("{name}: {why}")))?;
-            if files.insert(name.clone(), Held { path, bytes_total }).is_some() {
+            let asset = resolve(&digest).map_err(|why| missing(format!("{name}: {why}")))?;
+            if files.insert(name.clone(), Held { asset, bytes_total }).is_some() {
                 return Err(malformed(format!("{thing}: `{name}` is listed twice")));
             }
             main.get_or_insert(name);
@@ -187,7 +187,7 @@ impl Bundle {
         let root = folder.canonicalize().map_err(unreadable)?;
         let bytes_total = main.metadata().map_err(unreadable)?.len();
         let mut bytes_left = spend(BUNDLE_BYTES_MAX, bytes_total)?;
-        let held = Held { path: main.to_path_buf(), bytes_total };
+        let held = Held { asset: main.into(), bytes_total };
         let bytes = read_whole(&held, "the scene file")?;
         let (json, _) = glb::split(&bytes)?;
         let document = Document::parse(json)?;
@@ -260,7 +260,7 @@ fn locate(folder: &Path, root: &Path, path: &str, thing: &str) -> Result<Held, S
     if !about.is_file() {
         return Err(missing(format!("{thing} (`{path}`) is not a file")));
     }
-    Ok(Held { path: real, bytes_total: about.len() })
+    Ok(Held { asset: real.into(), bytes_total: about.len() })
 }
 
 fn absent(path: &str, thing: &str) -> SceneError {
@@ -301,15 +301,13 @@ fn spend(bytes_left: u64, bytes: u64) -> Result<u64, SceneError> {
 
 /// Reads a file that must have the size it was listed with.
 fn read_whole(held: &Held, name: &str) -> Result<Vec<u8>, SceneError> {
-    let unreadable = |error| missing(format!("`{name}` cannot be read: {error}"));
-    let file = std::fs::File::open(&held.path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(held.bytes_total + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 != held.bytes_total {
-        return Err(malformed(format!(
-            "`{name}` does not have the {} bytes it was listed with",
-            held.bytes_total
-        )));
-    }
-    Ok(bytes)
+    let other = || {
+        let listed = held.bytes_total;
+        malformed(format!("`{name}` does not have the {listed} bytes it was listed with"))
+    };
+    let bytes = held.asset.read(held.bytes_total).map_err(|error| match error {
+        ReadError::TooLarge { .. } => other(),
+        error => missing(format!("`{name}` cannot be read: {error}")),
+    })?;
+    if bytes.len() as u64 == held.bytes_total { Ok(bytes) } else { Err(other()) }
 }

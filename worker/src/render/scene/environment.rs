@@ -6,11 +6,11 @@ use super::decoder::guarded;
 use super::fault::{SceneError, malformed, missing, too_large, unsupported};
 use super::notes::Notes;
 use super::radiance::{self, Picture};
+use crate::asset::{Asset, ReadError};
 use exr::prelude::{ReadChannels, ReadLayers};
 use shaders::EnvironmentTexel;
 use std::f64::consts::PI;
-use std::io::{Cursor, Read};
-use std::path::Path;
+use std::io::Cursor;
 
 /// Widest and highest picture that is read, in pixels.
 pub const WIDTH_MAX: u64 = 8192;
@@ -46,12 +46,13 @@ impl Environment {
     }
 
     /// Reads a Radiance .hdr or an OpenEXR file; errors name the file.
-    pub fn read(path: &Path, notes: &mut Notes) -> Result<Self, SceneError> {
+    pub fn read(asset: &Asset, notes: &mut Notes) -> Result<Self, SceneError> {
+        let path = asset.path();
         let name = path
             .file_name()
             .map_or(path.display().to_string(), |name| name.to_string_lossy().into_owned());
         let name = format!("environment `{}`", name.escape_debug());
-        let bytes = read_limited(path).map_err(|error| error.within(&name))?;
+        let bytes = read_limited(asset).map_err(|error| error.within(&name))?;
         Self::decode(&bytes, &name, notes).map_err(|error| error.within(&name))
     }
 
@@ -126,15 +127,11 @@ fn allow(width: u64, height: u64) -> Result<(), SceneError> {
     Ok(())
 }
 
-fn read_limited(path: &Path) -> Result<Vec<u8>, SceneError> {
-    let unreadable = |error| missing(format!("cannot be read: {error}"));
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(too_large(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(bytes)
+fn read_limited(asset: &Asset) -> Result<Vec<u8>, SceneError> {
+    asset.read(FILE_BYTES_MAX).map_err(|error| match error {
+        ReadError::TooLarge { most, .. } => too_large(format!("it has more than {most} bytes")),
+        error => missing(format!("cannot be read: {error}")),
+    })
 }
 
 fn decode_exr(bytes: &[u8]) -> Result<Picture, SceneError> {

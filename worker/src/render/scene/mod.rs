@@ -44,7 +44,7 @@ pub mod triangle;
 pub mod uri;
 pub mod variant;
 
-use std::path::Path;
+use crate::asset::Asset;
 
 pub use bundle::Bundle;
 pub use emission::Emission;
@@ -102,9 +102,9 @@ pub struct Scene {
 
 /// Loads the scene of a bundle for one view, lit by an environment file (.hdr or .exr) if given.
 /// Errors open with the file at fault and carry the thing in it and the way out.
-pub fn load(bundle: &Bundle, environment: Option<&Path>, view: View) -> Result<Scene, SceneError> {
+pub fn load(bundle: &Bundle, environment: Option<&Asset>, view: View) -> Result<Scene, SceneError> {
     let mut notes = Notes::default();
-    let sky = environment.map(|path| Environment::read(path, &mut notes)).transpose()?;
+    let sky = environment.map(|asset| Environment::read(asset, &mut notes)).transpose()?;
     assemble(bundle, sky, view, notes).map_err(|error| error.within(bundle.main()))
 }
 
