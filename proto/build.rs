@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "girih/v1/assets.proto",
         "girih/v1/workers.proto",
         "girih/v1/accounts.proto",
+        "girih/v1/validators.proto",
         "journal/v1/journal.proto",
     ];
     for file in files {

@@ -1,5 +1,7 @@
 //! The command line. Parses; does nothing.
 
+mod log;
+
 use crate::config::Access;
 use crate::output::Form;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,8 @@ use farm::money::CREDIT;
 use proto::aov::Aov;
 use std::path::PathBuf;
 use worker::infer::color::Color;
+
+pub use log::{Log, Validate, Verify, Witness};
 
 /// A render farm of machines that do not trust each other: the same tile has the same bits on
 /// every GPU.
@@ -103,6 +107,21 @@ pub enum Command {
         /// The worker's id
         worker: u64,
     },
+    /// Put down credits to be a validator of workers
+    Bond {
+        /// Credits, besides what is put down already; 10 or more the first time
+        #[arg(value_parser = credits, allow_negative_numbers = true)]
+        credits: u64,
+        /// A UUID: the same one never puts down twice
+        #[arg(long, value_name = "UUID")]
+        request_id: Option<String>,
+    },
+    /// Take them back, and be none any more
+    Unbond,
+    /// The round of scores, and who scores
+    Validators,
+    /// Score workers as a validator: follow the log, commit to a ballot each round, reveal the last
+    Validate(Validate),
     /// The account's workers
     Workers {
         /// Those of every owner (operators only)
@@ -391,59 +410,6 @@ pub enum LightUnitName {
     Watts,
     /// Divided by 683 lm/W
     Lumens,
-}
-
-#[derive(Debug, Args)]
-pub struct Verify {
-    /// The log: a folder, or the URL under which the farm serves it [default: the farm's own]
-    #[arg(long, value_name = "URL|DIR")]
-    pub log: Option<String>,
-    /// An older checkpoint that the log must still contain [default: that of the last run]
-    #[arg(long, value_name = "FILE")]
-    pub since: Option<PathBuf>,
-    /// The log's public key as a note verifier key [default: the one first seen]
-    #[arg(long, env = "GIRIH_LOG_KEY", value_name = "VKEY")]
-    pub log_key: Option<String>,
-    /// Remember nothing of this run
-    #[arg(long)]
-    pub forget: bool,
-    /// A witness of the log, whose last checkpoint the log must still contain
-    #[arg(long, value_name = "URL|DIR", requires = "witness_key")]
-    pub witness: Option<String>,
-    /// The witness's public key as a note verifier key
-    #[arg(long, value_name = "VKEY", requires = "witness")]
-    pub witness_key: Option<String>,
-    /// Check a job's receipt instead, and the frames beside it, without the farm
-    #[arg(long, value_name = "FILE", conflicts_with = "since")]
-    pub receipt: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Witness {
-    /// The log: a folder, or the URL under which the farm serves it [default: the farm's own]
-    #[arg(long, value_name = "URL|DIR")]
-    pub log: Option<String>,
-    /// The log's public key as a note verifier key
-    #[arg(long, env = "GIRIH_LOG_KEY", value_name = "VKEY")]
-    pub log_key: String,
-    /// The witness's name in its signatures, like a URL without a scheme [default: girih.witness]
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// The witness's key and what it signed last [default: ~/.local/share/girih/witness]
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
-    /// Seconds between two looks at the log
-    #[arg(long, default_value = "10", value_name = "SECONDS")]
-    pub every: std::num::NonZeroU64,
-    /// Look once and end
-    #[arg(long)]
-    pub once: bool,
-    /// Serve what was signed last, and take checkpoints by C2SP tlog-witness, on this address
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<std::net::SocketAddr>,
-    /// Write that address to this file once it listens
-    #[arg(long, value_name = "FILE", requires = "listen")]
-    pub address_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

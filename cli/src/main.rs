@@ -17,6 +17,7 @@ mod parcel;
 mod quote;
 mod submit;
 mod tried;
+mod validate;
 mod verify;
 mod witness;
 
@@ -92,6 +93,12 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
             money::stake(access, form, worker, credits, request_id).await
         }
         Command::Unstake { worker } => money::unstake(access, form, worker).await,
+        Command::Bond { credits, request_id } => {
+            validate::bond(access, form, credits, request_id).await
+        }
+        Command::Unbond => validate::unbond(access, form).await,
+        Command::Validators => validate::validators(access, form).await,
+        Command::Validate(what) => validate::run(access, form, what).await,
         Command::Workers { all } => money::workers(access, form, all).await,
         Command::Verify(what) => verify::run(access, form, what).await,
         Command::Witness(what) => witness::run(access, form, what).await,

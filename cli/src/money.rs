@@ -21,6 +21,7 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             ("held", balance.held, "earned by your workers, waiting for maturity"),
             ("payable", balance.payable, "earned by your workers, yours"),
             ("staked", balance.staked, "put behind your workers"),
+            ("bond", balance.bond, "put down to be a validator"),
         ];
         let rows = rows.map(|(name, amount, what)| {
             vec![name.to_owned(), format!("{:>18}", credits(amount)), what.to_owned()]
@@ -34,6 +35,7 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             "held": balance.held,
             "payable": balance.payable,
             "staked": balance.staked,
+            "bond": balance.bond,
         })
     };
     form.say(lines, value)?;
@@ -122,7 +124,7 @@ pub async fn account(access: &Access, form: Form, what: args::Account) -> anyhow
 }
 
 /// The request id given, or one that was never used.
-fn request_id_or_new(given: Option<String>) -> Result<String, BadUsage> {
+pub fn request_id_or_new(given: Option<String>) -> Result<String, BadUsage> {
     given.map_or_else(|| Ok(uuid::Uuid::new_v4().to_string()), |id| request_id_of(&id))
 }
 
@@ -192,7 +194,8 @@ pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<E
         }
     }
     let lines = || {
-        let head = ["worker", "account", "state", "clean", "held", "payable", "staked", "device"];
+        let head =
+            ["worker", "account", "state", "clean", "score", "held", "payable", "staked", "device"];
         let rows = workers.iter().map(|worker| {
             let state = match (worker.refuted, worker.online) {
                 (true, _) => "refuted",
@@ -204,6 +207,7 @@ pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<E
                 worker.account_id.to_string(),
                 state.to_owned(),
                 worker.tiles_clean.to_string(),
+                worker.score.map_or("-".into(), |score| score.to_string()),
                 credits(worker.held),
                 credits(worker.payable),
                 credits(worker.stake),
@@ -231,5 +235,6 @@ fn worker_json(worker: &v1::Worker) -> Value {
         "held": worker.held,
         "payable": worker.payable,
         "stake": worker.stake,
+        "score": worker.score,
     })
 }

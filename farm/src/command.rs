@@ -7,6 +7,7 @@ use crate::job::Spec;
 use crate::leaf::{Commitment, Leaf, Opening};
 use crate::model::Offer;
 use crate::money::{Amount, Price};
+use crate::scores::Scores;
 
 /// A client's own name for a request (a UUID): the same name gives the same answer.
 pub type RequestId = u128;
@@ -98,6 +99,29 @@ pub enum Command {
     Show {
         account: AccountId,
         asset: Digest,
+    },
+    /// The account puts down a bond, or adds to it: it is a validator.
+    Bond {
+        account: AccountId,
+        amount: Amount,
+        request: RequestId,
+    },
+    /// It takes all of it back and is none any more.
+    Unbond {
+        account: AccountId,
+    },
+    /// A validator commits to its ballot of this round.
+    CommitScores {
+        account: AccountId,
+        round: u32,
+        commitment: Digest,
+    },
+    /// It shows the ballot that it committed to in the last.
+    RevealScores {
+        account: AccountId,
+        round: u32,
+        salt: [u8; 32],
+        scores: Scores,
     },
     /// Nothing but the passing of time: expiry, maturity, audits that found no auditor.
     Tick,

@@ -7,6 +7,7 @@ use crate::layout::{self, Layout};
 use crate::leaf::Indices;
 use crate::model::Rights;
 use crate::money::{Amount, Price};
+use crate::scores::Scores;
 use crate::time::Time;
 use crate::{layout_enum, layout_struct, limit};
 use arrayvec::ArrayVec;
@@ -32,6 +33,8 @@ pub enum Book {
     /// Royalties of an owner's models: for tiles that may still turn out false, and its own.
     RoyaltyHeld(AccountId),
     Royalty(AccountId),
+    /// What an account put down to be a validator.
+    Bond(AccountId),
     Fees,
     Audits,
     Outside,
@@ -80,6 +83,11 @@ pub enum Reason {
     Royalty(JobId, u64),
     RoyaltyFinal(JobId, u64),
     RoyaltyReturned(JobId, u64),
+    /// Put down to be a validator, and taken back.
+    Bonded,
+    Unbonded,
+    /// A validator's pay for a round.
+    Scored(u32),
 }
 
 /// What happened.
@@ -275,6 +283,25 @@ pub enum Fact {
         worker: WorkerId,
         seal: Digest,
     },
+    /// A validator binds itself to its ballot of this round ...
+    ScoresCommitted {
+        account: AccountId,
+        round: u32,
+        commitment: Digest,
+    },
+    /// ... and shows it in the next.
+    ScoresRevealed {
+        account: AccountId,
+        round: u32,
+        salt: [u8; 32],
+        scores: Scores,
+    },
+    /// What the ballots revealed in this round come to, and how far each validator agreed.
+    RoundEnded {
+        round: u32,
+        scores: Scores,
+        agreed: Vec<(AccountId, u16)>,
+    },
 }
 
 /// Places that were drawn for an auditor.
@@ -319,6 +346,7 @@ layout_enum!(Book {
     8 = Stake(worker),
     9 = RoyaltyHeld(account),
     10 = Royalty(account),
+    11 = Bond(account),
 });
 layout_enum!(Reason {
     0 = TopUp,
@@ -344,6 +372,9 @@ layout_enum!(Reason {
     20 = Royalty(job, tile),
     21 = RoyaltyFinal(job, tile),
     22 = RoyaltyReturned(job, tile),
+    23 = Bonded,
+    24 = Unbonded,
+    25 = Scored(round),
 });
 layout_enum!(Fact {
     0 = AccountOpened { account, operator },
@@ -375,6 +406,9 @@ layout_enum!(Fact {
     26 = ModelUsed { job, model, owner, royalty },
     27 = JobSealed { job, seal },
     28 = KeyWrapped { lease, worker, seal },
+    29 = ScoresCommitted { account, round, commitment },
+    30 = ScoresRevealed { account, round, salt, scores },
+    31 = RoundEnded { round, scores, agreed },
 });
 
 impl Entry {

@@ -9,6 +9,7 @@ use crate::lease::{Lease, Role};
 use crate::limit;
 use crate::money::Amount;
 use crate::roster::Worker;
+use crate::scores::PERFECT;
 use crate::view::JobState;
 
 impl Farm {
@@ -150,6 +151,7 @@ impl Farm {
         )];
         lines.extend(explain_punctuality(worker));
         lines.extend(explain_speed(worker));
+        lines.extend(worker.score.map(explain_score));
         if !worker.refuted {
             lines.push(explain_standing(worker.clean));
         }
@@ -172,6 +174,12 @@ impl Farm {
 
     fn explain_room(&self, id: WorkerId) -> String {
         let (slots, most) = (self.roster[id].slots, self.leases_max(id));
+        if self.roster[id].is_unreliable() {
+            return format!(
+                "it holds as many leases as a worker may that validators find unreliable, {most}; \
+                 answered leases raise its score"
+            );
+        }
         if most == slots * limit::LEASES_PER_SLOT {
             return format!("it has all the leases its {slots} slots allow");
         }
@@ -289,6 +297,14 @@ fn explain_speed(worker: &Worker) -> Option<String> {
             worker.units_per_second
         )
     })
+}
+
+fn explain_score(score: u16) -> String {
+    format!(
+        "validators score it {score} of {PERFECT}: the median of how prompt they find it; below \
+         {} it gets few leases, and no score touches what it is paid",
+        limit::SCORE_LOW
+    )
 }
 
 /// What of its next tile is computed again, and what would make that less.

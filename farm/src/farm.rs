@@ -15,6 +15,7 @@ use crate::money::{AMOUNT_MAX, Amount};
 use crate::place::Queue;
 use crate::reject::Reject;
 use crate::roster::Roster;
+use crate::scores::Scoring;
 use crate::settle::{HeldTile, Vouch};
 use crate::time::Time;
 use crate::{layout_enum, layout_struct, limit};
@@ -26,6 +27,8 @@ pub struct Policy {
     pub maturity_tiles: u32,
     pub maturity_ms: u64,
     pub lease_ms: u64,
+    /// Of a round of scores.
+    pub round_ms: u64,
 }
 
 impl Default for Policy {
@@ -34,6 +37,7 @@ impl Default for Policy {
             maturity_tiles: limit::MATURITY_TILES,
             maturity_ms: limit::MATURITY_MS,
             lease_ms: limit::LEASE_MS,
+            round_ms: limit::ROUND_MS,
         }
     }
 }
@@ -60,6 +64,7 @@ pub(crate) enum Request {
     Job(JobId, Digest),
     TopUp(Option<AccountId>, Amount),
     Stake(WorkerId, Amount),
+    Bond(Amount),
 }
 
 /// The farm.
@@ -88,17 +93,22 @@ pub struct Farm {
     pub(crate) deposits: BTreeMap<LeaseId, Deposit>,
     /// The trials of refuted workers.
     pub(crate) refutations: BTreeMap<WorkerId, Refutation>,
+    /// Who scores workers, when their round began, and what fees were taken in it.
+    pub(crate) scoring: Scoring,
+    pub(crate) round_began: Time,
+    pub(crate) round_fees: Amount,
     /// Work arrived in this command: idle workers are served before it ends.
     pub(crate) work_arrived: bool,
 }
 
-layout_struct!(Policy { maturity_tiles, maturity_ms, lease_ms });
+layout_struct!(Policy { maturity_tiles, maturity_ms, lease_ms, round_ms });
 layout_struct!(Account { key, operator, name, jobs_open });
 layout_struct!(Secret { epoch, secret });
 layout_enum!(Request {
     0 = Job(job, digest),
     1 = TopUp(account, amount),
     2 = Stake(worker, amount),
+    3 = Bond(amount),
 });
 layout_struct!(Farm {
     policy,
@@ -119,6 +129,9 @@ layout_struct!(Farm {
     waiting,
     deposits,
     refutations,
+    scoring,
+    round_began,
+    round_fees,
     work_arrived,
 });
 
@@ -144,6 +157,9 @@ impl Farm {
             waiting: BTreeSet::new(),
             deposits: BTreeMap::new(),
             refutations: BTreeMap::new(),
+            scoring: Scoring::default(),
+            round_began: Time(0),
+            round_fees: Amount(0),
             work_arrived: false,
         }
     }
@@ -203,6 +219,16 @@ impl Farm {
             Command::Publish { account, offer } => self.publish(account, *offer, effects),
             Command::Withdraw { account, model } => self.withdraw_model(account, model, effects),
             Command::Show { account, asset } => self.show(account, asset),
+            Command::Bond { account, amount, request } => {
+                self.bond(account, amount, request, effects)
+            }
+            Command::Unbond { account } => self.unbond(account, effects),
+            Command::CommitScores { account, round, commitment } => {
+                self.commit_scores(account, round, commitment, effects)
+            }
+            Command::RevealScores { account, round, salt, scores } => {
+                self.reveal_scores(account, round, (salt, scores), effects)
+            }
             Command::Tick => Ok(self.tick(effects)),
         }
     }
@@ -295,6 +321,7 @@ impl Farm {
             self.mature(WorkerId(worker), effects);
         }
         self.seek_again(effects);
+        self.turn_round(effects);
         Reply::Done
     }
 
@@ -375,4 +402,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 11\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 12\n";

@@ -15,6 +15,7 @@ pub struct Ledger {
     stake: Vec<i64>,
     royalty_held: Vec<i64>,
     royalty: Vec<i64>,
+    bond: Vec<i64>,
     fees: i64,
     audits: i64,
     outside: i64,
@@ -29,6 +30,7 @@ layout_struct!(Ledger {
     stake,
     royalty_held,
     royalty,
+    bond,
     fees,
     audits,
     outside,
@@ -45,6 +47,7 @@ impl Ledger {
             Book::Stake(worker) => (&mut self.stake, worker.0),
             Book::RoyaltyHeld(account) => (&mut self.royalty_held, account.0),
             Book::Royalty(account) => (&mut self.royalty, account.0),
+            Book::Bond(account) => (&mut self.bond, account.0),
             Book::Fees => return &mut self.fees,
             Book::Audits => return &mut self.audits,
             Book::Outside => return &mut self.outside,
@@ -67,6 +70,7 @@ impl Ledger {
             Book::Stake(worker) => of(&self.stake, worker.0),
             Book::RoyaltyHeld(account) => of(&self.royalty_held, account.0),
             Book::Royalty(account) => of(&self.royalty, account.0),
+            Book::Bond(account) => of(&self.bond, account.0),
             Book::Fees => self.fees,
             Book::Audits => self.audits,
             Book::Outside => -self.outside,
@@ -87,8 +91,8 @@ impl Ledger {
     /// Everything adds up to nothing and nobody but `outside` owes.
     pub fn check(&self) {
         let Self { available, hold, held, payable, deposit, stake, .. } = self;
-        let Self { royalty_held, royalty, .. } = self;
-        let lists = [available, hold, held, payable, deposit, stake, royalty_held, royalty];
+        let Self { royalty_held, royalty, bond, .. } = self;
+        let lists = [available, hold, held, payable, deposit, stake, royalty_held, royalty, bond];
         let sum: i128 = lists.iter().flat_map(|list| list.iter()).map(|b| i128::from(*b)).sum();
         let own = [self.fees, self.audits, self.outside].map(i128::from);
         let own: i128 = own.iter().sum();

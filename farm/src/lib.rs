@@ -35,12 +35,15 @@ pub mod reject;
 pub(crate) mod report;
 pub(crate) mod review;
 pub(crate) mod roster;
+pub mod scores;
 pub(crate) mod settle;
 pub(crate) mod stake;
 pub mod tile;
 pub mod time;
 pub(crate) mod trial;
+pub(crate) mod validator;
 pub mod view;
+pub mod watcher;
 
 pub use crate::farm::{Farm, Policy};
 pub use command::Command;

@@ -68,6 +68,27 @@ pub const REPLICA_PARTS_MIN: u64 = 5_000;
 pub const ESCALATION: usize = 2;
 /// A refutation may be appealed against for this long.
 pub const APPEAL_MS: u64 = 14 * 24 * 3_600_000;
+/// Validators; beyond it a larger bond takes the place of the least.
+pub const VALIDATORS_MAX: usize = 64;
+/// The least bond that makes a validator, micro-credits.
+pub const BOND_MIN: u64 = 10_000_000;
+/// Workers in one ballot: an entry of the log holds as many as twice that.
+pub const SCORES_MAX: usize = 4096;
+/// A round of scores: ballots are committed to in one and revealed in the next.
+pub const ROUND_MS: u64 = 3_600_000;
+/// The validators' share of the fees taken in a round, in thousandths.
+pub const SCORING_PERMILLE: u64 = 100;
+/// A validator is heard and paid from this much trust on ...
+pub const TRUST_ADMITTED: u16 = 750;
+/// ... and no longer below this.
+pub const TRUST_HEARD: u16 = 500;
+/// Added to how far a worker falls short, so that small differences between good workers weigh
+/// little in how far validators agree.
+pub const SHORTFALL_FLOOR: u16 = 50;
+/// A worker with less than this score ...
+pub const SCORE_LOW: u16 = 500;
+/// ... holds no more leases than this, so that few tiles wait for it.
+pub const LOW_LEASES: u32 = 1;
 /// Frames in a job.
 pub const FRAMES_MAX: u32 = 1_000_000;
 /// Side of a frame in pixels.

@@ -73,9 +73,7 @@ impl Farm {
         let earlier = self.requests.get(&(u64::from(submit.account.0), submit.request))?;
         Some(match earlier {
             Request::Job(job, same) if *same == terms(submit) => Ok(*job),
-            Request::Job(..) | Request::TopUp(..) | Request::Stake(..) => {
-                Err(Reject::RequestReused)
-            }
+            _ => Err(Reject::RequestReused),
         })
     }
 

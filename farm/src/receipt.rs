@@ -81,6 +81,9 @@ impl Concern {
             | Fact::AuditMissed { .. }
             | Fact::ModelPublished { .. }
             | Fact::ModelWithdrawn { .. } => false,
+            Fact::ScoresCommitted { .. }
+            | Fact::ScoresRevealed { .. }
+            | Fact::RoundEnded { .. } => false,
             Fact::Reinstated { .. } => false,
             // What comes of a review the artist sees only if the tile is forfeit.
             Fact::ReviewOpened { lease, .. } => {
@@ -93,7 +96,12 @@ impl Concern {
 
 fn job_of(reason: Reason) -> Option<JobId> {
     match reason {
-        Reason::TopUp | Reason::Staked | Reason::Unstaked => None,
+        Reason::TopUp
+        | Reason::Staked
+        | Reason::Unstaked
+        | Reason::Bonded
+        | Reason::Unbonded
+        | Reason::Scored(_) => None,
         Reason::Submit(job)
         | Reason::Tile(job, _)
         | Reason::Maturity(job, _)
@@ -280,6 +288,7 @@ impl Receipt {
             | Fact::ModelPublished { .. }
             | Fact::ModelWithdrawn { .. }
             | Fact::Reinstated { .. } => Ok(()),
+            _ => Ok(()), // It says nothing of what the job came to.
         }
     }
 
@@ -405,6 +414,9 @@ impl Receipt {
             | Reason::Unstaked
             | Reason::StakeLost(..)
             | Reason::RoyaltyFinal(..)
+            | Reason::Bonded
+            | Reason::Unbonded
+            | Reason::Scored(_)
             | Reason::Amends(..) => Ok(()),
         }
     }

@@ -104,6 +104,17 @@ rejects! {
         "a model's owner names at most 64 accounts or workers for each right";
     TooManyModels => "TOO_MANY_MODELS",
         "the account offers 1,000 models; withdraw some first";
+    BondTooSmall => "BOND_TOO_SMALL", "a validator's bond is 10 credits or more";
+    ValidatorsFull => "VALIDATORS_FULL",
+        "there are 64 validators with at least that bond; put down more";
+    NoValidator => "NO_VALIDATOR", "the account has no bond; put one down with `girih bond`";
+    RoundOver => "ROUND_OVER",
+        "ballots are committed to in the round that they are for and revealed in the next";
+    BallotRepeated => "BALLOT_REPEATED", "the account has committed to another ballot already";
+    BallotUnknown => "BALLOT_UNKNOWN", "the account committed to no ballot in the last round";
+    BallotMismatch => "BALLOT_MISMATCH", "this is not the ballot that the account committed to";
+    ScoresInvalid => "SCORES_INVALID",
+        "a ballot scores at most 4096 workers of other owners from 0 to 1000, by rising id";
     FrameUnknown => "FRAME_UNKNOWN", "the job has no such frame";
     FrameOutdated => "FRAME_OUTDATED", "the frame has changed since; store it again";
 }

@@ -50,6 +50,8 @@ pub struct Worker {
     pub lost: u32,
     /// When it last reported a tile or was heard as an auditor.
     pub bound: Time,
+    /// What validators scored it last.
+    pub score: Option<u16>,
 }
 
 layout_struct!(Worker {
@@ -78,6 +80,7 @@ layout_struct!(Worker {
     late,
     lost,
     bound,
+    score,
 });
 
 impl Worker {
@@ -88,6 +91,10 @@ impl Worker {
     /// Has no standing yet: each of its tiles is computed twice.
     pub fn is_newcomer(&self) -> bool {
         self.clean < limit::REPLICAS_FIRST
+    }
+    /// Validators find that too much of what is leased to it comes late or not at all.
+    pub fn is_unreliable(&self) -> bool {
+        self.score.is_some_and(|score| score < limit::SCORE_LOW)
     }
     /// Has room for an audit, if it works at all: audits hold others up, so each slot takes one
     /// beyond its tiles.

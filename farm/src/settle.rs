@@ -155,6 +155,7 @@ impl Farm {
                 let (from, to) = (Book::RoyaltyHeld(owner), Book::Royalty(owner));
                 self.transfer(from, to, amount, Reason::RoyaltyFinal(job, tile), effects);
             }
+            self.round_fees.0 += fee.0;
             self.settle_tile(job, tile);
         }
     }

@@ -103,9 +103,12 @@ impl Farm {
     }
 
     /// Leases that a worker may hold at once: those of its slots, and as a newcomer no more than
-    /// any newcomer and its stake allows.
+    /// any newcomer and its stake allows; hardly any where validators find it unreliable.
     pub(crate) fn leases_max(&self, id: WorkerId) -> u32 {
         let worker = &self.roster[id];
+        if worker.is_unreliable() {
+            return limit::LOW_LEASES;
+        }
         let slots = worker.slots * limit::LEASES_PER_SLOT;
         if !worker.is_newcomer() || slots <= limit::NEWCOMER_LEASES {
             return slots;

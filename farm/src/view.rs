@@ -11,6 +11,7 @@ use crate::lease::{Lease, Role};
 use crate::limit;
 use crate::model::Licence;
 use crate::money::{Amount, Price};
+use crate::scores::Standing;
 use crate::time::Time;
 use std::collections::BTreeSet;
 
@@ -83,6 +84,8 @@ pub struct WorkerView {
     pub held: Amount,
     pub payable: Amount,
     pub stake: Amount,
+    /// What validators scored it last, 0 to 1000.
+    pub score: Option<u16>,
 }
 
 /// Who would work on a job now.
@@ -105,6 +108,23 @@ pub struct BalanceView {
     /// Royalties of its models: for tiles that may still turn out false, and its own.
     pub royalties_held: Amount,
     pub royalties: Amount,
+    /// Put down to be a validator.
+    pub bond: Amount,
+}
+
+/// A validator as everybody may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidatorView {
+    pub standing: Standing,
+    pub bond: Amount,
+}
+
+/// The round of scores: its number (0: there was none yet), when it began, and who scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundView {
+    pub round: u32,
+    pub began: Time,
+    pub validators: Vec<ValidatorView>,
 }
 
 /// An account.
@@ -133,8 +153,9 @@ impl Farm {
         let available = self.ledger.balance(Book::Available(account));
         let royalties_held = self.ledger.balance(Book::RoyaltyHeld(account));
         let royalties = self.ledger.balance(Book::Royalty(account));
-        let mut view =
-            BalanceView { available, royalties_held, royalties, ..BalanceView::default() };
+        let bond = self.ledger.balance(Book::Bond(account));
+        let none = BalanceView::default();
+        let mut view = BalanceView { available, royalties_held, royalties, bond, ..none };
         for (at, _) in self.jobs.iter().enumerate().filter(|(_, job)| job.account == account) {
             view.on_hold.0 += self.ledger.balance(Book::Hold(JobId(at as u32))).0;
         }
@@ -262,7 +283,16 @@ impl Farm {
             held: self.ledger.balance(Book::Held(id)),
             payable: self.ledger.balance(Book::Payable(id)),
             stake: self.ledger.balance(Book::Stake(id)),
+            score: worker.score,
         })
+    }
+
+    /// Who scores workers, and the round.
+    pub fn round(&self) -> RoundView {
+        let bond = |account| self.ledger.balance(Book::Bond(account));
+        let view = |standing: Standing| ValidatorView { standing, bond: bond(standing.account) };
+        let validators = self.scoring.standings().into_iter().map(view).collect();
+        RoundView { round: self.scoring.round(), began: self.round_began, validators }
     }
 
     /// The workers that may be given tiles of this engine; of one owner, or of all.

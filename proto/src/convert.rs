@@ -4,16 +4,18 @@
 use crate::aov::{self, Aov};
 use crate::v1;
 use bytes::Bytes;
+use farm::Policy;
 use farm::chain::Upstream;
 use farm::command::Outcome;
 use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::entry::{Book, Reason};
-use farm::id::{JobId, LeaseId};
+use farm::id::{JobId, LeaseId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{Commitment, Leaf, Opening};
 use farm::limit;
-use farm::view::{JobState, JobView, WorkerView};
+use farm::scores::Scores;
+use farm::view::{JobState, JobView, RoundView, ValidatorView, WorkerView};
 
 /// A message whose form is wrong; says which field and what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +221,7 @@ pub fn wire_worker(worker: &WorkerView) -> v1::Worker {
         held: worker.held.0,
         payable: worker.payable.0,
         stake: worker.stake.0,
+        score: worker.score.map(u32::from),
     }
 }
 
@@ -294,6 +297,37 @@ pub fn wire_opened(lease: LeaseId, openings: &[Opening]) -> v1::Opened {
     v1::Opened { lease: lease.to_u64(), openings: openings.collect() }
 }
 
+/// A ballot's scores.
+pub fn scores(scores: &[v1::Score]) -> Result<Scores, Malformed> {
+    if scores.len() > limit::SCORES_MAX {
+        return Err(malformed("scores", "at most 4096"));
+    }
+    let score = |wire: &v1::Score| {
+        let worker = WorkerId(u32::try_from(wire.worker_id).ok()?);
+        Some((worker, u16::try_from(wire.score).ok()?))
+    };
+    let scores = scores.iter().map(score).collect::<Option<Scores>>();
+    scores.ok_or(malformed("scores", "ids of workers and scores of 0 to 1000"))
+}
+
+/// A round of scores as everybody may see it.
+pub fn wire_round(view: &RoundView, policy: Policy) -> v1::Round {
+    let validators = view.validators.iter().map(|ValidatorView { standing, bond }| v1::Validator {
+        account_id: u64::from(standing.account.0),
+        bond: bond.0,
+        trust: u32::from(standing.trust),
+        admitted: standing.admitted,
+        committed: standing.committed,
+        revealed: standing.revealed,
+    });
+    v1::Round {
+        round: view.round,
+        began: view.began.0,
+        ends: view.began.after_ms(policy.round_ms).0,
+        validators: validators.collect(),
+    }
+}
+
 /// A book's name as statements show it.
 pub fn book_name(book: Book) -> String {
     match book {
@@ -304,6 +338,7 @@ pub fn book_name(book: Book) -> String {
         Book::Fees => "farm:fees".into(),
         Book::Audits => "farm:audits".into(),
         Book::Deposit(account) => format!("deposit:{}", account.0),
+        Book::Bond(account) => format!("bond:{}", account.0),
         Book::Stake(worker) => format!("stake:{}", worker.0),
         Book::RoyaltyHeld(account) => format!("royalty-held:{}", account.0),
         Book::Royalty(account) => format!("royalty:{}", account.0),
@@ -332,6 +367,9 @@ pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
         Reason::Vouched(job, tile) => ("vouched", u64::from(job.0), tile),
         Reason::Staked => ("staked", 0, 0),
         Reason::Unstaked => ("unstaked", 0, 0),
+        Reason::Bonded => ("bonded", 0, 0),
+        Reason::Unbonded => ("unbonded", 0, 0),
+        Reason::Scored(_) => ("scored", 0, 0),
         Reason::StakeLost(job, tile) => ("stake-lost", u64::from(job.0), tile),
         Reason::Unvouched(job, tile) => ("unvouched", u64::from(job.0), tile),
         Reason::Royalty(job, tile) => ("royalty", u64::from(job.0), tile),

@@ -2,12 +2,12 @@
 
 use crate::convert::{Malformed, bytes32, digest, malformed, wire_digest};
 use crate::frequent;
-use crate::journal::{self as wire, record, report};
+use crate::journal::{self as wire, record, report, scoring};
 use bytes::Bytes;
 use farm::Command;
 use farm::appeal::Matter;
 use farm::chain::Upstream;
-use farm::command::{Connect, Outcome, Submit};
+use farm::command::{Connect, Outcome, RequestId, Submit};
 use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
@@ -15,6 +15,7 @@ use farm::job::Spec;
 use farm::leaf::{Commitment, Leaf, Opening};
 use farm::model::{Offer, Rights};
 use farm::money::{Amount, Price};
+use farm::scores::Scores;
 use farm::time::Time;
 use prost::Message;
 
@@ -52,11 +53,9 @@ fn to_wire(command: &Command) -> record::Command {
             operator: *operator,
             name: name.clone(),
         }),
-        Command::TopUp { account, amount, request } => W::TopUp(wire::TopUp {
-            account: account.map(|account| account.0),
-            amount: amount.0,
-            request: Bytes::copy_from_slice(&request.to_le_bytes()),
-        }),
+        Command::TopUp { account, amount, request } => {
+            W::TopUp(top_up_to_wire(*account, *amount, *request))
+        }
         Command::Submit(submit) => W::Submit(submit_to_wire(submit)),
         Command::Cancel { job } => W::Cancel(wire::Cancel { job: job.0 }),
         Command::Connect(connect) => W::Connect(connect_to_wire(connect)),
@@ -86,12 +85,9 @@ fn to_wire(command: &Command) -> record::Command {
         Command::Appeal { account, matter } => {
             W::Appeal(wire::Appeal { account: account.0, matter: Some(matter_to_wire(matter)) })
         }
-        Command::Stake { account, worker, amount, request } => W::Stake(wire::Stake {
-            account: account.0,
-            worker: worker.0,
-            amount: amount.0,
-            request: Bytes::copy_from_slice(&request.to_le_bytes()),
-        }),
+        Command::Stake { account, worker, amount, request } => {
+            W::Stake(stake_to_wire(*account, *worker, *amount, *request))
+        }
         Command::Unstake { account, worker } => {
             W::Unstake(wire::Unstake { account: account.0, worker: worker.0 })
         }
@@ -100,6 +96,12 @@ fn to_wire(command: &Command) -> record::Command {
             W::Withdraw(wire::Withdraw { account: account.0, model: model.0 })
         }
         Command::Show { account, asset } => W::Show(show_to_wire(*account, asset)),
+        Command::Bond { account, .. }
+        | Command::Unbond { account }
+        | Command::CommitScores { account, .. }
+        | Command::RevealScores { account, .. } => {
+            W::Scoring(wire::Scoring { account: account.0, does: scoring_to_wire(command) })
+        }
         Command::Tick => W::Tick(wire::Tick {}),
     }
 }
@@ -158,6 +160,7 @@ fn from_wire(command: record::Command) -> Result<Command, Malformed> {
         W::Publish(publish) => publish_from_wire(publish)?,
         W::Withdraw(withdraw) => withdraw_from_wire(&withdraw),
         W::Show(show) => show_from_wire(&show)?,
+        W::Scoring(scoring) => scoring_from_wire(scoring)?,
         W::Tick(_) => Command::Tick,
     })
 }
@@ -192,6 +195,74 @@ fn request(bytes: &[u8]) -> Result<u128, Malformed> {
 
 fn lease_bits(leases: &[LeaseId]) -> Vec<u64> {
     leases.iter().map(|lease| lease.to_u64()).collect()
+}
+
+fn top_up_to_wire(account: Option<AccountId>, amount: Amount, request: RequestId) -> wire::TopUp {
+    let request = Bytes::copy_from_slice(&request.to_le_bytes());
+    wire::TopUp { account: account.map(|account| account.0), amount: amount.0, request }
+}
+
+fn stake_to_wire(
+    account: AccountId,
+    worker: WorkerId,
+    amount: Amount,
+    request: RequestId,
+) -> wire::Stake {
+    let request = Bytes::copy_from_slice(&request.to_le_bytes());
+    wire::Stake { account: account.0, worker: worker.0, amount: amount.0, request }
+}
+
+fn scoring_to_wire(command: &Command) -> Option<scoring::Does> {
+    Some(match command {
+        Command::Bond { amount, request, .. } => scoring::Does::Bond(wire::Bond {
+            amount: amount.0,
+            request: Bytes::copy_from_slice(&request.to_le_bytes()),
+        }),
+        Command::Unbond { .. } => scoring::Does::Unbond(wire::Unbond {}),
+        Command::CommitScores { round, commitment, .. } => {
+            let (round, commitment) = (*round, wire_digest(commitment));
+            scoring::Does::Commit(wire::CommitScores { round, commitment })
+        }
+        Command::RevealScores { round, salt, scores, .. } => {
+            scoring::Does::Reveal(wire::RevealScores {
+                round: *round,
+                salt: Bytes::copy_from_slice(salt),
+                workers: scores.iter().map(|(worker, _)| worker.0).collect(),
+                scores: scores.iter().map(|(_, score)| u32::from(*score)).collect(),
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn scoring_from_wire(scoring: wire::Scoring) -> Result<Command, Malformed> {
+    let account = AccountId(scoring.account);
+    Ok(match scoring.does.ok_or(malformed("scoring.does", "present"))? {
+        scoring::Does::Bond(bond) => {
+            let (amount, request) = (Amount(bond.amount), request(&bond.request)?);
+            Command::Bond { account, amount, request }
+        }
+        scoring::Does::Unbond(_) => Command::Unbond { account },
+        scoring::Does::Commit(commit) => {
+            let commitment = digest("commit.commitment", &commit.commitment)?;
+            Command::CommitScores { account, round: commit.round, commitment }
+        }
+        scoring::Does::Reveal(reveal) => {
+            let (round, salt) = (reveal.round, bytes32("reveal.salt", &reveal.salt)?);
+            Command::RevealScores { account, round, salt, scores: scores_from_wire(&reveal)? }
+        }
+    })
+}
+
+fn scores_from_wire(reveal: &wire::RevealScores) -> Result<Scores, Malformed> {
+    let wrong = malformed("reveal.scores", "as many 16-bit scores as workers");
+    if reveal.workers.len() != reveal.scores.len() {
+        return Err(wrong);
+    }
+    let pair =
+        |(worker, score): (&u32, &u32)| Some((WorkerId(*worker), u16::try_from(*score).ok()?));
+    let pairs = reveal.workers.iter().zip(&reveal.scores);
+    pairs.map(pair).collect::<Option<Scores>>().ok_or(wrong)
 }
 
 fn submit_to_wire(submit: &Submit) -> wire::Submit {

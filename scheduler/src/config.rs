@@ -48,6 +48,7 @@ pub struct Config {
     pub maturity_tiles: u32,
     pub maturity_ms: u64,
     pub lease_ms: u64,
+    pub round_ms: u64,
 }
 
 impl Default for Config {
@@ -71,6 +72,7 @@ impl Default for Config {
             maturity_tiles: limit::MATURITY_TILES,
             maturity_ms: limit::MATURITY_MS,
             lease_ms: limit::LEASE_MS,
+            round_ms: limit::ROUND_MS,
         }
     }
 }
@@ -109,6 +111,7 @@ impl Config {
             maturity_tiles: self.maturity_tiles,
             maturity_ms: self.maturity_ms,
             lease_ms: self.lease_ms,
+            round_ms: self.round_ms,
         }
     }
 }
@@ -133,6 +136,7 @@ const FIELDS: [&str; 18] = [
     "maturity_tiles",
     "maturity_ms",
     "lease_ms",
+    "round_ms",
 ];
 
 /// A number, flag or list where it reads as one, otherwise a text.

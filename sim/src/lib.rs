@@ -9,9 +9,11 @@ mod cut;
 mod disk;
 mod model;
 mod network;
+mod rounds;
 mod shell;
 mod swarm;
 pub mod trust;
+mod validators;
 mod world;
 
 pub use actor::Conduct;
@@ -69,6 +71,7 @@ impl std::ops::AddAssign for Summary {
         self.royalties += other.royalties;
         self.royalties_returned += other.royalties_returned;
         self.outdated += other.outdated;
+        self.scored += other.scored;
         self.deaths += other.deaths;
     }
 }

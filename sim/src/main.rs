@@ -26,13 +26,14 @@ fn main() -> anyhow::Result<()> {
     }
     let total = sim::run_all(from..from + seeds, agents)?;
     let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, outdated, .. } = total;
-    let sim::Summary { unstaked, stakes_lost, royalties, royalties_returned, deaths, .. } = total;
+    let sim::Summary { unstaked, stakes_lost, royalties, royalties_returned, .. } = total;
+    let sim::Summary { scored, deaths, .. } = total;
     println!(
         "{seeds} worlds ended well: {events} events, {entries} log entries, {tiles} tiles, \
          {refuted} liars found, {appeals} appeals, {reinstated} workers reinstated, \
          {unstaked} stakes withdrawn and {stakes_lost} lost, {royalties} royalties owed and \
          {royalties_returned} returned, {outdated} tiles made again, \
-         {deaths} schedulers died and came back"
+         validators paid {scored} times, {deaths} schedulers died and came back"
     );
     Ok(())
 }

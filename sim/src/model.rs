@@ -4,6 +4,7 @@
 
 mod royalty;
 
+use crate::rounds::Rounds;
 use anyhow::{Context, ensure};
 use farm::Effect;
 use farm::digest::Digest;
@@ -108,6 +109,7 @@ pub struct Model {
     keyless: Option<(LeaseId, WorkerId, Digest)>,
     /// A lease of which must be said what its tile is made of.
     hungry: Option<LeaseId>,
+    rounds: Rounds,
 }
 
 impl Model {
@@ -162,10 +164,11 @@ impl Model {
 
     fn entry(&mut self, entry: &Entry, lied: &impl Fn(WorkerId) -> bool) -> anyhow::Result<()> {
         self.comes_next(entry)?;
-        if self.about_job(&entry.fact)? || self.about_model(&entry.fact)? {
+        let fact = &entry.fact;
+        if self.about_job(fact)? || self.about_model(fact)? || self.about_scores(fact)? {
             return Ok(());
         }
-        match &entry.fact {
+        match fact {
             Fact::WorkerEnrolled { worker, owner, .. } => {
                 ensure!(self.owners.insert(*worker, *owner).is_none(), "enrolled twice");
             }
@@ -200,23 +203,8 @@ impl Model {
                 ensure!(*auditor != claim.worker, "{auditor} is to audit itself");
                 ensure!(!self.refuted.contains(auditor), "{auditor} was refuted");
             }
-            Fact::AccountOpened { .. }
-            | Fact::ModelPublished { .. }
-            | Fact::ModelWithdrawn { .. }
-            | Fact::ModelUsed { .. }
-            | Fact::JobOpened { .. }
-            | Fact::JobEnded { .. }
-            | Fact::FrameStored { .. }
-            | Fact::JobChained { .. }
-            | Fact::JobSealed { .. }
-            | Fact::Fed { .. }
-            | Fact::KeyWrapped { .. }
-            | Fact::Outdated { .. }
-            | Fact::AuditDrawn { .. }
-            | Fact::WorkerOnline { .. }
-            | Fact::WorkerOffline { .. }
-            | Fact::ClaimDropped { .. }
-            | Fact::AuditMissed { .. } => {}
+            // Followed above, or no matter of money, leases and truth.
+            _ => {}
         }
         Ok(())
     }
@@ -282,6 +270,23 @@ impl Model {
             Fact::JobEnded { job, state } => {
                 let found = self.jobs.get_mut(job).context("no such job")?;
                 found.done = *state == 2;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Validators' words; whether that was all that the entry says.
+    fn about_scores(&mut self, fact: &Fact) -> anyhow::Result<bool> {
+        match fact {
+            Fact::ScoresCommitted { account, round, .. } => {
+                self.rounds.committed(*account, *round)?;
+            }
+            Fact::ScoresRevealed { account, round, scores, .. } => {
+                self.rounds.revealed(*account, *round, scores, &self.owners)?;
+            }
+            Fact::RoundEnded { round, scores, agreed } => {
+                self.rounds.ended(*round, scores, agreed, &self.owners)?;
             }
             _ => return Ok(false),
         }
@@ -433,12 +438,10 @@ impl Model {
                 found.spent += amount;
                 ensure!(found.spent <= found.cap, "{job} costs more than its cap");
             }
-            Reason::Maturity(job, tile) | Reason::Fee(job, tile) => {
-                let place = self.tiles.entry((job, tile)).or_default();
-                let (from, left) = place.earned.context("it earned nothing")?;
-                ensure!(from == debit && left >= amount, "more comes out than it earned");
-                place.earned = Some((from, left - amount)).filter(|(_, left)| *left > 0);
-                place.paid_out = true;
+            Reason::Maturity(job, tile) => self.matures((job, tile), debit, amount)?,
+            Reason::Fee(job, tile) => {
+                self.matures((job, tile), debit, amount)?;
+                self.rounds.fee(amount);
             }
             Reason::Forfeit(job, tile) => {
                 let place = self.tiles.entry((job, tile)).or_default();
@@ -451,6 +454,9 @@ impl Model {
             Reason::Unstaked => self.unstaked(debit)?,
             Reason::Royalty(..) | Reason::RoyaltyFinal(..) | Reason::RoyaltyReturned(..) => {
                 self.moves_royalty((debit, credit), amount, reason)?;
+            }
+            Reason::Bonded | Reason::Unbonded | Reason::Scored(_) => {
+                self.scoring(debit, credit, amount, reason)?;
             }
             Reason::TopUp
             | Reason::Staked
@@ -466,6 +472,16 @@ impl Model {
             | Reason::Spoilt(..)
             | Reason::Amends(..) => {}
         }
+        Ok(())
+    }
+
+    /// A part of what was held back for a tile is paid out.
+    fn matures(&mut self, tile: (JobId, u64), debit: Book, amount: i128) -> anyhow::Result<()> {
+        let place = self.tiles.entry(tile).or_default();
+        let (from, left) = place.earned.context("it earned nothing")?;
+        ensure!(from == debit && left >= amount, "more comes out than it earned");
+        place.earned = Some((from, left - amount)).filter(|(_, left)| *left > 0);
+        place.paid_out = true;
         Ok(())
     }
 
@@ -489,6 +505,27 @@ impl Model {
         place.paid_out = false;
         self.jobs.get_mut(&job).context("no such job")?.spent -= amount;
         Ok(())
+    }
+
+    /// Money of validators.
+    fn scoring(
+        &mut self,
+        debit: Book,
+        credit: Book,
+        amount: i128,
+        reason: Reason,
+    ) -> anyhow::Result<()> {
+        match (reason, debit, credit) {
+            (Reason::Bonded, Book::Available(from), Book::Bond(to)) if from == to => {
+                self.rounds.bonded(to, amount);
+                Ok(())
+            }
+            (Reason::Unbonded, Book::Bond(from), Book::Available(to)) if from == to => {
+                self.rounds.unbonded(to, amount)
+            }
+            (Reason::Scored(_), Book::Fees, Book::Available(to)) => self.rounds.paid(to, amount),
+            _ => anyhow::bail!("{debit:?} to {credit:?} is no validator's money"),
+        }
     }
 
     /// A stake goes back: nothing is open about its worker.

@@ -133,10 +133,12 @@ impl Reading {
     }
 }
 
-fn follow(books: &mut Books, index: u64, bytes: &[u8]) -> anyhow::Result<()> {
+/// Follows the next entry from its bytes.
+pub fn follow(books: &mut Books, index: u64, bytes: &[u8]) -> anyhow::Result<Entry> {
     let entry = Entry::from_bytes(bytes)
         .ok_or_else(|| breach(format!("entry {index} does not follow: it is no entry at all")))?;
-    books.follow(index, &entry).map_err(|fault| breach(fault.to_string()))
+    books.follow(index, &entry).map_err(|fault| breach(fault.to_string()))?;
+    Ok(entry)
 }
 
 /// The first entry whose hash is not that of the hash tiles, if those are there to tell.
@@ -195,23 +197,30 @@ impl Memory {
     }
 }
 
-/// `girih verify`.
-pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Result<Exit> {
-    let address = access.address_of(what.log.as_deref())?;
-    let place = match &what.log {
+/// A log that can be read, the key that it is signed with, and what is remembered of it.
+pub struct Known {
+    pub source: Source,
+    pub key: LogKey,
+    text: String,
+    memory: Memory,
+}
+
+/// Where a log is, what is remembered of it, and its key if that is known.
+fn place(access: &Access, log: &args::Log) -> anyhow::Result<(String, Memory, Option<String>)> {
+    let place = match &log.log {
         Some(place) => place.clone(),
-        None => address.uri()?.to_string().trim_end_matches('/').to_owned(),
+        None => access.address_of(None)?.uri()?.to_string().trim_end_matches('/').to_owned(),
     };
     let name = farm::digest::Digest::of(place.as_bytes()).to_string();
     let memory = Memory(config::data_dir().join("logs").join(&name[..16]));
-    let known = log_key(access, &what, &memory)?;
-    if let Some(file) = &what.receipt {
-        let text = known.ok_or_else(|| {
-            BadUsage("whose log is this receipt of? name its key with --log-key".into())
-        })?;
-        return receipt::run(form, &parse_key(&text)?, file);
-    }
-    let mut source = Source::open(&place, address).await?;
+    let key = log_key(access, log, &memory)?;
+    Ok((place, memory, key))
+}
+
+/// Opens a log; a key that nobody named and nobody has seen before is the one that the log shows.
+pub async fn open(access: &Access, form: Form, log: &args::Log) -> anyhow::Result<Known> {
+    let (place, memory, known) = place(access, log)?;
+    let mut source = Source::open(&place, access.address_of(log.log.as_deref())?).await?;
     let text = match known {
         Some(text) => text,
         None => {
@@ -222,6 +231,19 @@ pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Res
         }
     };
     let key = parse_key(&text)?;
+    Ok(Known { source, key, text, memory })
+}
+
+/// `girih verify`.
+pub async fn run(access: &Access, form: Form, what: args::Verify) -> anyhow::Result<Exit> {
+    if let Some(file) = &what.receipt {
+        let (_, _, known) = place(access, &what.log)?;
+        let text = known.ok_or_else(|| {
+            BadUsage("whose log is this receipt of? name its key with --log-key".into())
+        })?;
+        return receipt::run(form, &parse_key(&text)?, file);
+    }
+    let Known { mut source, key, text, memory } = open(access, form, &what.log).await?;
     let since = match &what.since {
         Some(file) => Some(read_checkpoint(file)?),
         None => memory.read("checkpoint"),
@@ -277,16 +299,12 @@ fn parse_key(text: &str) -> Result<LogKey, BadUsage> {
 }
 
 /// The log's key: named, seen before, of the configured farm, or beside a scheduler's own folder.
-fn log_key(
-    access: &Access,
-    what: &args::Verify,
-    memory: &Memory,
-) -> anyhow::Result<Option<String>> {
-    let named = what.log_key.clone().filter(|text| !text.is_empty());
+fn log_key(access: &Access, log: &args::Log, memory: &Memory) -> anyhow::Result<Option<String>> {
+    let named = log.log_key.clone().filter(|text| !text.is_empty());
     if let Some(text) = named.or_else(|| memory.read("vkey")) {
         return Ok(Some(text.trim().to_owned()));
     }
-    let Some(place) = &what.log else { return access.log_key() };
+    let Some(place) = &log.log else { return access.log_key() };
     let beside = Path::new(place).parent().map(|dir| dir.join("log.vkey"));
     let text = beside.and_then(|file| std::fs::read_to_string(file).ok());
     Ok(text.map(|text| text.trim().to_owned()))

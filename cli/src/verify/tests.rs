@@ -18,7 +18,8 @@ pub fn signer() -> SigningKey {
 
 /// A real farm's log: accounts and top-ups, more than one bundle.
 pub fn honest(accounts: u32) -> Vec<Entry> {
-    let mut farm = Farm::new(Policy { maturity_tiles: 64, maturity_ms: 1, lease_ms: 1 });
+    let mut farm =
+        Farm::new(Policy { maturity_tiles: 64, maturity_ms: 1, lease_ms: 1, round_ms: 1 });
     let mut effects = Vec::new();
     let mut at = 1_000_000;
     for number in 0..accounts {

@@ -128,6 +128,11 @@ impl Farm {
     pub fn start_worker(&mut self, name: &str, key: &str, more: &[&str]) {
         let mut command = self.command(key);
         command.args(["worker", "--with-parent", "--data-dir"]).arg(self.path(name)).args(more);
+        self.start_process(name, command);
+    }
+
+    /// A process that ends with the farm, under a name for what it says.
+    pub fn start_process(&mut self, name: &str, mut command: Command) {
         let child = self.log(&mut command, name).spawn().unwrap();
         self.workers.push((name.to_owned(), child));
     }

@@ -15,3 +15,4 @@ mod quote;
 mod receipt;
 mod sealed;
 mod stake;
+mod validate;

@@ -5,6 +5,7 @@ mod appeal;
 mod chain;
 mod model;
 mod money;
+mod score;
 mod seal;
 mod stake;
 mod trial;
@@ -22,6 +23,7 @@ use crate::time::Time;
 use appeal::Appeals;
 use chain::Chains;
 use model::Models;
+use score::Rounds;
 use seal::Keys;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -257,6 +259,7 @@ pub struct Books {
     chains: Chains,
     models: Models,
     keys: Keys,
+    rounds: Rounds,
     books: BTreeSet<Book>,
     ledger: Ledger,
 }
@@ -328,6 +331,7 @@ impl Books {
         let follows =
             follows.and_then(|()| self.chains_finish()).and_then(|()| self.models.finish());
         let follows = follows.and_then(|()| self.keys.finish());
+        let follows = follows.and_then(|()| self.rounds.finish());
         follows.map_err(|why| Breach { entry: self.next, why })
     }
 
@@ -386,6 +390,7 @@ impl Books {
             }
             // A key is the one that its lease called for.
             Fact::JobSealed { .. } | Fact::KeyWrapped { .. } => self.about_keys(fact),
+            _ => self.about_scores(fact),
         }
     }
 

@@ -19,10 +19,7 @@ impl Books {
         demand(debit == Book::Outside || has, "the debited book has less than that")?;
         demand(amount.0 > 0 && amount.0 <= crate::money::AMOUNT_MAX, "the amount is no amount")?;
         match reason {
-            Reason::TopUp => {
-                let into = matches!(credit, Book::Available(_) | Book::Audits);
-                demand(debit == Book::Outside && into, "a top-up comes from outside")?;
-            }
+            Reason::TopUp => tops_up(debit, credit)?,
             Reason::Submit(job) => self.submits(job, debit, credit, amount)?,
             Reason::Tile(job, tile) => self.pays_tile(job, tile, debit, credit, amount)?,
             Reason::Maturity(job, tile) => self.matures((job, tile), debit, credit, amount)?,
@@ -35,6 +32,7 @@ impl Books {
                 let due = earned.matured || earned.amount.0 == fee(earned.amount);
                 demand(due && amount.0 == fee(earned.amount), "not the farm's share")?;
                 self.royalty_final((job, tile), earned.royalty);
+                self.rounds.fees.0 += amount.0;
             }
             Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
             Reason::Vouched(job, tile) => {
@@ -58,6 +56,9 @@ impl Books {
             Reason::Staked => self.stakes(debit, credit)?,
             Reason::Unstaked => self.unstakes(debit, credit, amount)?,
             Reason::StakeLost(job, tile) => self.loses_stake((job, tile), debit, credit, amount)?,
+            Reason::Bonded => self.bonds(debit, credit, amount)?,
+            Reason::Unbonded => self.unbonds(debit, credit, amount)?,
+            Reason::Scored(round) => self.pays_validator(round, debit, credit, amount)?,
             Reason::Amends(..) => self.makes_amends(debit, credit, amount)?,
             // Due to the last micro-credit since the entry before.
             Reason::Royalty(..) | Reason::RoyaltyFinal(..) | Reason::RoyaltyReturned(..) => {}
@@ -304,4 +305,9 @@ impl Books {
 /// The farm's share of a tile's pay.
 pub(super) fn fee(amount: Amount) -> u64 {
     amount.0 * limit::FEE_PERMILLE / 1000
+}
+
+fn tops_up(debit: Book, credit: Book) -> Follows {
+    let into = matches!(credit, Book::Available(_) | Book::Audits);
+    demand(debit == Book::Outside && into, "a top-up comes from outside")
 }

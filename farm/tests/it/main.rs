@@ -11,3 +11,4 @@ mod seals;
 mod stakes;
 mod stories;
 mod table;
+mod validators;

@@ -16,12 +16,14 @@ use farm::leaf::{self, Indices, Leaf};
 use farm::model::{Offer, Rights};
 use farm::money::{Amount, CREDIT, Price};
 use farm::proof::Books;
+use farm::scores::{self, Scores};
 use farm::time::Time;
 use farm::{Effect, Farm, Policy, Reject, Reply};
 use std::collections::BTreeMap;
 
 pub const ENGINE: Digest = Digest([1; 32]);
-const POLICY: Policy = Policy { maturity_tiles: 2, maturity_ms: 60_000, lease_ms: 1_000 };
+const POLICY: Policy =
+    Policy { maturity_tiles: 2, maturity_ms: 60_000, lease_ms: 1_000, round_ms: 10_000 };
 
 pub struct Table {
     pub farm: Farm,
@@ -74,6 +76,22 @@ fn matter(word: &str) -> Matter {
         Some((job, tile)) => Matter::Tile(JobId(number(job)), u64::from(number(tile))),
         None => Matter::Refutation(WorkerId(number(word))),
     }
+}
+
+/// `commit A1 3 W0=990 W2=7 [salt=5]`: A1's ballot of round 3; `reveal` shows it.
+fn ballot(words: &[&str]) -> Command {
+    let (account, round) = (AccountId(number(words[1])), number(words[2]));
+    let salt = [value(words, "salt").map_or(0, number) as u8; 32];
+    let scores = words.iter().filter(|word| word.starts_with('W'));
+    let scores = scores.map(|word| word.split_once('=').expect("WORKER=SCORE"));
+    let scores: Scores =
+        scores.map(|(worker, score)| (WorkerId(number(worker)), number(score) as u16)).collect();
+    if words[0] == "reveal" {
+        return Command::RevealScores { account, round, salt, scores };
+    }
+    let named = value(words, "as").map_or(account, |other| AccountId(number(other)));
+    let commitment = scores::commitment(named, round, &salt, &scores);
+    Command::CommitScores { account, round, commitment }
 }
 
 /// The value behind `key=` among the words.
@@ -250,6 +268,13 @@ impl Table {
                 account: AccountId(number(words[1])),
                 asset: Digest::of(words[2].as_bytes()),
             },
+            "bond" => Command::Bond {
+                account: AccountId(number(words[1])),
+                amount: Amount(u64::from(number(words[2])) * CREDIT),
+                request: self.request(words),
+            },
+            "unbond" => Command::Unbond { account: AccountId(number(words[1])) },
+            "commit" | "reveal" => ballot(words),
             "stored" => self.stored(words),
             other => panic!("{other}?"),
         }

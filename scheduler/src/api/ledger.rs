@@ -27,7 +27,8 @@ async fn books(api: &Api, account: AccountId) -> Result<BTreeSet<Book>, Status> 
         let workers = workers
             .into_iter()
             .flat_map(|view| [Book::Held, Book::Payable, Book::Stake].map(|of| of(view.worker)));
-        jobs.chain(workers).chain([Book::Available(account), Book::Deposit(account)]).collect()
+        let own = [Book::Available, Book::Deposit, Book::Bond].map(|of| of(account));
+        jobs.chain(workers).chain(own).collect()
     })
     .await
 }
@@ -99,6 +100,7 @@ impl v1::ledger_server::Ledger for Api {
             held: balance.held.0,
             payable: balance.payable.0,
             staked: balance.staked.0,
+            bond: balance.bond.0,
         }))
     }
 

@@ -6,6 +6,7 @@ mod jobs;
 mod ledger;
 mod link;
 pub mod status;
+mod validators;
 mod workers;
 
 use crate::auth::{Caller, Keys};
@@ -84,6 +85,7 @@ impl Api {
             .add_service(v1::assets_server::AssetsServer::new(self.clone()))
             .add_service(v1::workers_server::WorkersServer::new(self.clone()))
             .add_service(v1::accounts_server::AccountsServer::new(self.clone()))
+            .add_service(v1::validators_server::ValidatorsServer::new(self.clone()))
             .add_service(v1::ledger_server::LedgerServer::new(self.clone()))
             .add_service(v1::log_server::LogServer::new(self.clone())))
     }

@@ -48,6 +48,10 @@ pub fn reject(reject: Reject) -> Status {
         R::NotRefuted | R::PayFinal | R::BeingReviewed | R::ArbiterHeard => {
             Code::FailedPrecondition
         }
+        R::BondTooSmall | R::ScoresInvalid | R::BallotMismatch => Code::InvalidArgument,
+        R::ValidatorsFull => Code::ResourceExhausted,
+        R::BallotRepeated => Code::AlreadyExists,
+        R::NoValidator | R::RoundOver | R::BallotUnknown => Code::FailedPrecondition,
         R::StakeTooLarge | R::NothingStaked | R::StakeBound => Code::FailedPrecondition,
         R::AppealLate | R::DepositTooSmall => Code::FailedPrecondition,
         R::NoArbiter => Code::Unavailable,

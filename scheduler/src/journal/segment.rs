@@ -1,7 +1,7 @@
 //! A segment: one preallocated file of frames, after a header that says whose it is.
 //!
 //! Header of 512 bytes, little-endian: magic (16), farm id (16), sequence of the first record (8),
-//! policy (4, 8, 8), CRC32C of these 60 bytes (4), zeros.
+//! policy (4, 8, 8, 8), CRC32C of these 68 bytes (4), zeros.
 
 use super::{JournalError, Position, at, sync_dir};
 use crc32c::crc32c;
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 16] = b"girih journal 5\n";
+const MAGIC: &[u8; 16] = b"girih journal 7\n";
 /// Bytes before the first frame.
 pub const HEADER_BYTES: u64 = 512;
 
@@ -32,17 +32,18 @@ impl Header {
         bytes[40..44].copy_from_slice(&self.policy.maturity_tiles.to_le_bytes());
         bytes[44..52].copy_from_slice(&self.policy.maturity_ms.to_le_bytes());
         bytes[52..60].copy_from_slice(&self.policy.lease_ms.to_le_bytes());
-        let crc = crc32c(&bytes[..60]);
-        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        bytes[60..68].copy_from_slice(&self.policy.round_ms.to_le_bytes());
+        let crc = crc32c(&bytes[..68]);
+        bytes[68..72].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// Reads a header; `None` if the bytes do not start with one.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes = bytes.get(..64)?;
+        let bytes = bytes.get(..72)?;
         let u64_at = |at: usize| bytes[at..].first_chunk().map(|b| u64::from_le_bytes(*b));
         let u32_at = |at: usize| bytes[at..].first_chunk().map(|b| u32::from_le_bytes(*b));
-        if bytes[..16] != *MAGIC || u32_at(60)? != crc32c(&bytes[..60]) {
+        if bytes[..16] != *MAGIC || u32_at(68)? != crc32c(&bytes[..68]) {
             return None;
         }
         Some(Self {
@@ -52,6 +53,7 @@ impl Header {
                 maturity_tiles: u32_at(40)?,
                 maturity_ms: u64_at(44)?,
                 lease_ms: u64_at(52)?,
+                round_ms: u64_at(60)?,
             },
         })
     }

@@ -5,6 +5,7 @@ use super::accuser::Accusations;
 use super::arena::{AUDITORS, Founded, LEAVES};
 use super::census::{self, Fate};
 use super::forger::Line;
+use super::scorer::{self, Manner};
 use crate::Conduct;
 use std::fmt::Write;
 
@@ -65,6 +66,30 @@ const ACTORS: [(&str, Conduct); 16] = [
     ("turns bad after earning trust", Conduct::TurnsBad(0)),
     ("overstates its benchmark and slots", Conduct::Overstater),
 ];
+
+/// Validators that do not say what they see.
+const SCORERS: [(&str, Manner); 5] = [
+    ("everybody is perfect", Manner::Lazy),
+    ("what came out last", Manner::Copier),
+    ("whatever chance gives", Manner::Random),
+    ("its own are perfect, all others worth nothing", Manner::Booster),
+    ("the same, once it is heard", Manner::Sleeper),
+];
+/// Hundredths of all bonds that are theirs.
+const BONDS: [u64; 3] = [10, 30, 49];
+
+/// One line a manner.
+fn scorers() -> String {
+    let mut text = String::new();
+    for (name, manner) in SCORERS {
+        let all = BONDS.map(|percent| scorer::measure(manner, percent));
+        let heard = all.map(|of| format!("{:.0}", 100.0 * of.heard)).join(" / ");
+        let pay = all.map(|of| format!("{:.0}", 100.0 * of.pay)).join(" / ");
+        let moved = all.map(|of| format!("{:.1}", of.moved)).join(" / ");
+        let _ = writeln!(text, "| {name} | {heard} % | {pay} % | {moved} | {BENCH} |");
+    }
+    text
+}
 
 /// All that was measured.
 struct Figures {
@@ -156,6 +181,8 @@ impl Figures {
         let filled = [
             ("{forgeries}", self.forgeries()),
             ("{actors}", self.actors()),
+            ("{scorers}", scorers()),
+            ("{honest_moved}", format!("{:.1}", scorer::measure(Manner::Honest, BONDS[1]).moved)),
             ("{bars}", self.bars()),
             ("{found_out}", with.found_out.to_string()),
             ("{audits}", without.audits.to_string()),

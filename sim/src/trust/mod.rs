@@ -6,5 +6,6 @@ mod census;
 mod document;
 mod forger;
 mod formula;
+mod scorer;
 
 pub use document::print;

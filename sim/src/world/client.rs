@@ -65,6 +65,19 @@ impl World {
         Ok(())
     }
 
+    /// Validators look at the log, commit and reveal.
+    pub(super) fn score(&mut self) -> anyhow::Result<()> {
+        let round = self.shell.farm.round().round;
+        let workers = self.actors.len() as u32;
+        for at in 0..self.validators.len() {
+            self.validators[at].follow(self.shell.published());
+            if let Some(command) = self.validators[at].acts(round, workers, &mut self.chance) {
+                self.command(command, Asker::Nobody)?;
+            }
+        }
+        Ok(())
+    }
+
     fn say(&mut self, at: usize, command: Command) {
         let stream = self.actors[at].stream;
         self.send(at, Way::Up, Event::ToFarm(at, stream, command));

@@ -93,6 +93,7 @@ impl World {
                 matches!(fact, Fact::Transfer { reason: Reason::StakeLost(..), .. })
             }),
             reinstated: said(|fact| matches!(fact, Fact::Reinstated { .. })),
+            scored: said(|fact| matches!(fact, Fact::Transfer { reason: Reason::Scored(_), .. })),
             outdated: said(|fact| matches!(fact, Fact::Outdated { .. })),
             royalties: said(|fact| {
                 matches!(fact, Fact::Transfer { reason: Reason::Royalty(..), .. })

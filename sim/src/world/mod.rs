@@ -12,6 +12,7 @@ use crate::actor::{Actor, Conduct, Gossip};
 use crate::network::{Network, Way};
 use crate::shell::{Asker, Release, Shell};
 use crate::swarm::{ACCOUNTS, Swarm};
+use crate::validators::Validator;
 use anyhow::{Context, ensure};
 use farm::agent::Work;
 use farm::appeal::Matter;
@@ -42,6 +43,8 @@ pub struct Summary {
     /// Royalties that were owed, and those that went back.
     pub royalties: u64,
     pub royalties_returned: u64,
+    /// Times that a validator was paid.
+    pub scored: u64,
     /// Times that the scheduler died and started again.
     pub deaths: u64,
 }
@@ -96,6 +99,7 @@ struct World {
     network: Network,
     gossip: Gossip,
     actors: Vec<Actor>,
+    validators: Vec<Validator>,
     /// By worker id: the actor, and the stream that the scheduler writes to.
     streams: BTreeMap<WorkerId, (usize, u32)>,
     /// What was ordered, job by job.
@@ -112,7 +116,8 @@ const SECOND: u64 = 1_000_000;
 const TROUBLE: u64 = 60 * SECOND;
 /// By then every job must have ended.
 const END: u64 = 2_400 * SECOND;
-pub const POLICY: Policy = Policy { maturity_tiles: 8, maturity_ms: 60_000, lease_ms: 5_000 };
+pub const POLICY: Policy =
+    Policy { maturity_tiles: 8, maturity_ms: 60_000, lease_ms: 5_000, round_ms: 3_000 };
 
 /// Runs the world of this seed to its end and judges it; `agents` asks for a crowd.
 pub fn run(seed: u64, agents: Option<u32>) -> anyhow::Result<Summary> {
@@ -151,6 +156,7 @@ impl World {
             network: Network::default(),
             gossip: Gossip::default(),
             actors: Vec::new(),
+            validators: Vec::new(),
             streams: BTreeMap::new(),
             specs: Vec::new(),
             outputs: BTreeMap::new(),
@@ -199,6 +205,10 @@ impl World {
     }
 
     fn populate(&mut self) {
+        if self.chance.percent(50) {
+            let accounts = (0..ACCOUNTS).map(AccountId);
+            self.validators = accounts.map(|own| Validator::draw(own, &mut self.chance)).collect();
+        }
         for (at, (owner, conduct)) in self.swarm.workers.clone().into_iter().enumerate() {
             let clock = 1_000 + self.chance.below(self.swarm.drift + 1);
             self.actors.push(Actor::new(at, owner, conduct, clock));
@@ -338,6 +348,7 @@ impl World {
         }
         self.appeal()?;
         self.stake()?;
+        self.score()?;
         self.let_in_again();
         self.later(self.now + SECOND / 4, Event::Tick);
         Ok(())
