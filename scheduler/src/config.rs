@@ -117,7 +117,7 @@ impl Config {
 }
 
 /// Fields that a variable may set.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "state",
     "listen",
     "insecure_plaintext",

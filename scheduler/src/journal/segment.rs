@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 16] = b"girih journal 7\n";
+const MAGIC: &[u8; 16] = b"girih journal 6\n";
 /// Bytes before the first frame.
 pub const HEADER_BYTES: u64 = 512;
 
