@@ -299,6 +299,7 @@ async fn finish(
     for id in chain {
         lines.push(fetch::checked_by(&fetch::receipt(keyed, *id, &out).await?));
     }
+    lines.extend(fetch::marks(&job));
     lines.push(jobs::summary(&job));
     form.say(|| lines.join("\n"), || with_more(&job, &files))?;
     Ok(jobs::exit(&job))

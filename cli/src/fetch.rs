@@ -23,19 +23,22 @@ pub async fn run(access: &Access, form: Form, job_id: u64, out: &Path) -> anyhow
     let job = client.get_job(v1::GetJobRequest { job_id }).await?.into_inner();
     let files = frames(&keyed, form, &job, out).await?;
     let receipt = receipt(&keyed, job_id, out).await?;
+    let marked = job.frames.iter().filter(|frame| frame.marked).count();
     let unproven = job.frames.iter().filter(|frame| !frame.proven).count();
     let lines = || {
         let mut lines: Vec<_> = files.iter().map(|path| path.display().to_string()).collect();
         if unproven > 0 {
             lines.push(format!("{unproven} frames are not proven yet: audits are still under way"));
         }
+        lines.extend(marks(&job));
         if files.is_empty() {
             lines.push(format!("no finished frame yet; {}", jobs::summary(&job)));
         }
         lines.push(checked_by(&receipt));
         lines.join("\n")
     };
-    let value = || json!({ "files": files, "receipt": receipt, "unproven": unproven });
+    let value =
+        || json!({ "files": files, "receipt": receipt, "unproven": unproven, "marked": marked });
     form.say(lines, value)?;
     Ok(Exit::Ok)
 }
@@ -45,7 +48,20 @@ pub fn frame_name(frame: u32, end: &str) -> String {
     format!("frame_{frame:04}.{end}")
 }
 
-/// Downloads every stored frame of the job; files that are there already stay.
+/// What is to be said of frames that carry a mark.
+pub fn marks(job: &v1::Job) -> Option<String> {
+    let marked = job.frames.iter().filter(|frame| frame.marked).count();
+    let (all, id) = (job.frames.len(), job.job_id);
+    (marked > 0).then(|| {
+        format!(
+            "{marked} of {all} frames carry a mark, and nothing proves them: their pay is not \
+             final. Bring them later without it: girih fetch {id}"
+        )
+    })
+}
+
+/// Downloads every stored frame of the job; files that are there already stay. A frame that carries
+/// a mark has names of its own, so that nobody takes it for what the farm's log says.
 pub async fn frames(
     keyed: &Keyed,
     form: Form,
@@ -59,10 +75,15 @@ pub async fn frames(
     for (done, frame) in (0..).zip(&job.frames) {
         progress.at(done, "frames fetched");
         for (bytes, end) in [(&frame.exr, "exr"), (&frame.png, "png")] {
-            let path = out.join(frame_name(frame.frame, end));
+            let clean = out.join(frame_name(frame.frame, end));
+            let marked = out.join(frame_name(frame.frame, &format!("marked.{end}")));
             let digest = proto::convert::digest("frame.digest", bytes)?;
-            download(keyed, &digest, &path).await?;
-            files.push(path);
+            let path = if frame.marked { &marked } else { &clean };
+            download(keyed, job.job_id, &digest, frame.marked, path).await?;
+            if !frame.marked && marked.exists() {
+                std::fs::remove_file(&marked)?;
+            }
+            files.push(path.clone());
         }
     }
     progress.finish();
@@ -97,13 +118,21 @@ pub async fn receipt(keyed: &Keyed, job_id: u64, out: &Path) -> anyhow::Result<P
     Ok(path)
 }
 
-/// Downloads one asset to this path, unless the same bytes are there.
-async fn download(keyed: &Keyed, digest: &Digest, path: &Path) -> anyhow::Result<()> {
-    if std::fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest) {
+/// Downloads an image to this path, unless the same bytes are there. One with a mark has another
+/// digest than the log says, and none that could be checked.
+async fn download(
+    keyed: &Keyed,
+    job_id: u64,
+    digest: &Digest,
+    marked: bool,
+    path: &Path,
+) -> anyhow::Result<()> {
+    if !marked && std::fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest) {
         return Ok(());
     }
     let mut client = AssetsClient::new(keyed.clone());
-    let ask = v1::DownloadRequest { digest: proto::convert::wire_digest(digest), offset: 0 };
+    let name = proto::convert::wire_digest(digest);
+    let ask = v1::DownloadRequest { digest: name, offset: 0, job_id: Some(job_id), marked };
     let mut stream = client.download(ask).await?.into_inner();
     let part = path.with_extension("part");
     let mut file = std::fs::File::create(&part)?;
@@ -112,7 +141,7 @@ async fn download(keyed: &Keyed, digest: &Digest, path: &Path) -> anyhow::Result
         hasher.update(&chunk.data);
         file.write_all(&chunk.data)?;
     }
-    if Digest(*hasher.finalize().as_bytes()) != *digest {
+    if !marked && Digest(*hasher.finalize().as_bytes()) != *digest {
         std::fs::remove_file(&part)?;
         anyhow::bail!("{}: the farm sent other bytes than it promised", path.display());
     }

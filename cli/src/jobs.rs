@@ -38,6 +38,8 @@ pub fn to_json(job: &v1::Job) -> Value {
             "exr": hex(&frame.exr),
             "png": hex(&frame.png),
             "proven": frame.proven,
+            "settled": frame.settled,
+            "marked": frame.marked,
         })
     };
     json!({

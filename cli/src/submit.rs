@@ -151,7 +151,7 @@ pub async fn place(
     let lines = || {
         let files = files.iter().map(|path| path.display().to_string());
         let last = [fetch::checked_by(&receipt), jobs::summary(&job)];
-        files.chain(last).collect::<Vec<_>>().join("\n")
+        files.chain(fetch::marks(&job)).chain(last).collect::<Vec<_>>().join("\n")
     };
     form.say(lines, || with_more(&job, &files))?;
     Ok(jobs::exit(&job))

@@ -220,6 +220,19 @@ impl Farm {
         })
     }
 
+    /// Whether a worker of this account has a lease of a tile that is made of this output.
+    pub fn feeds_worker_of(&self, owner: AccountId, output: &Digest) -> bool {
+        let feeds = |lease: &Lease| match &lease.role {
+            Role::Computing => self.inputs(lease.job, lease.tile).contains(output),
+            Role::Claimed(claim) | Role::Reviewed(claim) => claim.inputs.contains(output),
+            Role::Audit(of) => {
+                self.leases.claim(*of).is_some_and(|claim| claim.inputs.contains(output))
+            }
+        };
+        let own = self.leases.iter().filter(|(_, lease)| self.roster[lease.worker].owner == owner);
+        own.into_iter().any(|(_, lease)| feeds(lease))
+    }
+
     /// The seals whose keys may still be wanted: of jobs of which something may be computed again,
     /// be it for an appeal.
     pub fn seals(&self) -> BTreeSet<Digest> {

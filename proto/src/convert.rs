@@ -181,6 +181,8 @@ pub fn wire_job(job: &JobView) -> v1::Job {
         exr: wire_digest(&frame.exr),
         png: wire_digest(&frame.png),
         proven: frame.proven,
+        settled: frame.settled,
+        marked: job.watermark && !frame.settled,
     });
     v1::Job {
         job_id: u64::from(job.job.0),

@@ -5,6 +5,7 @@ use farm::digest::Digest;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use proto::seal::SealError;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub enum BlobError {
     SizeMismatch { digest: Digest, size: u64, got: u64 },
     #[error("the farm's disk has {free} bytes free and keeps {least}; ask its operator for room")]
     DiskFull { free: u64, least: u64 },
+    #[error("{0} was damaged on the farm's disk: {1}")]
+    Damaged(Digest, SealError),
     #[error("storage: {0}")]
     Store(#[from] object_store::Error),
     #[error("storage: {0}")]
@@ -104,12 +107,11 @@ impl Blobs {
         Ok(self.store.get(&key(digest)).await?.bytes().await?)
     }
 
-    /// Puts bytes that are at hand; gives their digest.
-    pub async fn put(&self, bytes: Vec<u8>) -> Result<Digest, BlobError> {
+    /// Puts bytes that are at hand under a name that stands for them.
+    pub async fn put_as(&self, name: &Digest, bytes: Vec<u8>) -> Result<(), BlobError> {
         self.check_disk()?;
-        let digest = Digest::of(&bytes);
-        self.store.put(&key(&digest), PutPayload::from(bytes)).await?;
-        Ok(digest)
+        self.store.put(&key(name), PutPayload::from(bytes)).await?;
+        Ok(())
     }
 
     /// Where an interrupted upload goes on.

@@ -315,14 +315,14 @@ impl Driver {
 
     fn serve_command(&mut self, command: Command) -> Result<Reply, Reject> {
         let terms = match &command {
-            Command::Submit(submit) => Some((submit.spec.clone(), submit.seal)),
+            Command::Submit(submit) => Some((submit.spec.clone(), (submit.seal, submit.watermark))),
             _ => None,
         };
         let result = self.apply(command);
-        if let (Ok(Reply::Job(job)), Some((spec, seal))) = (&result, terms)
+        if let (Ok(Reply::Job(job)), Some((spec, looks))) = (&result, terms)
             && self.terms.get(*job).is_none()
         {
-            self.terms.insert(*job, spec, seal);
+            self.terms.insert(*job, spec, looks);
         }
         result
     }

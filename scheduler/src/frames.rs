@@ -4,6 +4,7 @@
 use crate::blobs::{BlobError, Blobs};
 use crate::bundle::{self, BundleError};
 use crate::driver::{Door, Refusal};
+use crate::made::{self, Made};
 use crate::picture::Picture;
 use crate::sealed::Assets;
 use crate::terms::Terms;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use tokio::runtime::Handle;
 
+/// A frame's OpenEXR and PNG file.
+type Images = (Digest, Digest);
 /// Names by layer.
 type Names = BTreeMap<String, BTreeSet<String>>;
 
@@ -45,11 +48,17 @@ enum FrameError {
     Refused(#[from] Refusal),
 }
 
+/// Where assets are, what workers made, and keys.
+pub struct Stores {
+    pub blobs: Arc<Blobs>,
+    pub made: Arc<Made>,
+    pub vault: Arc<Vault>,
+}
+
 /// Puts frames together.
 pub struct Assembler {
-    pub blobs: Arc<Blobs>,
+    stores: Stores,
     pub terms: Arc<Terms>,
-    pub vault: Arc<Vault>,
     pub door: Door,
     pub runtime: Handle,
     /// Outputs of frames that are not stored yet, by job and tile.
@@ -57,14 +66,8 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    pub fn new(
-        blobs: Arc<Blobs>,
-        terms: Arc<Terms>,
-        vault: Arc<Vault>,
-        door: Door,
-        runtime: Handle,
-    ) -> Self {
-        Self { blobs, terms, vault, door, runtime, outputs: BTreeMap::new() }
+    pub fn new(stores: Stores, terms: Arc<Terms>, door: Door, runtime: Handle) -> Self {
+        Self { stores, terms, door, runtime, outputs: BTreeMap::new() }
     }
 
     /// Works until nobody can send news any more.
@@ -110,7 +113,7 @@ impl Assembler {
         spec: &Spec,
         first: u64,
         made_of: Digest,
-    ) -> Result<(Digest, Digest), FrameError> {
+    ) -> Result<Images, FrameError> {
         let tiles = first..first + spec.tiles_per_frame();
         if self.made_of(job, tiles.clone()) != made_of {
             self.ask_again(job)?;
@@ -125,7 +128,7 @@ impl Assembler {
             let tile = spec.tile(index);
             let pixels = u64::from(tile.width) * u64::from(tile.height);
             let due = aov::tile_bytes(spec.aovs, pixels);
-            let bytes = self.runtime.block_on(self.blobs.get(output, due))?;
+            let bytes = self.runtime.block_on(self.stores.made.get(output, due))?;
             if bytes.len() as u64 != due {
                 return Err(FrameError::TileSize { tile: index, bytes: bytes.len() as u64, due });
             }
@@ -133,22 +136,39 @@ impl Assembler {
             let samples = if spec.work_per_pixel > 0 { 1 } else { spec.samples };
             picture.place(&tile, &bytes, samples);
         }
-        let picture_error = |error: anyhow::Error| FrameError::Picture(error.to_string());
-        let png = picture.png().map_err(picture_error)?;
-        let names = match aov::asked(spec.aovs).any(|aov| aov.cryptomatte().is_some()) {
+        self.put(job, spec, picture)
+    }
+
+    /// Stores a frame's files, and those that carry a mark if the job asks for it.
+    fn put(&self, job: JobId, spec: &Spec, picture: Picture) -> Result<Images, FrameError> {
+        let named = aov::asked(spec.aovs).any(|aov| aov.cryptomatte().is_some());
+        let names = match named {
             true => self.runtime.block_on(self.names(job, spec))?,
             false => BTreeMap::new(),
         };
-        let exr = picture.into_exr(&names).map_err(picture_error)?;
-        let exr = self.runtime.block_on(self.blobs.put(exr))?;
-        let png = self.runtime.block_on(self.blobs.put(png))?;
+        let files = |picture: Picture| -> Result<[Vec<u8>; 2], FrameError> {
+            let wrong = |error: anyhow::Error| FrameError::Picture(error.to_string());
+            let png = picture.png().map_err(wrong)?;
+            Ok([picture.into_exr(&names).map_err(wrong)?, png])
+        };
+        let marked = self.terms.is_marked(job).then(|| picture.marked());
+        let made = &self.stores.made;
+        let [exr, png] = files(picture)?;
+        let exr = self.runtime.block_on(made.put(&exr))?;
+        let png = self.runtime.block_on(made.put(&png))?;
+        if let Some(marked) = marked {
+            for (image, bytes) in [exr, png].iter().zip(files(marked)?) {
+                self.runtime.block_on(made.put_as(&made::marked(image), &bytes))?;
+            }
+        }
         Ok((exr, png))
     }
 
     /// What ids of layers stand for, by layer.
     async fn names(&self, job: JobId, spec: &Spec) -> Result<Names, FrameError> {
-        let lock = self.terms.seal(job).and_then(|seal| self.vault.get(&seal));
-        let assets = Assets::of(&self.blobs, lock.as_ref()).await.map_err(BundleError::from)?;
+        let lock = self.terms.seal(job).and_then(|seal| self.stores.vault.get(&seal));
+        let assets =
+            Assets::of(&self.stores.blobs, lock.as_ref()).await.map_err(BundleError::from)?;
         Ok(bundle::read(&assets, &spec.scene).await?.names)
     }
 

@@ -13,6 +13,7 @@ mod handout;
 mod header;
 pub mod journal;
 mod kin;
+mod made;
 mod metrics;
 mod outbox;
 mod picture;

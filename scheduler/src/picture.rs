@@ -13,6 +13,10 @@ use proto::cryptomatte;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
+/// Pixels between two strokes of a mark: at least so many, and on the shorter side so many strokes.
+const MARK_PERIOD_MIN: usize = 24;
+const MARK_PERIODS: usize = 12;
+
 /// One number of each pixel, row by row.
 #[derive(Clone, Debug, PartialEq)]
 struct Channel {
@@ -61,6 +65,27 @@ impl Picture {
         for (channel, words) in channels.iter_mut().zip(besides.chunks_exact(pixels)) {
             channel.place(self.width, tile, words.iter(), &counts);
         }
+    }
+
+    /// The same with a lattice over it: strokes of white between black, and of nothing in the
+    /// channels besides light. What lies under a stroke is gone.
+    pub fn marked(&self) -> Self {
+        let mut marked = self.clone();
+        let period = MARK_PERIOD_MIN.max(self.width.min(self.height) / MARK_PERIODS);
+        let stroke = period / 6;
+        for at in 0..self.width * self.height {
+            let (x, y) = (at % self.width, at / self.width);
+            let falling = (x + y) % period;
+            let rising = (x + period - y % period) % period;
+            let nearest = falling.min(rising);
+            if nearest < stroke {
+                let edge = nearest * 4 < stroke || nearest * 4 >= stroke * 3;
+                for (nth, channel) in marked.channels.iter_mut().enumerate() {
+                    channel.values[at] = if nth < 3 && !edge { 1.0 } else { 0.0 };
+                }
+            }
+        }
+        marked
     }
 
     /// What the file says of its Cryptomattes; `names` are those of their ids, by layer.
@@ -197,6 +222,28 @@ mod tests {
             assert_eq!(read[&channel.name], channel.values);
         }
         assert_eq!((read["R"][0], read["G"][8], read["B"][80]), (1.0, 0.25, 0.1 / 4.0));
+    }
+
+    #[test]
+    fn a_mark_is_all_over_the_frame_and_in_every_channel() {
+        let mut picture = Picture::new(500, 300, picture_bits());
+        let mut bytes = sums(3.0, 500 * 300);
+        bytes.extend(1.5_f32.to_le_bytes().repeat(4 * 500 * 300));
+        picture.place(&tile(0, 0, 500, 300), &bytes, 4);
+        let marked = picture.marked();
+        assert_ne!(marked.png().unwrap(), picture.png().unwrap());
+        for (clean, channel) in picture.channels.iter().zip(&marked.channels) {
+            let gone = |at: &usize| channel.values[*at] != clean.values[*at];
+            let share = (0..500 * 300).filter(gone).count() as f64 / (500.0 * 300.0);
+            assert!((0.2..0.4).contains(&share), "{}: {share}", channel.name);
+            // No square of 48 pixels is without it.
+            for corner in (0..300 - 48).step_by(12).flat_map(|y| [y * 500, y * 500 + 450]) {
+                let row = |y: usize| (0..48).map(move |x| corner + y * 500 + x);
+                assert!((0..48).flat_map(row).any(|at| gone(&at)), "{}", channel.name);
+            }
+        }
+        let small = Picture::new(1, 1, 0);
+        assert_eq!(small.marked().channels.len(), 3);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use crate::auth::Keys;
 use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::driver::{self, Door, Request, Threads};
-use crate::frames::{Assembler, News};
+use crate::frames::{Assembler, News, Stores};
 use crate::handout::{Handout, Release};
 use crate::kin::Kin;
+use crate::made::Made;
 use crate::publish::{self, Publisher, Signer};
 use crate::recover::{self, Recovered};
 use crate::terms::Terms;
@@ -164,7 +165,10 @@ async fn start_engine(
     let terms = terms_of(&farm);
     let key_file = config.vault_key.as_deref();
     let vault = Arc::new(Vault::open(&config.state, key_file, &farm.seals())?);
-    let (news, framing) = start_frames(&blobs, &terms, &vault, &door)?;
+    let secret = vault.secret_for("made");
+    let made = Arc::new(Made::open(&config.state, config.disk_free_bytes_min, secret)?);
+    let stores = Stores { blobs: blobs.clone(), made: made.clone(), vault: vault.clone() };
+    let (news, framing) = start_frames(stores, &terms, &door)?;
     let (failed, watchers) = (Arc::new(AtomicBool::new(false)), Arc::new(Watchers::default()));
     let (alive, ended) = oneshot::channel();
     let mut handout =
@@ -193,6 +197,7 @@ async fn start_engine(
         keys,
         kin,
         blobs,
+        made,
         terms,
         vault,
         watchers,
@@ -208,21 +213,19 @@ async fn start_engine(
 fn terms_of(farm: &Farm) -> Arc<Terms> {
     let terms = Terms::default();
     for view in farm.jobs(None, None, usize::MAX) {
-        terms.insert(view.job, view.spec, view.seal);
+        terms.insert(view.job, view.spec, (view.seal, view.watermark));
     }
     Arc::new(terms)
 }
 
 fn start_frames(
-    blobs: &Arc<Blobs>,
+    stores: Stores,
     terms: &Arc<Terms>,
-    vault: &Arc<Vault>,
     door: &Door,
 ) -> std::io::Result<(Sender<Vec<News>>, JoinHandle<()>)> {
     let (news, heard) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Handle::current();
-    let (blobs, terms, vault) = (Arc::clone(blobs), Arc::clone(terms), Arc::clone(vault));
-    let frames = Assembler::new(blobs, terms, vault, door.clone(), runtime);
+    let frames = Assembler::new(stores, Arc::clone(terms), door.clone(), runtime);
     let thread = std::thread::Builder::new().name("frames".into());
     let work = move || {
         yield_processor();

@@ -61,6 +61,11 @@ impl Vault {
         Ok(vault)
     }
 
+    /// The secret that the farm's key has for some purpose.
+    pub fn secret_for(&self, purpose: &str) -> Key {
+        self.secret.secret_for(purpose)
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

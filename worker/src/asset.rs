@@ -2,7 +2,7 @@
 //! in memory. Knows no network.
 
 use farm::digest::Digest;
-use proto::seal::{self, CHUNK_BYTES, Lock, Seal, SealError, TAG_BYTES};
+use proto::seal::{self, CHUNK_BYTES, Key, Lock, Seal, SealError, TAG_BYTES};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -87,18 +87,41 @@ fn within(bytes: Vec<u8>, size: u64, most: u64) -> Result<Vec<u8>, ReadError> {
 }
 
 fn open(file: &mut File, size: u64, lock: &Lock, digest: &Digest) -> Result<Vec<u8>, ReadError> {
-    let seal = Seal::of_sealed(&lock.key, size)?;
     let mut bytes = Vec::with_capacity(size as usize);
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES + TAG_BYTES);
-    for nth in 0..seal.chunks() {
-        chunk.clear();
-        file.take((CHUNK_BYTES + TAG_BYTES) as u64).read_to_end(&mut chunk)?;
-        bytes.extend_from_slice(seal.open(nth, &mut chunk)?);
-    }
+    each_chunk(file, size, &lock.key, |chunk| bytes.extend_from_slice(chunk))?;
     match Digest::of(&bytes) == *digest {
         true => Ok(bytes),
         false => Err(SealError::Content.into()),
     }
+}
+
+/// Opens a sealed file of so many bytes chunk by chunk.
+fn each_chunk(
+    file: &mut File,
+    size: u64,
+    key: &Key,
+    mut each: impl FnMut(&[u8]),
+) -> Result<(), ReadError> {
+    let seal = Seal::of_sealed(key, size)?;
+    let mut chunk = Vec::with_capacity(CHUNK_BYTES + TAG_BYTES);
+    for nth in 0..seal.chunks() {
+        chunk.clear();
+        file.take((CHUNK_BYTES + TAG_BYTES) as u64).read_to_end(&mut chunk)?;
+        each(seal.open(nth, &mut chunk)?);
+    }
+    Ok(())
+}
+
+/// The digest of what is in a sealed file.
+pub fn hash_opened(path: &Path, key: &Key) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let opened = each_chunk(&mut file, size, key, |chunk| {
+        hasher.update(chunk);
+    });
+    opened.map_err(io::Error::other)?;
+    Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
 /// Whether the file is no longer what came from the farm.
@@ -116,7 +139,6 @@ pub fn hash_file(path: &Path) -> io::Result<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::seal::Key;
 
     #[test]
     fn a_sealed_asset_is_read_whole_or_not_at_all() {

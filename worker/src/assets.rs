@@ -1,18 +1,20 @@
 //! The worker's asset cache: bytes by digest, on disk, under a size cap. What a running tile uses
-//! is never evicted. Sealed assets lie there sealed. Knows no scene: it fetches what an engine asks
-//! for.
+//! is never evicted. Sealed assets lie there as they came; others are sealed as they come, under a
+//! secret of the worker's. Knows no scene: it fetches what an engine asks for.
 
-use crate::asset::{Asset, hash_file};
+use crate::asset::{Asset, hash_file, hash_opened};
 use crate::channel::Keyed;
 use crate::engine::{Assets, EngineError};
 use farm::digest::Digest;
-use proto::seal::{KEYRING_BYTES_MAX, Keyring, Lock, sealed_bytes};
+use proto::seal::{
+    CHUNK_BYTES, KEYRING_BYTES_MAX, Key, Keyring, Lock, Seal, TAG_BYTES, sealed_bytes,
+};
 use proto::v1;
 use proto::v1::assets_client::AssetsClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -38,10 +40,18 @@ pub enum AssetError {
     Disk(#[from] io::Error),
 }
 
+/// How an asset comes from the farm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comes {
+    Sealed,
+    Open,
+}
+
 /// A directory of assets.
 pub struct Cache {
     dir: PathBuf,
     cap: u64,
+    secret: Key,
     state: Mutex<State>,
 }
 
@@ -55,41 +65,57 @@ struct State {
 
 impl Cache {
     /// Opens the directory, made if need be. `cap`: bytes that may lie there.
-    pub fn open(dir: PathBuf, cap: u64) -> io::Result<Self> {
+    pub fn open(dir: PathBuf, cap: u64, secret: Key) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
-        Ok(Self { dir, cap, state: Mutex::default() })
+        Ok(Self { dir, cap, secret, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&self, digest: &Digest) -> PathBuf {
-        self.dir.join(digest.to_string())
+    /// What comes open has another name than what comes sealed: their files are not alike.
+    fn file(&self, digest: &Digest, comes: Comes) -> PathBuf {
+        self.dir.join(match comes {
+            Comes::Sealed => digest.to_string(),
+            Comes::Open => format!("{digest}.own"),
+        })
     }
 
-    fn part(&self, digest: &Digest) -> PathBuf {
-        self.dir.join(format!("{digest}.part"))
+    fn part(&self, digest: &Digest, comes: Comes) -> PathBuf {
+        let mut path = self.file(digest, comes).into_os_string();
+        path.push(".part");
+        path.into()
+    }
+
+    /// What opens the file of an asset that came open.
+    fn lock(&self, digest: &Digest) -> Lock {
+        Lock { sealed: Digest::default(), key: self.secret.of(digest) }
     }
 
     /// The asset's file, if it is here; counts as a use.
-    pub fn find(&self, digest: &Digest) -> Option<PathBuf> {
-        let path = self.file(digest);
+    pub fn find(&self, digest: &Digest, comes: Comes) -> Option<PathBuf> {
+        let path = self.file(digest, comes);
         let file = fs::File::open(&path).ok()?;
         let _ = file.set_modified(SystemTime::now());
         Some(path)
     }
 
     /// The asset's file, fetched if it is not here.
-    pub async fn ensure(&self, digest: &Digest, farm: &Keyed) -> Result<PathBuf, AssetError> {
-        if let Some(path) = self.find(digest) {
+    pub async fn ensure(
+        &self,
+        digest: &Digest,
+        comes: Comes,
+        farm: &Keyed,
+    ) -> Result<PathBuf, AssetError> {
+        if let Some(path) = self.find(digest, comes) {
             return Ok(path);
         }
         let turn = self.state().arriving.entry(*digest).or_default().clone();
         let held = turn.lock().await;
-        let outcome = match self.find(digest) {
+        let outcome = match self.find(digest, comes) {
             Some(path) => Ok(path),
-            None => self.fetch(digest, farm).await,
+            None => self.fetch(digest, comes, farm).await,
         };
         drop(held);
         let mut state = self.state();
@@ -100,11 +126,16 @@ impl Cache {
     }
 
     /// Downloads, going on where an earlier attempt stopped.
-    async fn fetch(&self, digest: &Digest, farm: &Keyed) -> Result<PathBuf, AssetError> {
+    async fn fetch(
+        &self,
+        digest: &Digest,
+        comes: Comes,
+        farm: &Keyed,
+    ) -> Result<PathBuf, AssetError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.download(digest, farm).await {
+            match self.download(digest, comes, farm).await {
                 Err(AssetError::Transfer { digest, why }) if attempt < ATTEMPTS_MAX => {
                     tracing::debug!("asset {digest}: {why}; attempt {attempt}");
                     tokio::time::sleep(Duration::from_millis(200 << attempt)).await;
@@ -113,27 +144,36 @@ impl Cache {
                 Ok(()) => break,
             }
         }
-        let part = self.part(digest);
-        let found = tokio::task::spawn_blocking(move || hash_file(&part))
-            .await
-            .map_err(io::Error::other)??;
+        let (part, asset) = (self.part(digest, comes), self.lock(digest));
+        let found = tokio::task::spawn_blocking(move || match comes {
+            Comes::Sealed => hash_file(&part),
+            Comes::Open => hash_opened(&part, &asset.key),
+        });
+        let found = found.await.map_err(io::Error::other)??;
         if found != *digest {
-            fs::remove_file(self.part(digest))?;
+            fs::remove_file(self.part(digest, comes))?;
             return Err(AssetError::Mismatch(*digest));
         }
-        let path = self.file(digest);
-        fs::rename(self.part(digest), &path)?;
+        let path = self.file(digest, comes);
+        fs::rename(self.part(digest, comes), &path)?;
         Ok(path)
     }
 
-    async fn download(&self, digest: &Digest, farm: &Keyed) -> Result<(), AssetError> {
+    async fn download(
+        &self,
+        digest: &Digest,
+        comes: Comes,
+        farm: &Keyed,
+    ) -> Result<(), AssetError> {
         let transfer = |status: tonic::Status| match status.code() {
             tonic::Code::NotFound => AssetError::Unknown(*digest),
             _ => AssetError::Transfer { digest: *digest, why: status.message().to_owned() },
         };
-        let mut part = fs::OpenOptions::new().create(true).append(true).open(self.part(digest))?;
-        let offset = part.metadata()?.len();
-        let ask = v1::DownloadRequest { digest: proto::convert::wire_digest(digest), offset };
+        let key = (comes == Comes::Open).then(|| self.lock(digest).key);
+        let mut part = Part::open(&self.part(digest, comes), key)?;
+        let offset = part.offset;
+        let name = proto::convert::wire_digest(digest);
+        let ask = v1::DownloadRequest { digest: name, offset, ..Default::default() };
         let mut client = AssetsClient::new(farm.clone());
         let mut stream = client.download(ask).await.map_err(transfer)?.into_inner();
         let (mut size, mut written) = (None, offset);
@@ -147,16 +187,16 @@ impl Cache {
             };
             written += chunk.data.len() as u64;
             if written > whole {
-                fs::remove_file(self.part(digest))?;
+                fs::remove_file(self.part(digest, comes))?;
                 return Err(AssetError::Mismatch(*digest));
             }
-            part.write_all(&chunk.data)?;
+            part.write(&chunk.data, whole)?;
         }
         if size != Some(written) {
             let why = "the transfer ended early".to_owned();
             return Err(AssetError::Transfer { digest: *digest, why });
         }
-        part.sync_data()?;
+        part.finish(written)?;
         Ok(())
     }
 
@@ -174,7 +214,7 @@ impl Cache {
                 break;
             }
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let named = Digest::parse(name.trim_end_matches(".part"));
+            let named = Digest::parse(name.split('.').next().unwrap_or_default());
             let busy = named.is_some_and(|digest| {
                 state.pins.contains_key(&digest) || state.arriving.contains_key(&digest)
             });
@@ -194,6 +234,68 @@ impl Cache {
             files.push((about.modified()?, about.len(), file.path()));
         }
         Ok(files)
+    }
+}
+
+/// A file of what has come of an asset so far.
+struct Part {
+    file: fs::File,
+    /// What it is sealed with as it comes.
+    key: Option<Key>,
+    /// Where the download goes on.
+    offset: u64,
+    /// Chunks in the file, and bytes of the next one.
+    chunks: u64,
+    chunk: Vec<u8>,
+}
+
+impl Part {
+    fn open(path: &Path, key: Option<Key>) -> io::Result<Self> {
+        const SEALED_BYTES: u64 = (CHUNK_BYTES + TAG_BYTES) as u64;
+        let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let have = file.metadata()?.len();
+        let (mut offset, mut chunks) = (have, 0);
+        if key.is_some() {
+            // The last chunk may have been of less than there is now.
+            chunks = have / SEALED_BYTES;
+            file.set_len(chunks * SEALED_BYTES)?;
+            offset = chunks * CHUNK_BYTES as u64;
+        }
+        Ok(Self { file, key, offset, chunks, chunk: Vec::new() })
+    }
+
+    /// Takes the next bytes of an asset of so many.
+    fn write(&mut self, mut data: &[u8], size: u64) -> io::Result<()> {
+        if self.key.is_none() {
+            return self.file.write_all(data);
+        }
+        while !data.is_empty() {
+            let (now, later) = data.split_at(data.len().min(CHUNK_BYTES - self.chunk.len()));
+            self.chunk.extend_from_slice(now);
+            data = later;
+            if self.chunk.len() == CHUNK_BYTES {
+                self.seal(size)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, size: u64) -> io::Result<()> {
+        if let Some(key) = &self.key {
+            Seal::new(key, size).seal(self.chunks, &mut self.chunk);
+            self.file.write_all(&self.chunk)?;
+            self.chunks += 1;
+            self.chunk.clear();
+        }
+        Ok(())
+    }
+
+    /// All of the asset's bytes have come.
+    fn finish(mut self, size: u64) -> io::Result<()> {
+        if !self.chunk.is_empty() || self.chunks == 0 {
+            self.seal(size)?;
+        }
+        self.file.sync_data()
     }
 }
 
@@ -228,7 +330,7 @@ impl Desk {
     }
 
     /// Waits for a connection, fetches; a connection that breaks is waited for again.
-    async fn fetch(&self, digest: &Digest) -> Result<PathBuf, AssetError> {
+    async fn fetch(&self, digest: &Digest, comes: Comes) -> Result<PathBuf, AssetError> {
         let mut connection = self.farm.clone();
         loop {
             let Ok(farm) = connection.wait_for(Option::is_some).await.map(|farm| farm.clone())
@@ -237,7 +339,7 @@ impl Desk {
                 return Err(AssetError::Transfer { digest: *digest, why });
             };
             let Some(farm) = farm else { continue };
-            match self.cache.ensure(digest, &farm).await {
+            match self.cache.ensure(digest, comes, &farm).await {
                 Err(AssetError::Transfer { why, .. }) => {
                     tracing::info!("asset {digest}: {why}; asking again");
                 }
@@ -250,8 +352,14 @@ impl Desk {
 impl Assets for Desk {
     fn asset(&self, digest: &Digest) -> Result<Asset, EngineError> {
         match self.keyring()?.and_then(|keyring| keyring.0.get(digest)) {
-            None => self.path(digest).map(Asset::from),
-            Some(lock) => Ok(Asset::sealed(self.path(&lock.sealed)?, *digest, lock.clone())),
+            None => {
+                let path = self.path(digest, Comes::Open)?;
+                Ok(Asset::sealed(path, *digest, self.cache.lock(digest)))
+            }
+            Some(lock) => {
+                let path = self.path(&lock.sealed, Comes::Sealed)?;
+                Ok(Asset::sealed(path, *digest, lock.clone()))
+            }
         }
     }
 }
@@ -264,7 +372,8 @@ impl Desk {
             return Ok(Some(keyring));
         }
         let wrong = |why: String| EngineError::Scene(format!("the job's keyring: {why}"));
-        let sealed = Asset::from(self.path(&lock.sealed)?).read(sealed_bytes(KEYRING_BYTES_MAX));
+        let sealed = Asset::from(self.path(&lock.sealed, Comes::Sealed)?)
+            .read(sealed_bytes(KEYRING_BYTES_MAX));
         let sealed = sealed.map_err(|error| wrong(error.to_string()))?;
         let keyring =
             Keyring::open(&lock.key, &sealed).map_err(|error| wrong(error.to_string()))?;
@@ -272,16 +381,16 @@ impl Desk {
     }
 
     /// The file of what has this digest, as it came from the farm.
-    fn path(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+    fn path(&self, digest: &Digest, comes: Comes) -> Result<PathBuf, EngineError> {
         if self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest) {
             *self.cache.state().pins.entry(*digest).or_default() += 1;
         }
-        if let Some(path) = self.cache.find(digest) {
+        if let Some(path) = self.cache.find(digest, comes) {
             return Ok(path);
         }
-        let fetched = self
-            .runtime
-            .block_on(async { tokio::time::timeout(FETCH_TIME_MAX, self.fetch(digest)).await });
+        let fetched = self.runtime.block_on(async {
+            tokio::time::timeout(FETCH_TIME_MAX, self.fetch(digest, comes)).await
+        });
         let why = match fetched {
             Ok(Ok(path)) => return Ok(path),
             Ok(Err(error)) => error.to_string(),
@@ -314,10 +423,10 @@ mod tests {
     #[test]
     fn the_longest_unused_goes_first_and_never_what_a_tile_uses() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Arc::new(Cache::open(dir.path().into(), 100).unwrap());
+        let cache = Arc::new(Cache::open(dir.path().into(), 100, Key::random()).unwrap());
         let digests: Vec<Digest> = (0..4u8).map(|n| Digest::of(&[n])).collect();
         for (age, digest) in digests.iter().enumerate() {
-            let path = cache.file(digest);
+            let path = cache.file(digest, Comes::Open);
             fs::write(&path, [0; 25]).unwrap();
             let when = SystemTime::UNIX_EPOCH + Duration::from_secs(age as u64);
             fs::File::open(&path).unwrap().set_modified(when).unwrap();
@@ -325,30 +434,56 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (_farm, channel) = watch::channel(None);
         let desk = Desk::new(cache.clone(), channel, runtime.handle().clone(), None);
-        desk.path(&digests[0]).unwrap();
-        fs::File::open(cache.file(&digests[0]))
+        desk.path(&digests[0], Comes::Open).unwrap();
+        fs::File::open(cache.file(&digests[0], Comes::Open))
             .unwrap()
             .set_modified(SystemTime::UNIX_EPOCH)
             .unwrap();
         let wanted = Digest::of(b"wanted");
         cache.make_room(&wanted, 50, 0).unwrap();
-        let here: Vec<bool> = digests.iter().map(|digest| cache.find(digest).is_some()).collect();
+        let here: Vec<bool> =
+            digests.iter().map(|digest| cache.find(digest, Comes::Open).is_some()).collect();
         assert_eq!(here, [true, false, false, true]);
         drop(desk);
         cache.make_room(&wanted, 100, 0).unwrap();
-        assert!(digests.iter().all(|digest| cache.find(digest).is_none()));
+        assert!(digests.iter().all(|digest| cache.find(digest, Comes::Open).is_none()));
         assert!(matches!(cache.make_room(&wanted, 101, 0), Err(AssetError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_comes_open_is_sealed_as_it_comes_and_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part");
+        let bytes: Vec<u8> = (0..300_000_u32).map(|at| (at * 5 / 3) as u8).collect();
+        for size in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 300_000] {
+            let plain = &bytes[..size];
+            let (key, size) = (Key::random().of(&Digest::of(plain)), size as u64);
+            for stop in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 200_000] {
+                let _ = fs::remove_file(&path);
+                let mut part = Part::open(&path, Some(key.clone())).unwrap();
+                plain[..stop.min(plain.len())].chunks(9_999).for_each(|piece| {
+                    part.write(piece, size).unwrap();
+                });
+                drop(part);
+                let mut part = Part::open(&path, Some(key.clone())).unwrap();
+                let rest = &plain[part.offset as usize..];
+                part.write(rest, size).unwrap();
+                part.finish(size).unwrap();
+                assert!(fs::read(&path).unwrap() == proto::seal::seal(&key, plain), "{stop}");
+                assert_eq!(hash_opened(&path, &key).unwrap(), Digest::of(plain));
+            }
+        }
     }
 
     #[test]
     fn a_worker_that_stops_leaves_no_tile_waiting() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Arc::new(Cache::open(dir.path().into(), 100).unwrap());
+        let cache = Arc::new(Cache::open(dir.path().into(), 100, Key::random()).unwrap());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (farm, channel) = watch::channel(None);
         let desk = Desk::new(cache, channel, runtime.handle().clone(), None);
         drop(farm);
-        let missing = desk.path(&Digest::of(b"missing"));
+        let missing = desk.path(&Digest::of(b"missing"), Comes::Open);
         assert!(matches!(missing, Err(EngineError::Device(_))));
         assert!(desk.starved());
     }

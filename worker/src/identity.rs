@@ -1,6 +1,7 @@
 //! A worker's identity: its Ed25519 key, made once and kept in the data directory.
 
 use ed25519_dalek::{Signer, SigningKey};
+use proto::seal::Key;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -43,6 +44,12 @@ impl Identity {
     /// The public key: the worker's name in the log.
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
+    }
+
+    /// The secret under which what this worker writes is kept, for some purpose.
+    pub fn secret_for(&self, purpose: &str) -> Key {
+        let key = Key::from_bytes(self.0.as_bytes()).expect("a key has 32 bytes");
+        key.secret_for(purpose)
     }
 
     /// An Ed25519 signature of the bytes.

@@ -68,8 +68,10 @@ pub async fn run(config: WorkerConfig, shutdown: watch::Receiver<bool>) -> Resul
     let chosen = config.clone();
     let machine = tokio::task::spawn_blocking(move || Machine::open(&chosen, &dir));
     let machine = machine.await.map_err(|error| WorkerError::Config(error.to_string()))??;
-    let cache = assets::Cache::open(config.data_dir.join("assets"), config.cache_bytes);
-    let results = results::Results::open(config.data_dir.join("results")).map_err(disk)?;
+    let dir = config.data_dir.join("assets");
+    let cache = assets::Cache::open(dir, config.cache_bytes, identity.secret_for("assets"));
+    let dir = config.data_dir.join("results");
+    let results = results::Results::open(dir, identity.secret_for("results")).map_err(disk)?;
     let (farm, channel) = watch::channel(None);
     let (say, events) = mpsc::unbounded_channel();
     let supplies = Supplies {

@@ -1,5 +1,6 @@
 //! Finished results on disk, so that neither a lost stream nor a killed process loses work. One
-//! file a lease: the work, the leaves, the output, and a BLAKE3 digest over it all.
+//! file a lease: the work, the leaves, the output, and a BLAKE3 digest over it all, sealed under a
+//! secret of the worker's.
 
 use farm::agent::Work;
 use farm::command::Outcome;
@@ -7,6 +8,7 @@ use farm::digest::Digest;
 use farm::id::{JobId, LeaseId};
 use farm::leaf::{self, Leaf};
 use farm::limit;
+use proto::seal::{Key, open_at_rest, seal_at_rest, sealed_bytes};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -41,11 +43,14 @@ impl Product {
 
 /// A directory of results.
 #[derive(Clone, Debug)]
-pub struct Results(PathBuf);
+pub struct Results {
+    dir: PathBuf,
+    secret: Key,
+}
 
 impl Results {
     /// Opens the directory, made if need be; half-written files of a killed process go.
-    pub fn open(dir: PathBuf) -> io::Result<Self> {
+    pub fn open(dir: PathBuf, secret: Key) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         for file in fs::read_dir(&dir)? {
             let path = file?.path();
@@ -53,16 +58,16 @@ impl Results {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self(dir))
+        Ok(Self { dir, secret })
     }
 
     fn file(&self, lease: LeaseId) -> PathBuf {
-        self.0.join(format!("{:016x}", lease.to_u64()))
+        self.dir.join(format!("{:016x}", lease.to_u64()))
     }
 
     /// Stores a result durably; afterwards it is there whole or, had this failed, not at all.
     pub fn put(&self, lease: LeaseId, work: &Work, product: &Product) -> io::Result<()> {
-        let bytes = encode(lease, work, product);
+        let bytes = seal_at_rest(&self.secret, &encode(lease, work, product));
         let path = self.file(lease);
         let part = path.with_extension("part");
         let mut out = fs::File::create(&part)?;
@@ -74,10 +79,11 @@ impl Results {
     /// The result of a lease. An error if it is missing or damaged.
     pub fn get(&self, lease: LeaseId) -> io::Result<(Work, Product)> {
         let path = self.file(lease);
-        if fs::metadata(&path)?.len() > FILE_BYTES_MAX {
+        if fs::metadata(&path)?.len() > 32 + sealed_bytes(FILE_BYTES_MAX) {
             return Err(damaged(&path));
         }
-        let bytes = fs::read(&path)?;
+        let sealed = fs::read(&path)?;
+        let bytes = open_at_rest(&self.secret, &sealed).map_err(|_| damaged(&path))?;
         match decode(&bytes) {
             Some((found, work, product)) if found == lease => Ok((work, product)),
             _ => Err(damaged(&path)),
@@ -87,7 +93,7 @@ impl Results {
     /// Every whole result; damaged ones are removed, for they can never be handed in.
     pub fn all(&self) -> io::Result<Vec<(LeaseId, Work)>> {
         let mut found = Vec::new();
-        for file in fs::read_dir(&self.0)? {
+        for file in fs::read_dir(&self.dir)? {
             let path = file?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let Ok(bits) = u64::from_str_radix(name, 16) else { continue };
@@ -229,12 +235,13 @@ mod tests {
     #[test]
     fn results_survive_a_restart_until_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let results = Results::open(dir.path().join("results")).unwrap();
+        let secret = Key::random();
+        let results = Results::open(dir.path().join("results"), secret.clone()).unwrap();
         let work = Work { job: JobId(4), tile: 1 << 40, leaves: vec![1, 5], inputs: vec![] };
         for (slot, product) in samples().iter().enumerate() {
             let lease = LeaseId { slot: slot as u32, epoch: 9 };
             results.put(lease, &work, product).unwrap();
-            let again = Results::open(dir.path().join("results")).unwrap();
+            let again = Results::open(dir.path().join("results"), secret.clone()).unwrap();
             assert_eq!(again.get(lease).unwrap(), (work.clone(), product.clone()));
         }
         assert_eq!(results.all().unwrap().len(), 4);

@@ -221,6 +221,7 @@ mod tests {
     use farm::digest::Digest;
     use farm::id::JobId;
     use farm::leaf::Leaf;
+    use proto::seal::Key;
 
     /// Panics on odd frames.
     struct Moody;
@@ -284,8 +285,8 @@ mod tests {
     #[tokio::test]
     async fn a_device_that_keeps_failing_is_given_up_and_its_leases_are_answered() {
         let dir = tempfile::tempdir().unwrap();
-        let results = Results::open(dir.path().join("results")).unwrap();
-        let cache = Arc::new(Cache::open(dir.path().join("assets"), 0).unwrap());
+        let results = Results::open(dir.path().join("results"), Key::random()).unwrap();
+        let cache = Arc::new(Cache::open(dir.path().join("assets"), 0, Key::random()).unwrap());
         let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let (_farm, farm) = watch::channel(None);
         let supplies = Supplies { cache, results: results.clone(), farm, events };

@@ -14,7 +14,7 @@ fn model(name: &str) -> String {
 }
 
 /// An OpenEXR file's channels by name.
-fn channels(file: &[u8]) -> BTreeMap<String, Vec<f32>> {
+pub fn channels(file: &[u8]) -> BTreeMap<String, Vec<f32>> {
     let read = exr::prelude::read().no_deep_data().largest_resolution_level();
     let read = read.all_channels().first_valid_layer().all_attributes();
     let image = read.from_buffered(std::io::Cursor::new(file)).unwrap();

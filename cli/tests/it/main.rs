@@ -16,3 +16,4 @@ mod receipt;
 mod sealed;
 mod stake;
 mod validate;
+mod watermark;

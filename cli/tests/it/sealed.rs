@@ -48,10 +48,25 @@ fn betrayed(farm: &Farm, folders: &[&str], marks: &[Vec<u8>]) -> BTreeSet<PathBu
 
 /// What anybody with an account gets for a digest.
 fn downloaded(farm: &Farm, key: &str, digest: &str) -> Result<Vec<u8>, tonic::Status> {
+    asked(farm, key, digest, None)
+}
+
+/// What an artist gets for an image of a job.
+pub fn image(farm: &Farm, key: &str, digest: &str, job: u64) -> Result<Vec<u8>, tonic::Status> {
+    asked(farm, key, digest, Some(job))
+}
+
+fn asked(
+    farm: &Farm,
+    key: &str,
+    digest: &str,
+    job_id: Option<u64>,
+) -> Result<Vec<u8>, tonic::Status> {
     let address =
         Address { server: farm.server.clone(), key: Some(key.to_owned()), trust: Trust::System };
     let digest = farm::digest::Digest::parse(digest).unwrap();
-    let ask = v1::DownloadRequest { digest: proto::convert::wire_digest(&digest), offset: 0 };
+    let digest = proto::convert::wire_digest(&digest);
+    let ask = v1::DownloadRequest { digest, job_id, ..Default::default() };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let keyed = address.connect().await.unwrap();
         let mut client = v1::assets_client::AssetsClient::new(keyed);
@@ -107,11 +122,13 @@ fn a_sealed_scene_is_nowhere_in_the_clear_and_its_picture_is_the_same() {
     assert_eq!(farm.job(&artist, open)["sealed"], false);
     assert!(farm.finish(&artist, open) == frames, "sealed or not, the bits are the same");
     // So what was looked for can be found.
-    let betrayed = betrayed(&farm, &folders, &marks);
-    for folder in &folders[..3] {
-        let folder = farm.path(folder);
-        assert!(betrayed.iter().any(|path| path.starts_with(&folder)), "{}", folder.display());
-    }
+    assert!(betrayed(&farm, &folders[..1], &marks).len() > 2);
+    // Even so workers write nothing down in the clear, and what they made the farm does not either.
+    assert_eq!(betrayed(&farm, &folders[1..], &marks), BTreeSet::new());
+    let middle = frames[0].len() / 2;
+    let picture = [frames[0][middle..middle + 64].to_vec()];
+    assert_eq!(betrayed(&farm, &[&format!("job-{job}")], &picture).len(), 1);
+    assert_eq!(betrayed(&farm, &folders, &picture), BTreeSet::new());
     farm.verify();
     keys_are_forgotten(&mut farm);
 }
@@ -127,6 +144,11 @@ fn strangers_get_nothing(farm: &Farm, marks: &[Vec<u8>]) {
         names += 1;
     }
     assert!(names > 3, "manifest, scene, sky and keyring are there");
+    // The log names tiles and images, and whoever has an account can ask.
+    for path in files(&farm.path("state/made/blobs")) {
+        let refused = downloaded(farm, &stranger, path.file_name().unwrap().to_str().unwrap());
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::NotFound);
+    }
     let bytes = std::fs::read(&scene()[0]).unwrap();
     let plain = farm::digest::Digest::of(&bytes).to_string();
     let refused = downloaded(farm, &stranger, &plain).unwrap_err();

@@ -1,8 +1,11 @@
 //! Assets: what is missing, upload, download.
 
 use super::{Api, status};
+use crate::auth::Caller;
 use crate::blobs::BlobError;
+use crate::made;
 use farm::digest::Digest;
+use farm::view::FrameView;
 use futures::Stream;
 use proto::convert::{self, wire_digest};
 use proto::v1;
@@ -99,10 +102,15 @@ impl v1::assets_server::Assets for Api {
         &self,
         request: Request<v1::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        self.caller(&request)?;
+        let caller = self.caller(&request)?;
         let wire = request.into_inner();
         let digest = convert::digest("digest", &wire.digest).map_err(status::malformed)?;
-        let size = self.blobs.size(&digest).await.map_err(status::blob)?;
+        let what = self.downloaded(caller, digest, wire.job_id, wire.marked).await?;
+        let size = match &what {
+            Stored::Asset(digest) => self.blobs.size(digest).await,
+            Stored::Made(name) => self.made.size(name).await,
+        };
+        let size = size.map_err(status::blob)?;
         let api = self.clone();
         let start = Some((wire.offset.min(size), true));
         let chunks = futures::stream::unfold(start, move |at| {
@@ -113,7 +121,7 @@ impl v1::assets_server::Assets for Api {
                     return None;
                 }
                 let to = size.min(from + CHUNK_BYTES_MAX as u64);
-                let data = api.chunk(&digest, from, to).await;
+                let data = api.chunk(&what, from, to).await;
                 let size = if first { size } else { 0 };
                 let next = data.is_ok().then_some((to, false));
                 let response = data.map(|data| v1::DownloadResponse { size, data });
@@ -124,8 +132,48 @@ impl v1::assets_server::Assets for Api {
     }
 }
 
+/// Where bytes are that are downloaded.
+#[derive(Clone, Copy)]
+enum Stored {
+    Asset(Digest),
+    Made(Digest),
+}
+
 impl Api {
-    async fn chunk(&self, digest: &Digest, from: u64, to: u64) -> Result<bytes::Bytes, BlobError> {
-        if from == to { Ok(bytes::Bytes::new()) } else { self.blobs.part(digest, from, to).await }
+    /// What a caller gets for a digest: an image of a job of its own, what its workers' leases are
+    /// made of, or an asset.
+    async fn downloaded(
+        &self,
+        caller: Caller,
+        digest: Digest,
+        job: Option<u64>,
+        marked: bool,
+    ) -> Result<Stored, Status> {
+        if let Some(job) = job {
+            let job = self.own_job(caller, job).await?;
+            let image = |frame: &&FrameView| frame.exr == digest || frame.png == digest;
+            let frame = job.frames.iter().find(image);
+            let frame = frame.ok_or_else(|| status::blob(BlobError::Missing(digest)))?;
+            return match marked {
+                true => Ok(Stored::Made(made::marked(&digest))),
+                false if job.watermark && !frame.settled => Err(status::marked(frame.frame)),
+                false => Ok(Stored::Made(digest)),
+            };
+        }
+        if self.made.has(&digest).await.map_err(status::blob)? {
+            let owner = caller.account;
+            if self.read(move |farm| farm.feeds_worker_of(owner, &digest)).await? {
+                return Ok(Stored::Made(digest));
+            }
+        }
+        Ok(Stored::Asset(digest))
+    }
+
+    async fn chunk(&self, what: &Stored, from: u64, to: u64) -> Result<bytes::Bytes, BlobError> {
+        match what {
+            _ if from == to => Ok(bytes::Bytes::new()),
+            Stored::Asset(digest) => self.blobs.part(digest, from, to).await,
+            Stored::Made(name) => self.made.part(name, from, to).await,
+        }
     }
 }

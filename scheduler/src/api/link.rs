@@ -186,7 +186,7 @@ impl Link {
     }
 
     async fn has_output(&self, output: &Digest) -> Result<bool, Status> {
-        Ok(*output == EMPTY || self.api.blobs.has(output).await.map_err(status::blob)?)
+        Ok(*output == EMPTY || self.api.made.has(output).await.map_err(status::blob)?)
     }
 
     fn openings(

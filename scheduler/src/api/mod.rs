@@ -14,6 +14,7 @@ use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::driver::{Door, Refusal};
 use crate::kin::Kin;
+use crate::made::Made;
 use crate::publish::{Newest, Publisher};
 use crate::terms::Terms;
 use crate::vault::Vault;
@@ -42,6 +43,7 @@ pub struct Parts {
     pub keys: Keys,
     pub kin: Kin,
     pub blobs: Arc<Blobs>,
+    pub made: Arc<Made>,
     pub terms: Arc<Terms>,
     pub vault: Arc<Vault>,
     pub watchers: Arc<Watchers>,

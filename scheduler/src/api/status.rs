@@ -105,6 +105,15 @@ pub fn link_too_slow() -> Status {
     because(Code::ResourceExhausted, "LINK_TOO_SLOW", message)
 }
 
+/// A frame that is not shown without a mark yet.
+pub fn marked(frame: u32) -> Status {
+    let message = format!(
+        "frame {frame} carries a mark until the pay of its tiles is final; ask for it marked, or \
+         again later"
+    );
+    because(Code::FailedPrecondition, "FRAME_MARKED", message)
+}
+
 /// An asset that cannot be read.
 pub fn asset(error: AssetError) -> Status {
     match error {
@@ -126,7 +135,9 @@ pub fn blob(error: BlobError) -> Status {
         BlobError::DigestMismatch(_) => (Code::InvalidArgument, "DIGEST_MISMATCH"),
         BlobError::SizeMismatch { .. } => (Code::InvalidArgument, "SIZE_MISMATCH"),
         BlobError::DiskFull { .. } => (Code::ResourceExhausted, "DISK_FULL"),
-        BlobError::Store(_) | BlobError::Io(_) => (Code::Internal, "STORAGE_FAILED"),
+        BlobError::Damaged(..) | BlobError::Store(_) | BlobError::Io(_) => {
+            (Code::Internal, "STORAGE_FAILED")
+        }
     };
     because(code, reason, error.to_string())
 }

@@ -55,8 +55,8 @@ impl v1::workers_server::Workers for Api {
         if Digest::of(&bytes) != digest {
             return Err(status::blob(crate::blobs::BlobError::DigestMismatch(digest)));
         }
-        if !bytes.is_empty() && !self.blobs.has(&digest).await.map_err(status::blob)? {
-            self.blobs.put(bytes).await.map_err(status::blob)?;
+        if !bytes.is_empty() && !self.made.has(&digest).await.map_err(status::blob)? {
+            self.made.put(&bytes).await.map_err(status::blob)?;
         }
         Ok(Response::new(v1::UploadOutputResponse {}))
     }

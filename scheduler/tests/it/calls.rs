@@ -234,6 +234,6 @@ async fn every_other_refusal_names_its_reason() {
     assert_eq!(reason(&client.assets().find_missing(ask).await.unwrap_err()), "MALFORMED");
     let ask = v1::FindMissingRequest { digests: vec![vec![1; 32].into(); 10_001] };
     assert_eq!(reason(&client.assets().find_missing(ask).await.unwrap_err()), "TOO_MANY_DIGESTS");
-    let ask = v1::DownloadRequest { digest: vec![1; 32].into(), offset: 0 };
+    let ask = v1::DownloadRequest { digest: vec![1; 32].into(), ..Default::default() };
     assert_eq!(reason(&client.assets().download(ask).await.unwrap_err()), "ASSET_MISSING");
 }

@@ -82,7 +82,7 @@ async fn picture(artist: &Caller, job_id: u64) {
         }
     };
     let frame = tokio::time::timeout(PATIENCE, stored).await.expect("the frame is stored");
-    let ask = v1::DownloadRequest { digest: frame.png, offset: 0 };
+    let ask = v1::DownloadRequest { digest: frame.png, job_id: Some(job_id), ..Default::default() };
     let mut chunks = artist.assets().download(ask).await.unwrap().into_inner();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.message().await.unwrap() {

@@ -31,7 +31,7 @@ async fn send(caller: &Caller, digest: &Digest, data: &[u8], offset: u64) -> Res
 }
 
 async fn download(caller: &Caller, digest: &Digest, offset: u64) -> Result<Vec<u8>, Status> {
-    let ask = v1::DownloadRequest { digest: wire_digest(digest), offset };
+    let ask = v1::DownloadRequest { digest: wire_digest(digest), offset, ..Default::default() };
     let mut chunks = caller.assets().download(ask).await?.into_inner();
     let mut data = Vec::new();
     while let Some(chunk) = chunks.message().await? {
