@@ -13,6 +13,7 @@ use crate::limit;
 use crate::money::{Amount, Price};
 use crate::reject::Reject;
 use crate::settle::Doubt;
+use crate::standing::Lost;
 use crate::time::Time;
 
 /// What somebody appeals against.
@@ -78,7 +79,7 @@ pub struct Refutation {
     pub trial: Trial,
     pub at: Time,
     /// What the worker lost: its clean tiles, and what was held back for it.
-    pub clean: u64,
+    pub clean: Lost,
     pub forfeited: Amount,
 }
 
@@ -226,13 +227,14 @@ impl Farm {
         let worker = &mut self.roster[id];
         worker.refuted = false;
         worker.faults -= 1;
-        worker.clean = found.clean;
+        worker.standing.regain(&found.clean);
+        let device = worker.standing.device();
         let (engines, groups) = (worker.engines.clone(), worker.groups.clone());
         let works = worker.works();
         self.log(Fact::Reinstated { worker: id, lease }, effects);
         if works {
             self.roster.working.push(id);
-            self.log(Fact::WorkerOnline { worker: id, engines, groups }, effects);
+            self.log(Fact::WorkerOnline { worker: id, device, engines, groups }, effects);
             // Served once the trial's liars are named: its slot must not be another lease's yet.
             self.roster.idle.insert(id);
             self.work_arrived = true;

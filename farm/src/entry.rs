@@ -196,6 +196,8 @@ pub enum Fact {
     /// A worker takes leases from now on: what it offers, and the groups of workers it belongs to.
     WorkerOnline {
         worker: WorkerId,
+        /// A digest of its device's name: on another one its standing begins anew.
+        device: Digest,
         engines: Vec<Digest>,
         groups: Vec<Digest>,
     },
@@ -391,7 +393,7 @@ layout_enum!(Fact {
     11 = SecretCommitted { epoch, commitment },
     12 = SecretRevealed { epoch, secret },
     13 = FrameStored { job, frame, exr, png, made_of },
-    14 = WorkerOnline { worker, engines, groups },
+    14 = WorkerOnline { worker, device, engines, groups },
     15 = WorkerOffline { worker },
     16 = ClaimDropped { lease },
     17 = AuditorDrawn { lease, epoch, ask, auditor, tried },

@@ -10,6 +10,7 @@ use crate::limit;
 use crate::money::Amount;
 use crate::roster::Worker;
 use crate::scores::PERFECT;
+use crate::standing::Record;
 use crate::view::JobState;
 
 impl Farm {
@@ -147,14 +148,13 @@ impl Farm {
         let mut lines = vec![format!(
             "{} clean tiles since its last fault, {} faults; {} tiles and audits computing, {} \
              tiles waiting for a verdict",
-            worker.clean, worker.faults, worker.computing, worker.claims
+            worker.standing.clean_in_all(),
+            worker.faults,
+            worker.computing,
+            worker.claims
         )];
-        lines.extend(explain_punctuality(worker));
-        lines.extend(explain_speed(worker));
+        lines.extend(explain_records(worker));
         lines.extend(worker.score.map(explain_score));
-        if !worker.refuted {
-            lines.push(explain_standing(worker.clean));
-        }
         lines.extend(self.explain_money(id));
         lines.push(if worker.refuted {
             self.explain_refutation(id)
@@ -275,8 +275,29 @@ fn waits(job: &Job, tile: u64) -> bool {
     }
 }
 
-fn explain_punctuality(worker: &Worker) -> Option<String> {
-    let (reported, late, lost) = (worker.reported, worker.late, worker.lost);
+/// What is behind it with each engine that it has worked with, on its present device.
+fn explain_records(worker: &Worker) -> Vec<String> {
+    let records = worker.standing.records();
+    let mut lines = Vec::new();
+    for record in records {
+        let name = match records.len() {
+            1 => String::new(),
+            _ => format!("with engine {:?}: ", record.engine),
+        };
+        let standing = (!worker.refuted).then(|| explain_standing(record.clean));
+        let said = explain_punctuality(record).into_iter().chain(explain_speed(worker, record));
+        lines.extend(said.chain(standing).map(|line| format!("{name}{line}")));
+    }
+    match records.is_empty() {
+        true if !worker.refuted => lines.push(explain_standing(0)),
+        true => {}
+        false => lines.push("on another device, or with another engine, it begins anew".into()),
+    }
+    lines
+}
+
+fn explain_punctuality(record: &Record) -> Option<String> {
+    let Record { reported, late, lost, .. } = *record;
     let all = reported + u64::from(late) + u64::from(lost);
     let share = (reported * 100).checked_div(all)?;
     Some(format!(
@@ -287,10 +308,10 @@ fn explain_punctuality(worker: &Worker) -> Option<String> {
 
 /// Units a second from lease to report: with one tile computing and one waiting in each slot, that
 /// is about half of what a slot can do.
-fn explain_speed(worker: &Worker) -> Option<String> {
-    let per_slot = u128::from(worker.units) * 1_000_000 / u128::from(worker.leased_us.max(1));
+fn explain_speed(worker: &Worker, record: &Record) -> Option<String> {
+    let per_slot = u128::from(record.units) * 1_000_000 / u128::from(record.leased_us.max(1));
     let most = per_slot * u128::from(worker.slots * limit::LEASES_PER_SLOT);
-    (worker.reported > 0).then(|| {
+    (record.reported > 0).then(|| {
         format!(
             "it does at most {most} work units a second, as its reports show; its benchmark says \
              {}; placement asks neither",

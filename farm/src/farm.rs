@@ -402,4 +402,4 @@ impl Farm {
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 12\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 13\n";

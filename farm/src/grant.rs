@@ -77,6 +77,8 @@ impl Farm {
             .flat_map(|engine| scopes.into_iter().flatten().map(move |scope| (*engine, scope)));
         let lanes = lanes.map(|(engine, scope)| self.queue.lane(engine, scope)).collect();
         let worker = &mut self.roster[id];
+        let device = Digest::of(connect.device.as_bytes());
+        worker.standing.offers(device, &connect.engines);
         worker.engines = connect.engines;
         worker.device = connect.device;
         worker.slots = connect.slots;
@@ -89,7 +91,7 @@ impl Farm {
         if !self.roster.working.contains(&id) {
             self.roster.working.push(id);
         }
-        self.log(Fact::WorkerOnline { worker: id, engines, groups }, effects);
+        self.log(Fact::WorkerOnline { worker: id, device, engines, groups }, effects);
         let own: Vec<LeaseId> =
             self.leases.iter().filter(|(_, l)| l.worker == id).map(|(l, _)| l).collect();
         let named = |lease: &LeaseId| connect.leases.contains(lease);
@@ -108,7 +110,8 @@ impl Farm {
     fn lose(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
         if matches!(lease.role, Role::Computing | Role::Audit(_)) {
-            self.roster[lease.worker].lost += 1;
+            let engine = &self.jobs[lease.job.0 as usize].spec.engine;
+            self.roster[lease.worker].standing.of(engine).lost += 1;
         }
         match &lease.role {
             Role::Computing => self.take_back(id, effects),
@@ -310,7 +313,8 @@ impl Farm {
     pub(crate) fn expire(&mut self, id: LeaseId, effects: &mut impl Effects) {
         let Some(lease) = self.leases.get(id) else { return };
         let (worker, job, tile) = (lease.worker, lease.job, lease.tile);
-        self.roster[worker].late += 1;
+        let engine = &self.jobs[job.0 as usize].spec.engine;
+        self.roster[worker].standing.of(engine).late += 1;
         match &lease.role {
             Role::Computing => {
                 self.leases.end(id);

@@ -38,6 +38,7 @@ pub(crate) mod roster;
 pub mod scores;
 pub(crate) mod settle;
 pub(crate) mod stake;
+pub(crate) mod standing;
 pub mod tile;
 pub mod time;
 pub(crate) mod trial;

@@ -42,8 +42,9 @@ impl Farm {
             (Role::Computing, Outcome::Failed { why, .. }) => {
                 self.leases.end(id);
                 self.roster[worker].computing -= 1;
-                self.roster[worker].lost += 1;
-                self.jobs[job.0 as usize].computing -= 1;
+                let found = &mut self.jobs[job.0 as usize];
+                self.roster[worker].standing.of(&found.spec.engine).lost += 1;
+                found.computing -= 1;
                 self.fail_tile(worker, job, tile, &why, effects);
                 true
             }
@@ -94,7 +95,8 @@ impl Farm {
         job.computing -= 1;
         job.claims += 1;
         job.claims_cost.0 += job.cost_of(commitment.units).0;
-        self.roster[worker].reported(commitment.units, granted, self.now);
+        let engine = job.spec.engine;
+        self.roster[worker].reported(&engine, commitment.units, granted, self.now);
         let Commitment { root, units } = commitment;
         self.log(Fact::Committed { lease: id, job: job_id, tile, output, root, units }, effects);
         self.deliver(job_id, tile, output, effects);
@@ -103,7 +105,8 @@ impl Farm {
             self.accept(id, worker, job_id, tile, (units, None), effects);
             return true;
         }
-        let Drawn { question, lot, extra } = self.draw(id, worker, &commitment, leaves, effects);
+        let clean = self.roster[worker].standing.clean(&engine);
+        let Drawn { question, lot, extra } = self.draw(id, clean, &commitment, leaves, effects);
         let answer = match &question {
             Question::Whole => Some(Answer::to_whole(&output, &commitment)),
             Question::Leaves(leaves) => {
@@ -143,12 +146,11 @@ impl Farm {
     fn draw(
         &mut self,
         id: LeaseId,
-        worker: WorkerId,
+        clean: u64,
         commitment: &Commitment,
         count: u32,
         effects: &mut impl Effects,
     ) -> Drawn {
-        let clean = self.roster[worker].clean;
         let drawn = audit::draw(&self.secret, id, &commitment.root, clean, count);
         let (leaves, extra) = (drawn.question.leaves(), drawn.extra);
         let epoch = self.secret.epoch;

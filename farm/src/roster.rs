@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::id::{AccountId, LeaseId, WorkerId};
 use crate::layout_struct;
 use crate::limit;
+use crate::standing::Standing;
 use crate::time::Time;
 use arrayvec::ArrayVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,8 +25,8 @@ pub struct Worker {
     pub draining: bool,
     /// Found lying; gets no more leases.
     pub refuted: bool,
-    /// Clean tiles since the last fault.
-    pub clean: u64,
+    /// What is behind it on its device, by engine.
+    pub standing: Standing,
     pub faults: u32,
     /// Leases being computed: tiles and audits.
     pub computing: u32,
@@ -41,13 +42,6 @@ pub struct Worker {
     pub auditors: ArrayVec<WorkerId, { limit::AUDITORS_REMEMBERED }>,
     /// What it has in common with others of its kind.
     pub groups: Vec<Digest>,
-    /// Tiles it reported, their work units, and the microseconds from lease to report.
-    pub reported: u64,
-    pub units: u64,
-    pub leased_us: u64,
-    /// Leases that ran out, and that it lost or gave up: its host's faults, never lies.
-    pub late: u32,
-    pub lost: u32,
     /// When it last reported a tile or was heard as an auditor.
     pub bound: Time,
     /// What validators scored it last.
@@ -65,7 +59,7 @@ layout_struct!(Worker {
     online,
     draining,
     refuted,
-    clean,
+    standing,
     faults,
     computing,
     claims,
@@ -74,11 +68,6 @@ layout_struct!(Worker {
     audits,
     auditors,
     groups,
-    reported,
-    units,
-    leased_us,
-    late,
-    lost,
     bound,
     score,
 });
@@ -90,7 +79,7 @@ impl Worker {
     }
     /// Has no standing yet: each of its tiles is computed twice.
     pub fn is_newcomer(&self) -> bool {
-        self.clean < limit::REPLICAS_FIRST
+        self.standing.clean_in_all() < limit::REPLICAS_FIRST
     }
     /// Validators find that too much of what is leased to it comes late or not at all.
     pub fn is_unreliable(&self) -> bool {
@@ -101,14 +90,11 @@ impl Worker {
     pub fn has_room_for_audit(&self) -> bool {
         self.computing < self.slots * (limit::LEASES_PER_SLOT + 1)
     }
-    /// It reports a tile of so many units that was leased to it at `granted`.
-    pub fn reported(&mut self, units: u64, granted: Time, now: Time) {
+    /// It reports a tile of so many units of this engine that was leased to it at `granted`.
+    pub fn reported(&mut self, engine: &Digest, units: u64, granted: Time, now: Time) {
         self.computing -= 1;
         self.claims += 1;
-        self.reported += 1;
-        self.units = self.units.saturating_add(units);
-        let took_us = now.0.saturating_sub(granted.0);
-        self.leased_us = self.leased_us.saturating_add(took_us);
+        self.standing.of(engine).reports(units, granted, now);
         self.bound = now;
     }
     /// Whether an owner, a machine or an address stands behind both. With the farm's own workers

@@ -139,8 +139,8 @@ impl Farm {
         let cost = self.unclaim(worker, job_id, units);
         let accepted = true;
         self.log(Fact::Verdict { lease: id, worker, job: job_id, tile, accepted, units }, effects);
-        self.roster[worker].clean += 1;
         let job = &mut self.jobs[job_id.0 as usize];
+        self.roster[worker].standing.of(&job.spec.engine).clean += 1;
         job.accepted += 1;
         job.units += units;
         job.spent.0 += cost.0;
@@ -287,7 +287,7 @@ impl Farm {
         }
         worker.refuted = true;
         worker.faults += 1;
-        let (trial, clean) = (trial.clone(), std::mem::take(&mut worker.clean));
+        let (trial, clean) = (trial.clone(), worker.standing.lose());
         self.log(Fact::Refuted { worker: id, lease: trial.lease }, effects);
         let stake = self.lose_stake(id, (trial.job, trial.tile), effects);
         let vouches = self.lose_vouches(id, effects);

@@ -289,7 +289,7 @@ impl Farm {
             key: worker.key,
             device: worker.device.clone(),
             online: worker.online,
-            tiles_clean: worker.clean,
+            tiles_clean: worker.standing.clean_in_all(),
             faults: worker.faults,
             refuted: worker.refuted,
             leases: worker.computing,

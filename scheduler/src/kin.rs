@@ -1,6 +1,7 @@
-//! What workers have in common without saying so: the block of the address they come from, as a
-//! digest that means something to this farm only. Addresses that many strangers may share, or that
-//! are of this very network, say nothing.
+//! What workers have in common: the block of the address they come from, and the machine they say
+//! that they run on, as digests that mean something to this farm only. Addresses that many
+//! strangers may share, or that are of this very network, say nothing; nor does the farm's own
+//! machine, where whoever runs it runs all.
 
 use crate::secret;
 use anyhow::Context;
@@ -38,11 +39,13 @@ impl Kin {
         Ok(Self(key.0))
     }
 
-    /// The groups of a worker that comes from this address.
-    pub fn groups(&self, address: Option<IpAddr>) -> Vec<Digest> {
-        let block = address.and_then(|address| block(address.to_canonical()));
-        let digest = |block: Vec<u8>| Digest(*blake3::keyed_hash(&self.0, &block).as_bytes());
-        block.map(digest).into_iter().collect()
+    /// The groups of a worker that comes from this address and this machine, if it says which.
+    pub fn groups(&self, address: Option<IpAddr>, machine: Option<[u8; 32]>) -> Vec<Digest> {
+        let address = address.map(|address| address.to_canonical());
+        let here = address.is_none_or(|address| address.is_loopback());
+        let machine = machine.filter(|_| !here).map(|machine| machine.to_vec());
+        let digest = |what: Vec<u8>| Digest(*blake3::keyed_hash(&self.0, &what).as_bytes());
+        address.and_then(block).into_iter().chain(machine).map(digest).collect()
     }
 }
 
@@ -74,22 +77,33 @@ mod tests {
     #[test]
     fn neighbours_are_kin_and_the_local_network_says_nothing() {
         let kin = Kin([7; 32]);
-        let of = |text: &str| kin.groups(Some(text.parse().unwrap()));
+        let of = |text: &str| kin.groups(Some(text.parse().unwrap()), None);
         assert_eq!(of("1.2.3.4"), of("1.2.3.250"));
         assert_eq!(of("1.2.3.4"), of("::ffff:1.2.3.9"));
         assert_ne!(of("1.2.3.4"), of("1.2.4.4"));
         assert_eq!(of("2a00:1:2:3::1"), of("2a00:1:2:4::1"));
         assert_ne!(of("2a00:1:2::1"), of("2a00:1:3::1"));
-        assert_ne!(of("1.2.3.4"), Kin([8; 32]).groups(Some("1.2.3.4".parse().unwrap())));
+        assert_ne!(of("1.2.3.4"), Kin([8; 32]).groups(Some("1.2.3.4".parse().unwrap()), None));
         let nothing = ["127.0.0.1", "10.1.2.3", "192.168.0.4", "100.64.0.1", "::1", "fe80::1"];
         assert!(nothing.iter().all(|text| of(text).is_empty()));
+    }
+
+    #[test]
+    fn workers_of_one_machine_are_kin_wherever_they_come_from() {
+        let kin = Kin([7; 32]);
+        let of = |text: &str, machine| kin.groups(Some(text.parse().unwrap()), Some([machine; 32]));
+        let common = |a: &[Digest], b: &[Digest]| a.iter().any(|group| b.contains(group));
+        assert!(common(&of("1.2.3.4", 1), &of("5.6.7.8", 1)), "one machine, two addresses");
+        assert!(common(&of("10.1.2.3", 1), &of("192.168.0.4", 1)));
+        assert!(!common(&of("10.1.2.3", 1), &of("10.1.2.3", 2)));
+        assert!(of("127.0.0.1", 1).is_empty(), "the farm's own machine");
     }
 
     #[test]
     fn the_key_is_made_once() {
         let dir = tempfile::tempdir().unwrap();
         let address = Some("9.9.9.9".parse().unwrap());
-        let first = Kin::open(dir.path()).unwrap().groups(address);
-        assert_eq!(Kin::open(dir.path()).unwrap().groups(address), first);
+        let first = Kin::open(dir.path()).unwrap().groups(address, None);
+        assert_eq!(Kin::open(dir.path()).unwrap().groups(address, None), first);
     }
 }

@@ -58,6 +58,14 @@ impl Identity {
     }
 }
 
+/// What tells this machine from others, the same for every worker on it: a digest of the system's
+/// machine id, which is not to leave the machine itself (machine-id(5)). `None` where there is none.
+pub fn machine() -> Option<[u8; 32]> {
+    let id = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let id = id.trim();
+    (!id.is_empty()).then(|| blake3::derive_key("girih.v1 worker machine", id.as_bytes()))
+}
+
 fn damaged(file: &Path) -> io::Error {
     let why = format!(
         "{} is not a worker key of 32 bytes; restore it, or remove it to start as a new worker",

@@ -278,6 +278,7 @@ impl Link {
             account_id: account.account_id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             wrap_key: wrap_key.to_vec().into(),
+            machine: crate::identity::machine().map(Vec::from).unwrap_or_default().into(),
         };
         let hello = v1::LinkRequest { kind: Some(Say::Hello(hello)) };
         say.send(hello).await.map_err(|_| Broken::Closed)?;

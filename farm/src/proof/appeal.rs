@@ -9,6 +9,7 @@ use crate::entry::Book;
 use crate::id::{AccountId, JobId, LeaseId, WorkerId};
 use crate::limit;
 use crate::money::Amount;
+use crate::standing::Lost;
 use crate::time::Time;
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ struct Refutation {
     claim: Claim,
     said: Option<Digest>,
     at: Time,
-    clean: u64,
+    clean: Lost,
     forfeited: u64,
     /// The review that found it had told the truth, and what it got of what it had forfeited.
     cleared: Option<(LeaseId, u64)>,
@@ -174,7 +175,7 @@ impl Books {
         worker: WorkerId,
         (trial, claimant, tile): (LeaseId, WorkerId, (JobId, u64)),
         claim: Claim,
-        clean: u64,
+        clean: Lost,
     ) {
         let mut opinions = claim.opinions.iter();
         let said = opinions.find(|opinion| opinion.worker == worker);
@@ -233,7 +234,8 @@ impl Books {
         let empty = [Book::Audits, Book::Fees].iter().all(|pot| self.ledger.balance(*pot).0 == 0);
         demand(empty || paid == found.forfeited, "what the worker had forfeited was not paid")?;
         let worker = self.worker(worker)?;
-        (worker.refuted, worker.clean) = (false, found.clean);
+        worker.refuted = false;
+        worker.standing.regain(&found.clean);
         Ok(())
     }
 }

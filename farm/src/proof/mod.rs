@@ -19,6 +19,7 @@ use crate::ledger::Ledger;
 use crate::limit;
 use crate::model::Licence;
 use crate::money::{Amount, Price};
+use crate::standing::Standing;
 use crate::time::Time;
 use appeal::Appeals;
 use chain::Chains;
@@ -84,7 +85,7 @@ struct Job {
 struct Worker {
     owner: AccountId,
     arbiter: bool,
-    clean: u64,
+    standing: Standing,
     refuted: bool,
     engines: Vec<Digest>,
     groups: Vec<Digest>,
@@ -371,7 +372,9 @@ impl Books {
             Fact::SecretRevealed { epoch, secret } => self.revealed(*epoch, secret),
             // What it is made of, a job's receipt compares with the outputs committed to.
             Fact::FrameStored { job, .. } => self.job(*job).map(|_| ()),
-            Fact::WorkerOnline { worker, engines, groups } => self.online(*worker, engines, groups),
+            Fact::WorkerOnline { worker, device, engines, groups } => {
+                self.online(*worker, *device, (engines, groups))
+            }
             Fact::WorkerOffline { worker } => self.offline(*worker),
             Fact::ClaimDropped { lease } => self.dropped(*lease),
             Fact::AuditorDrawn { lease, epoch, ask, auditor, tried } => {
@@ -517,9 +520,15 @@ impl Books {
         Ok(())
     }
 
-    fn online(&mut self, worker: WorkerId, engines: &[Digest], groups: &[Digest]) -> Follows {
+    fn online(
+        &mut self,
+        worker: WorkerId,
+        device: Digest,
+        (engines, groups): (&[Digest], &[Digest]),
+    ) -> Follows {
         let found = self.worker(worker)?;
         demand(!found.refuted, "a refuted worker is not let in")?;
+        found.standing.offers(device, engines);
         (found.engines, found.groups) = (engines.to_vec(), groups.to_vec());
         if !self.working.contains(&worker) {
             self.working.push(worker);

@@ -31,8 +31,9 @@ impl Books {
         let claim = slot.claim.as_mut().ok_or("nothing was committed to under this lease")?;
         (claim.drawn, claim.extra) = ((epoch, clean, count), extra);
         claim.whole = leaves.is_empty();
-        let (root, worker) = (claim.root, slot.worker);
-        let known = self.worker(worker)?.clean;
+        let (root, worker, job) = (claim.root, slot.worker, slot.job);
+        let engine = self.job(job)?.engine;
+        let known = self.worker(worker)?.standing.clean(&engine);
         demand(clean == known, "the worker's clean tiles are counted wrongly")?;
         self.in_epoch(epoch)?;
         if epoch > 0 {
@@ -263,7 +264,8 @@ impl Books {
             }
         } else if accepted {
             demand(!self.worker(worker)?.refuted, "a refuted worker's claim counts for nothing")?;
-            self.worker(worker)?.clean += 1;
+            let engine = self.job(job)?.engine;
+            self.worker(worker)?.standing.of(&engine).clean += 1;
             let found = self.job(job)?;
             demand(found.accepted.insert(tile), "the tile was accepted before")?;
             let (amount, royalty) = (found.price.of(units), found.royalty_of(units));
@@ -332,7 +334,7 @@ impl Books {
         let found = self.worker(worker)?;
         demand(!found.refuted, "the worker was refuted before")?;
         found.refuted = true;
-        let clean = std::mem::take(&mut found.clean);
+        let clean = found.standing.lose();
         self.lies.push(lie);
         self.remember_trial(worker, trial, claim, clean);
         let undecided = self.slots.values_mut().filter(|slot| !slot.judged);

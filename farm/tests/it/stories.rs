@@ -436,3 +436,35 @@ fn a_ringer_knows_nothing_of_what_a_liar_had_said() {
     let refuted = |id| table.farm.worker(WorkerId(id)).unwrap().refuted;
     assert_eq!([0, 1, 2, 3].map(refuted), [false, true, true, false]);
 }
+
+#[test]
+fn on_another_device_a_worker_begins_anew() {
+    let story = |back: &str| {
+        let table = play(&format!(
+            "secret x -> ok
+             account a0 -> A0
+             account a1 -> A1
+             account a2 -> A2
+             top-up A0 1000 -> 1000000000
+             top-up audits 1 -> 1000000
+             connect W0 owner=A1 -> W0
+             connect W1 owner=A2 -> W1
+             submit A0 tiles=1 cap=100 -> J0: grant W0 J0/0
+             report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
+             report W1 J0/0 -> settled: settle W0 J0/0
+             disconnect W0 -> ok
+             connect W0 owner=A1 {back} -> W0
+             disconnect W1 -> ok
+             submit A0 tiles=1 cap=100 -> J1: grant W0 J1/0
+             report W0 J1/0 -> kept: deliver J1/0, store J1 frame 1"
+        ));
+        let drawn = |entry: &Entry| match &entry.fact {
+            Fact::AuditDrawn { clean, .. } => Some(*clean),
+            _ => None,
+        };
+        let drawn: Vec<u64> = table.entries.iter().filter_map(drawn).collect();
+        (drawn, table.farm.worker(WorkerId(0)).unwrap().tiles_clean)
+    };
+    assert_eq!(story(""), (vec![0, 1], 1));
+    assert_eq!(story("device=other"), (vec![0, 0], 0));
+}

@@ -342,7 +342,7 @@ impl Table {
             key: [or("key", number(words[1])) as u8; 32],
             owner: AccountId(or("owner", number(words[1]))),
             engines: vec![ENGINE],
-            device: "test".into(),
+            device: value(words, "device").unwrap_or("test").into(),
             slots: or("slots", 1),
             units_per_second: 0,
             leases,

@@ -12,6 +12,7 @@ use farm::digest::Digest;
 use farm::id::{AccountId, LeaseId, WorkerId};
 use proto::seal::Half;
 use proto::{convert, signing, v1};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -29,7 +30,7 @@ const VERSION_BYTES_MAX: usize = 64;
 pub fn open(
     api: Api,
     caller: Caller,
-    groups: Vec<Digest>,
+    address: Option<IpAddr>,
     requests: Streaming<v1::LinkRequest>,
 ) -> Result<OutboxStream, Status> {
     let mut nonce = [0; 32];
@@ -42,7 +43,7 @@ pub fn open(
         let (terms, vault) = (Arc::clone(&api.terms), Arc::clone(&api.vault));
         OutboxStream::new(Arc::clone(&outbox), terms, vault, first)
     };
-    let link = Link { api, caller, groups, nonce, outbox, requests };
+    let link = Link { api, caller, address, nonce, outbox, requests };
     tokio::spawn(link.run());
     Ok(stream)
 }
@@ -50,8 +51,8 @@ pub fn open(
 struct Link {
     api: Api,
     caller: Caller,
-    /// What its address has in common with others.
-    groups: Vec<Digest>,
+    /// Where it comes from.
+    address: Option<IpAddr>,
     nonce: [u8; 32],
     outbox: Arc<Outbox>,
     requests: Streaming<v1::LinkRequest>,
@@ -101,6 +102,11 @@ impl Link {
             let message = "hello names at most 4096 leases and a version of 64 bytes";
             return Err(status::because(Code::InvalidArgument, "OFFER_INVALID", message));
         }
+        let machine = match hello.machine.is_empty() {
+            true => None,
+            false => Some(convert::bytes32("hello.machine", &hello.machine)),
+        };
+        let machine = machine.transpose().map_err(status::malformed)?;
         let connect = Connect {
             key: key.to_bytes(),
             owner: AccountId(id(hello.account_id)),
@@ -109,7 +115,7 @@ impl Link {
             slots: hello.slots,
             units_per_second: hello.units_per_second,
             leases: hello.leases.into_iter().map(LeaseId::from_u64).collect(),
-            groups: std::mem::take(&mut self.groups),
+            groups: self.api.kin.groups(self.address, machine),
         };
         let (answer, answered) = oneshot::channel();
         let outbox = Arc::clone(&self.outbox);

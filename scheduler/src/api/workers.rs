@@ -22,8 +22,8 @@ impl v1::workers_server::Workers for Api {
     ) -> Result<Response<Self::LinkStream>, Status> {
         let caller = self.caller(&request)?;
         self.still_open()?;
-        let groups = self.kin.groups(request.remote_addr().map(|address| address.ip()));
-        super::link::open(self.clone(), caller, groups, request.into_inner()).map(Response::new)
+        let address = request.remote_addr().map(|address| address.ip());
+        super::link::open(self.clone(), caller, address, request.into_inner()).map(Response::new)
     }
 
     async fn upload_output(

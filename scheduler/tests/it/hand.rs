@@ -73,6 +73,7 @@ impl Hand {
             account_id: self.account,
             version: "0".into(),
             wrap_key: wrap_key.to_vec().into(),
+            machine: Vec::new().into(),
         }
     }
 
