@@ -95,8 +95,7 @@ impl Farm {
         job.computing -= 1;
         job.claims += 1;
         job.claims_cost.0 += job.cost_of(commitment.units).0;
-        let engine = job.spec.engine;
-        self.roster[worker].reported(&engine, commitment.units, granted, self.now);
+        self.roster[worker].reported(&job.spec.engine, commitment.units, granted, self.now);
         let Commitment { root, units } = commitment;
         self.log(Fact::Committed { lease: id, job: job_id, tile, output, root, units }, effects);
         self.deliver(job_id, tile, output, effects);
@@ -105,8 +104,7 @@ impl Farm {
             self.accept(id, worker, job_id, tile, (units, None), effects);
             return true;
         }
-        let clean = self.roster[worker].standing.clean(&engine);
-        let Drawn { question, lot, extra } = self.draw(id, clean, &commitment, leaves, effects);
+        let Drawn { question, lot, extra } = self.draw(id, &commitment, leaves, effects);
         let answer = match &question {
             Question::Whole => Some(Answer::to_whole(&output, &commitment)),
             Question::Leaves(leaves) => {
@@ -146,11 +144,14 @@ impl Farm {
     fn draw(
         &mut self,
         id: LeaseId,
-        clean: u64,
         commitment: &Commitment,
         count: u32,
         effects: &mut impl Effects,
     ) -> Drawn {
+        let clean = self.leases.get(id).map_or(0, |lease| {
+            let engine = &self.jobs[lease.job.0 as usize].spec.engine;
+            self.roster[lease.worker].standing.clean(engine)
+        });
         let drawn = audit::draw(&self.secret, id, &commitment.root, clean, count);
         let (leaves, extra) = (drawn.question.leaves(), drawn.extra);
         let epoch = self.secret.epoch;

@@ -59,7 +59,7 @@ impl Identity {
 }
 
 /// What tells this machine from others, the same for every worker on it: a digest of the system's
-/// machine id, which is not to leave the machine itself (machine-id(5)). `None` where there is none.
+/// machine id, which is not to leave the machine itself (machine-id(5)); `None` without one.
 pub fn machine() -> Option<[u8; 32]> {
     let id = std::fs::read_to_string("/etc/machine-id").ok()?;
     let id = id.trim();
