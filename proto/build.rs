@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "girih/v1/workers.proto",
         "girih/v1/accounts.proto",
         "girih/v1/validators.proto",
+        "girih/v1/models.proto",
         "journal/v1/journal.proto",
     ];
     for file in files {

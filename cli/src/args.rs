@@ -1,6 +1,9 @@
 //! The command line. Parses; does nothing.
 
 mod log;
+mod model;
+
+pub use model::{Model, Publish};
 
 use crate::config::Access;
 use crate::output::Form;
@@ -45,6 +48,9 @@ pub enum Command {
     Submit(Submit),
     /// Order a network over images: upscaling, denoising, style
     Infer(Infer),
+    /// Networks that their owners publish for a royalty
+    #[command(subcommand)]
+    Model(Model),
     /// Follow a job until it ends
     Watch { job: u64 },
     /// The account's jobs, newest first
@@ -319,7 +325,8 @@ pub struct Submit {
 /// A network over images.
 #[derive(Clone, Debug, Args)]
 pub struct Infer {
-    /// The model: an ONNX file
+    /// The model: an ONNX file, or a published one as model:NAME or model:ID, whose owner gets a
+    /// royalty
     pub model: PathBuf,
     /// Images (PNG, JPEG, OpenEXR), as files or a pattern like 'frames/*.png', one frame each, or
     /// batches of them (.npy, .npz, .safetensors); those of a named input as

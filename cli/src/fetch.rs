@@ -118,6 +118,24 @@ pub async fn receipt(keyed: &Keyed, job_id: u64, out: &Path) -> anyhow::Result<P
     Ok(path)
 }
 
+/// A small asset, checked.
+pub async fn bytes(keyed: &Keyed, digest: &Digest, most: u64) -> anyhow::Result<Vec<u8>> {
+    let mut client = AssetsClient::new(keyed.clone());
+    let ask = v1::DownloadRequest {
+        digest: proto::convert::wire_digest(digest),
+        offset: 0,
+        ..Default::default()
+    };
+    let mut stream = client.download(ask).await?.into_inner();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.message().await? {
+        bytes.extend_from_slice(&chunk.data);
+        anyhow::ensure!(bytes.len() as u64 <= most, "{digest} is larger than {most} bytes");
+    }
+    anyhow::ensure!(Digest::of(&bytes) == *digest, "the farm sent other bytes than {digest}");
+    Ok(bytes)
+}
+
 /// Downloads an image to this path, unless the same bytes are there. One with a mark has another
 /// digest than the log says, and none that could be checked.
 async fn download(

@@ -1,9 +1,11 @@
 //! `girih infer`: a network over images, as a job of the farm. The model is read as a worker would
-//! read it and its work counted exactly, before anything is uploaded or money held.
+//! read it and its work counted exactly, before anything is uploaded or money held; of a published
+//! model, which is not here, what its owner says of it is taken.
 
 use crate::args::Infer;
 use crate::config::Access;
 use crate::exit::{BadInput, BadUsage, Exit};
+use crate::model::{self, Published};
 use crate::output::{Form, credits};
 use crate::submit::{Bytes, Order, Terms, place};
 use farm::digest::Digest;
@@ -12,8 +14,10 @@ use farm::limit;
 use farm::money::Price;
 use proto::v1;
 use proto::v1::jobs_client::JobsClient;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use worker::engines::Engines;
 use worker::infer::batch;
 use worker::infer::color::Color;
@@ -24,9 +28,9 @@ use worker::infer::order::{self, Role};
 use worker::infer::picture;
 
 /// Side of a tile where nothing else is asked for.
-const TILE_DEFAULT: u32 = 256;
+pub const TILE_DEFAULT: u32 = 256;
 /// The least that a spec takes; networks have no samples.
-const SAMPLES: u32 = 4;
+pub const SAMPLES: u32 = 4;
 /// Beyond this share of needless work an image is better one tile.
 const OVERHEAD_MAX: u64 = 3;
 
@@ -34,54 +38,101 @@ const OVERHEAD_MAX: u64 = 3;
 pub async fn run(access: &Access, form: Form, what: Infer) -> anyhow::Result<Exit> {
     let address = access.address_with_key()?;
     let (asked, max_spend) = (what.clone(), what.max_spend);
-    let (order, notes, work) = tokio::task::spawn_blocking(move || prepare(&asked)).await??;
+    let published = match model::named(&what.model) {
+        Some(name) => Some(Arc::new(model::find(&address.connect().await?, name).await?)),
+        None => None,
+    };
+    let known = published.clone();
+    let prepared = tokio::task::spawn_blocking(move || {
+        let subject = match known {
+            Some(model) => Subject::Published(model),
+            None => Subject::read(&asked.model)?,
+        };
+        prepare(&asked, subject)
+    });
+    let (order, notes, work) = prepared.await??;
     notes.iter().for_each(|note| form.remark(&format!("note: {note}")));
     let keyed = address.connect().await?;
     let engine = order.spec.engine.0.to_vec().into();
     let ask = v1::GetMarketRequest { engine, private: what.private };
     let market = JobsClient::new(keyed.clone()).get_market(ask).await?.into_inner();
     let cost = Price(market.price).of(work).0;
+    let royalty = published.as_ref().map_or(0, |model| model.royalty.of(work).0);
+    let price = {
+        let owed = published.as_ref().map(|model| format!(" and {}", model.royalty_said(work)));
+        let (owed, cost) = (owed.unwrap_or_default(), credits(cost));
+        format!("{work} work units: {cost} credits at today's price{owed}")
+    };
     let Some(max_spend) = max_spend else {
-        let line = || {
-            format!(
-                "{work} work units: {} credits at today's price; order it with --max-spend",
-                credits(cost)
-            )
-        };
         let frames = order.spec.frames();
-        form.say(line, || serde_json::json!({ "units": work, "cost": cost, "frames": frames }))?;
+        let value = || json!({ "units": work, "cost": cost, "royalty": royalty, "frames": frames });
+        form.say(|| format!("{price}; order it with --max-spend"), value)?;
         return Ok(Exit::Ok);
     };
-    form.remark(&format!("{work} work units, {} credits at today's price", credits(cost)));
+    form.remark(&price);
     let terms = Terms {
         max_spend,
         priority: what.priority,
         private: what.private,
         audit_own: what.audit_own,
         request_id: what.request_id.clone(),
+        model: published.map(|model| model.id),
         out: what.wait.then(|| what.out.clone()),
         unsealed: what.unsealed,
         watermark: what.watermark,
     };
-    place(&keyed, form, &order, serde_json::json!({ "notes": notes }), terms).await
+    place(&keyed, form, &order, json!({ "notes": notes }), terms).await
 }
 
-fn unusable(path: &Path, error: impl std::fmt::Display) -> BadInput {
+pub fn unusable(path: &Path, error: impl std::fmt::Display) -> BadInput {
     BadInput(format!("{}: {error}", path.display()))
 }
 
+/// The model that is ordered.
+enum Subject {
+    File(Vec<u8>, Box<Model>),
+    Published(Arc<Published>),
+}
+
+impl Subject {
+    fn read(path: &Path) -> Result<Self, BadInput> {
+        let bytes = std::fs::read(path).map_err(|error| unusable(path, error))?;
+        let model = Model::read(&bytes).map_err(|error| unusable(path, error))?;
+        Ok(Self::File(bytes, Box::new(model)))
+    }
+
+    /// Its inputs that are images.
+    fn images(&self) -> Vec<&str> {
+        match self {
+            Self::File(_, model) => {
+                let images = model.inputs.iter().filter(|input| input.shape.len() == 4);
+                images.map(|input| input.name.as_str()).collect()
+            }
+            Self::Published(model) => model.facts.inputs.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// An order's sizes for images of this size.
+    fn sized(&self, base: &Spec, size: (u32, u32), what: &Infer) -> anyhow::Result<Sized> {
+        let model = match self {
+            Self::Published(model) => return model.facts.sized(base, size, what.tile_size),
+            Self::File(_, model) => model,
+        };
+        let network = Network::new(model, size.0 as usize, size.1 as usize)
+            .map_err(|error| unusable(&what.model, error))?;
+        sized(&network, base, what.tile_size, &what.model)
+    }
+}
+
 /// What is ordered, what there is to say about it, and its work units.
-fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
-    let bytes = std::fs::read(&what.model).map_err(|error| unusable(&what.model, error))?;
-    let model = Model::read(&bytes).map_err(|error| unusable(&what.model, error))?;
-    let mut roles = roles(what, &model)?;
+fn prepare(what: &Infer, subject: Subject) -> anyhow::Result<(Order, Vec<String>, u64)> {
+    let mut roles = roles(what, subject.images())?;
     let mut assets = BTreeMap::new();
     let mut add = |bytes: Vec<u8>| {
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
         assets.insert(digest, Bytes::Memory(bytes.into()));
         (digest, size)
     };
-    let model_asset = add(bytes);
     let (mut frames, mut size) = (Vec::new(), None);
     for frame in 0..roles[0].1.len() {
         let mut images = Vec::new();
@@ -93,10 +144,12 @@ fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
         frames.push(images);
     }
     let Some((width, height)) = size else { return Err(BadUsage("no images".into()).into()) };
-    let network = Network::new(&model, width as usize, height as usize)
-        .map_err(|error| unusable(&what.model, error))?;
+    let model = match &subject {
+        Subject::File(bytes, _) => add(bytes.clone()),
+        Subject::Published(model) => (model.asset, model.facts.bytes),
+    };
     let manifest = order::Order {
-        model: model_asset,
+        model,
         output: what.output_color.unwrap_or(roles[0].0.color),
         roles: roles.iter().map(|(role, _)| role.clone()).collect(),
         frames,
@@ -112,7 +165,7 @@ fn prepare(what: &Infer) -> anyhow::Result<(Order, Vec<String>, u64)> {
         fps: 24,
         ..Spec::default()
     };
-    let found = sized(&network, &base, what.tile_size, &what.model)?;
+    let found = subject.sized(&base, (width, height), what)?;
     let work = found.work.saturating_mul(u64::from(frames));
     Ok((Order { spec: found.spec, assets }, vec![found.note], work))
 }
@@ -165,9 +218,7 @@ impl Source {
 }
 
 /// The inputs of the model and what goes into each, frame by frame.
-fn roles(what: &Infer, model: &Model) -> anyhow::Result<Vec<(Role, Vec<Source>)>> {
-    let images = model.inputs.iter().filter(|input| input.shape.len() == 4);
-    let names: Vec<&str> = images.map(|input| input.name.as_str()).collect();
+fn roles(what: &Infer, names: Vec<&str>) -> anyhow::Result<Vec<(Role, Vec<Source>)>> {
     let Some(first) = names.first() else {
         return Err(unusable(&what.model, "no input is an image ([1, 3, H, W])").into());
     };
@@ -236,12 +287,13 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// A network's frames as an order: its spec, and what there is to know of it.
+#[derive(Debug)]
 pub struct Sized {
     pub spec: Spec,
     /// Work units of a frame.
     pub work: u64,
     /// Memory of the largest tile.
-    bytes: u64,
+    pub bytes: u64,
     /// Pixels of the images that a tile needs around what it shows.
     pub halo: u32,
     pub note: String,

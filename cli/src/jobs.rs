@@ -53,6 +53,9 @@ pub fn to_json(job: &v1::Job) -> Value {
         "tiles_refuted": job.tiles_refuted,
         "max_spend": job.max_spend,
         "spent": job.spent,
+        "model_id": job.model_id,
+        "royalty": job.royalty,
+        "royalties": job.royalties,
         "units": job.units,
         "workers": job.workers,
         "create_time": job.create_time,
@@ -83,6 +86,9 @@ pub fn summary(job: &v1::Job) -> String {
         credits(job.spent),
         credits(job.max_spend)
     );
+    if job.royalties > 0 {
+        line.push_str(&format!(", {} of these as royalties", credits(job.royalties)));
+    }
     if !job.failure.is_empty() {
         line.push_str(&format!("\nreason: {}", job.failure));
     }

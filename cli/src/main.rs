@@ -7,10 +7,12 @@ mod config;
 mod cut;
 mod doctor;
 mod exit;
+mod facts;
 mod fetch;
 mod infer;
 mod jobs;
 mod local;
+mod model;
 mod money;
 mod output;
 mod parcel;
@@ -81,6 +83,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Quote(what) => quote::run(access, form, what).await,
         Command::Submit(what) => submit::run(access, form, what).await,
         Command::Infer(what) => infer::run(access, form, what).await,
+        Command::Model(what) => model::run(access, form, what).await,
         Command::Watch { job } => jobs::watch(access, form, job).await,
         Command::Jobs { most } => jobs::list(access, form, most).await,
         Command::Fetch { job, out } => fetch::run(access, form, job, &out).await,

@@ -22,6 +22,8 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             ("payable", balance.payable, "earned by your workers, yours"),
             ("staked", balance.staked, "put behind your workers"),
             ("bond", balance.bond, "put down to be a validator"),
+            ("royalties held", balance.royalties_held, "of your models, waiting for maturity"),
+            ("royalties", balance.royalties, "of your models, yours"),
         ];
         let rows = rows.map(|(name, amount, what)| {
             vec![name.to_owned(), format!("{:>18}", credits(amount)), what.to_owned()]
@@ -36,6 +38,8 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             "payable": balance.payable,
             "staked": balance.staked,
             "bond": balance.bond,
+            "royalties_held": balance.royalties_held,
+            "royalties": balance.royalties,
         })
     };
     form.say(lines, value)?;

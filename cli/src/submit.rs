@@ -51,6 +51,8 @@ pub struct Terms {
     pub private: bool,
     pub audit_own: bool,
     pub request_id: Option<String>,
+    /// The published model that it uses.
+    pub model: Option<u64>,
     /// Where its frames go; `None`: nobody waits for them.
     pub out: Option<PathBuf>,
     /// Its assets leave this machine as they are.
@@ -81,6 +83,7 @@ pub async fn run(access: &Access, form: Form, what: Submit) -> anyhow::Result<Ex
         private: what.shot.private,
         audit_own: what.audit_own,
         request_id: what.request_id.clone(),
+        model: None,
         out: what.wait.then(|| what.out.clone()),
         unsealed: what.unsealed,
         watermark: what.watermark,
@@ -177,6 +180,7 @@ pub async fn create(
             key: lock.key.bytes().to_vec().into(),
         }),
         watermark: terms.watermark,
+        model_id: terms.model,
     };
     Ok(JobsClient::new(keyed.clone()).create_job(ask).await?.into_inner())
 }

@@ -185,6 +185,13 @@ impl Farm {
         if offer.licence.is_empty() || offer.licence.len() > limit::LICENCE_BYTES_MAX {
             return Err(Reject::LicenceInvalid);
         }
+        let texts = |model: &Model| [model.offer.card, model.offer.facts];
+        let known = |digest: &Digest| self.models.assets.contains_key(digest);
+        if [offer.card, offer.facts].iter().any(|text| *text == offer.asset || known(text))
+            || self.models.list.iter().any(|model| texts(model).contains(&offer.asset))
+        {
+            return Err(Reject::ModelIsText);
+        }
         if offer.royalty.0 > ROYALTY_MAX {
             return Err(Reject::RoyaltyInvalid);
         }

@@ -98,6 +98,8 @@ rejects! {
     ModelNameTaken => "MODEL_NAME_TAKEN", "another model on offer has this name";
     LicenceInvalid => "LICENCE_INVALID",
         "a licence is a text of 1 to 200 bytes; put more on the card";
+    ModelIsText => "MODEL_IS_TEXT",
+        "a model's card and facts are for everybody, so no model has the same bytes";
     RoyaltyInvalid => "ROYALTY_INVALID",
         "a royalty is at most 2^40 micro-credits per million work units";
     RightsTooMany => "RIGHTS_TOO_MANY",

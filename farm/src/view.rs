@@ -281,6 +281,34 @@ impl Farm {
         Some((lease.job, lease.tile, leaves))
     }
 
+    /// Leases that workers of this owner compute under, audits among them.
+    fn working(&self, owner: AccountId) -> impl Iterator<Item = &Lease> {
+        let works = move |lease: &&Lease| {
+            let works = matches!(lease.role, Role::Computing | Role::Audit(_));
+            works && self.roster[lease.worker].owner == owner
+        };
+        self.leases.iter().map(|(_, lease)| lease).filter(works)
+    }
+
+    /// Scene, environment and seal of each job that workers of this owner compute.
+    pub fn scenes_at(
+        &self,
+        owner: AccountId,
+    ) -> BTreeSet<(Digest, Option<Digest>, Option<Digest>)> {
+        let jobs = self.working(owner).map(|lease| &self.jobs[lease.job.0 as usize]);
+        jobs.map(|job| (job.spec.scene, job.spec.environment, job.seal)).collect()
+    }
+
+    /// Whether workers of this owner compute with the model that has these bytes.
+    pub fn computes_with(&self, owner: AccountId, digest: &Digest) -> bool {
+        let made_with = |lease: &Lease| {
+            let licence = self.jobs[lease.job.0 as usize].licence;
+            let model = licence.and_then(|licence| self.models.get(licence.model));
+            model.is_some_and(|model| model.offer.asset == *digest)
+        };
+        self.working(owner).any(made_with)
+    }
+
     pub fn worker(&self, id: WorkerId) -> Option<WorkerView> {
         let worker = self.roster.get(id)?;
         Some(WorkerView {

@@ -10,10 +10,12 @@ use farm::command::Outcome;
 use farm::cut::Cut;
 use farm::digest::Digest;
 use farm::entry::{Book, Reason};
-use farm::id::{JobId, LeaseId, WorkerId};
+use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use farm::job::Spec;
 use farm::leaf::{Commitment, Leaf, Opening};
 use farm::limit;
+use farm::model::{Model, Offer, Rights};
+use farm::money::Price;
 use farm::scores::Scores;
 use farm::view::{JobState, JobView, RoundView, ValidatorView, WorkerView};
 
@@ -205,6 +207,58 @@ pub fn wire_job(job: &JobView) -> v1::Job {
         private: job.private,
         sealed: job.seal.is_some(),
         watermark: job.watermark,
+        model_id: job.licence.map(|licence| u64::from(licence.model.0)),
+        royalty: job.licence.map_or(0, |licence| licence.royalty.0),
+        royalties: job.royalties.0,
+    }
+}
+
+/// An offer of a model; its texts and numbers are judged by the farm.
+pub fn offer(wire: &v1::Offer) -> Result<Offer, Malformed> {
+    let accounts = |ids: &[u64]| ids.iter().map(|id| AccountId(known(*id))).collect();
+    Ok(Offer {
+        name: wire.name.clone(),
+        asset: digest("offer.asset", &wire.asset)?,
+        card: digest("offer.card", &wire.card)?,
+        facts: digest("offer.facts", &wire.facts)?,
+        licence: wire.licence.clone(),
+        royalty: Price(wire.royalty),
+        rights: Rights {
+            orders: accounts(&wire.order_accounts),
+            owners: accounts(&wire.compute_accounts),
+            workers: wire.compute_workers.iter().map(|id| WorkerId(known(*id))).collect(),
+            copies: accounts(&wire.copy_accounts),
+        },
+    })
+}
+
+/// A 32-bit id; others are of nothing.
+fn known(id: u64) -> u32 {
+    u32::try_from(id).unwrap_or(u32::MAX)
+}
+
+/// The wire's form of a model.
+pub fn wire_model(id: ModelId, model: &Model) -> v1::Model {
+    let accounts = |ids: &[AccountId]| ids.iter().map(|id| u64::from(id.0)).collect();
+    let Offer { name, asset, card, facts, licence, royalty, rights } = &model.offer;
+    let offer = v1::Offer {
+        name: name.clone(),
+        asset: wire_digest(asset),
+        card: wire_digest(card),
+        facts: wire_digest(facts),
+        licence: licence.clone(),
+        royalty: royalty.0,
+        order_accounts: accounts(&rights.orders),
+        compute_accounts: accounts(&rights.owners),
+        compute_workers: rights.workers.iter().map(|id| u64::from(id.0)).collect(),
+        copy_accounts: accounts(&rights.copies),
+    };
+    v1::Model {
+        model_id: u64::from(id.0),
+        account_id: u64::from(model.owner.0),
+        offer: Some(offer),
+        publish_time: model.published.0,
+        withdraw_time: model.withdrawn.map_or(0, |time| time.0),
     }
 }
 

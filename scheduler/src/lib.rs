@@ -18,6 +18,7 @@ mod metrics;
 mod outbox;
 mod picture;
 mod publish;
+mod published;
 mod receipt;
 mod recover;
 mod sealed;

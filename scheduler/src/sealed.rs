@@ -35,7 +35,7 @@ impl<'a> Assets<'a> {
     }
 
     /// What the store calls an asset.
-    fn stored<'b>(&'b self, digest: &'b Digest) -> (&'b Digest, Option<&'b Lock>) {
+    pub fn stored<'b>(&'b self, digest: &'b Digest) -> (&'b Digest, Option<&'b Lock>) {
         match self.keyring.0.get(digest) {
             Some(lock) => (&lock.sealed, Some(lock)),
             None => (digest, None),

@@ -10,6 +10,7 @@ use crate::handout::{Handout, Release};
 use crate::kin::Kin;
 use crate::made::Made;
 use crate::publish::{self, Publisher, Signer};
+use crate::published::Published;
 use crate::recover::{self, Recovered};
 use crate::terms::Terms;
 use crate::vault::{self, Vault};
@@ -162,7 +163,7 @@ async fn start_engine(
         publish::start(tiles, &log, signer).with_context(|| log.display().to_string())?;
     let blobs = Arc::new(Blobs::open(&config.state, config.disk_free_bytes_min)?);
     let (door, requests) = driver::door();
-    let terms = terms_of(&farm);
+    let (terms, published) = (terms_of(&farm), Published::of(&farm));
     let key_file = config.vault_key.as_deref();
     let vault = Arc::new(Vault::open(&config.state, key_file, &farm.seals())?);
     let secret = vault.secret_for("made");
@@ -198,6 +199,7 @@ async fn start_engine(
         kin,
         blobs,
         made,
+        published,
         terms,
         vault,
         watchers,

@@ -30,6 +30,8 @@ const FETCH_TIME_MAX: Duration = Duration::from_secs(600);
 pub enum AssetError {
     #[error("asset {0}: the farm does not have it")]
     Unknown(Digest),
+    #[error("asset {digest}: the farm refuses it: {why}")]
+    Refused { digest: Digest, why: String },
     #[error("asset {digest}: {size} bytes are more than the whole cache of {cap}; raise --cache")]
     TooLarge { digest: Digest, size: u64, cap: u64 },
     #[error("asset {0}: what the farm sent does not match the digest")]
@@ -167,6 +169,9 @@ impl Cache {
     ) -> Result<(), AssetError> {
         let transfer = |status: tonic::Status| match status.code() {
             tonic::Code::NotFound => AssetError::Unknown(*digest),
+            tonic::Code::PermissionDenied => {
+                AssetError::Refused { digest: *digest, why: status.message().to_owned() }
+            }
             _ => AssetError::Transfer { digest: *digest, why: status.message().to_owned() },
         };
         let key = (comes == Comes::Open).then(|| self.lock(digest).key);

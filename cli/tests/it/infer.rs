@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use worker::infer::cheat::Cheat;
 
 /// SPAN, twice as large (see `models/ATTRIBUTION.md`).
-fn model() -> PathBuf {
+pub fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/spanx2_ch48.onnx")
 }
 
 /// A small picture, as PNG.
-fn write_picture(farm: &Farm, name: &str, seed: u32) -> PathBuf {
+pub fn write_picture(farm: &Farm, name: &str, seed: u32) -> PathBuf {
     let path = farm.path(name);
     let (width, height) = (40_u32, 24_u32);
     let file = std::fs::File::create(&path).unwrap();

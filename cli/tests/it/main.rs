@@ -11,6 +11,7 @@ mod farm;
 mod frames;
 mod infer;
 mod local;
+mod models;
 mod quote;
 mod receipt;
 mod sealed;

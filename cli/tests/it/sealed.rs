@@ -139,6 +139,10 @@ fn strangers_get_nothing(farm: &Farm, marks: &[Vec<u8>]) {
     let mut names = 0;
     for path in files(&farm.path("state/blobs")) {
         let name = path.file_name().unwrap().to_str().unwrap();
+        // What a killed scheduler was writing has no asset's name.
+        if farm::digest::Digest::parse(name).is_none() {
+            continue;
+        }
         let bytes = downloaded(farm, &stranger, name).unwrap();
         assert!(!marks.iter().any(|mark| bytes.windows(mark.len()).any(|piece| piece == mark)));
         names += 1;

@@ -43,6 +43,8 @@ fn what_is_offered_is_judged() {
          publish A1 style{} -> reject model_name_invalid
          publish A1 style licence={} -> reject licence_invalid
          publish A1 style licence= -> reject licence_invalid
+         publish A1 card -> reject model_is_text
+         publish A1 facts -> reject model_is_text
          publish A1 style royalty=1099511627777 -> reject royalty_invalid
          publish A1 style for=A9 -> reject unknown_account
          publish A1 style owners=A9 -> reject unknown_account

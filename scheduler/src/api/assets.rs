@@ -4,6 +4,7 @@ use super::{Api, status};
 use crate::auth::Caller;
 use crate::blobs::BlobError;
 use crate::made;
+use farm::Command;
 use farm::digest::Digest;
 use farm::view::FrameView;
 use futures::Stream;
@@ -48,7 +49,7 @@ impl v1::assets_server::Assets for Api {
         &self,
         request: Request<v1::FindMissingRequest>,
     ) -> Result<Response<v1::FindMissingResponse>, Status> {
-        self.caller(&request)?;
+        let account = self.caller(&request)?.account;
         let digests = request.into_inner().digests;
         if digests.len() > DIGESTS_MAX {
             let message = "digests must be at most 10,000; ask in parts";
@@ -57,7 +58,10 @@ impl v1::assets_server::Assets for Api {
         let mut missing = Vec::new();
         for bytes in digests {
             let digest = convert::digest("digests", &bytes).map_err(status::malformed)?;
-            if !self.blobs.has(&digest).await.map_err(status::blob)? {
+            if !self.owns(account, digest).await? {
+                // Whoever has a published model shows it by sending all of it.
+                missing.push(v1::MissingAsset { digest: bytes, offset: 0 });
+            } else if !self.blobs.has(&digest).await.map_err(status::blob)? {
                 let offset = self.blobs.offset(&digest).await;
                 missing.push(v1::MissingAsset { digest: bytes, offset });
             }
@@ -69,17 +73,24 @@ impl v1::assets_server::Assets for Api {
         &self,
         request: Request<Streaming<v1::UploadRequest>>,
     ) -> Result<Response<v1::UploadResponse>, Status> {
-        self.caller(&request)?;
+        let account = self.caller(&request)?.account;
         self.still_open()?;
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or_else(no_first)?;
         let digest = convert::digest("digest", &first.digest).map_err(status::malformed)?;
         check_size(first.size, self.config.asset_bytes_max)?;
         let response = v1::UploadResponse { digest: wire_digest(&digest) };
-        if self.blobs.has(&digest).await.map_err(status::blob)? {
+        let owns = self.owns(account, digest).await?;
+        if owns && self.blobs.has(&digest).await.map_err(status::blob)? {
             return Ok(Response::new(response));
         }
-        let upload = self.blobs.upload(digest, first.size, first.offset).await;
+        // What somebody else has sent of it shows nothing.
+        let offset = if owns { first.offset } else { 0 };
+        if offset != first.offset {
+            let (have, offset) = (0, first.offset);
+            return Err(status::blob(BlobError::WrongOffset { digest, have, offset }));
+        }
+        let upload = self.blobs.upload(digest, first.size, offset).await;
         let mut upload = upload.map_err(status::blob)?;
         let mut data = first.data;
         loop {
@@ -95,6 +106,9 @@ impl v1::assets_server::Assets for Api {
             }
         }
         upload.finish().await.map_err(status::blob)?;
+        if !owns {
+            self.apply(Command::Show { account, asset: digest }).await?;
+        }
         Ok(Response::new(response))
     }
 
@@ -166,6 +180,7 @@ impl Api {
                 return Ok(Stored::Made(digest));
             }
         }
+        self.may_download(caller, digest).await?;
         Ok(Stored::Asset(digest))
     }
 

@@ -1,13 +1,13 @@
 //! Jobs: create, look at, list, watch, cancel, explain.
 
+use super::models::named;
 use super::{Api, id, page_size, page_token, status};
 use crate::auth::Caller;
-use crate::bundle;
 use crate::sealed::Assets;
 use farm::appeal::Matter;
 use farm::command::Submit;
 use farm::digest::Digest;
-use farm::id::JobId;
+use farm::id::{AccountId, JobId, ModelId};
 use farm::job::Spec;
 use farm::money::{Amount, Price};
 use farm::view::{JobState, JobView};
@@ -29,18 +29,20 @@ impl Api {
     }
 
     /// Every file of the job is here, before any money is held.
-    async fn check_assets(&self, spec: &Spec, lock: Option<&Lock>) -> Result<(), Status> {
+    async fn check_assets(
+        &self,
+        account: AccountId,
+        spec: &Spec,
+        lock: Option<&Lock>,
+        model: Option<ModelId>,
+    ) -> Result<(), Status> {
         let assets = Assets::of(&self.blobs, lock).await.map_err(status::asset)?;
-        for digest in [Some(spec.scene), spec.environment].into_iter().flatten() {
-            check_asset(&assets, &digest, "").await?;
-        }
-        let manifest = bundle::read(&assets, &spec.scene).await.map_err(|error| {
-            status::because(Code::InvalidArgument, "BUNDLE_MALFORMED", error.to_string())
-        })?;
-        for file in manifest.files {
+        check_asset(&assets, &spec.scene, "").await?;
+        let named = named(&assets, &spec.scene, spec.environment).await?;
+        for file in &named {
             check_asset(&assets, &file.digest, &file.path).await?;
         }
-        Ok(())
+        self.check_models(account, spec, &named, model).await
     }
 
     /// Puts the lock of a job's assets into the vault; gives what commits to it.
@@ -112,7 +114,8 @@ impl v1::jobs_server::Jobs for Api {
         }
         self.check_frame(&spec)?;
         let lock = wire.seal.as_ref().map(lock).transpose()?;
-        self.check_assets(&spec, lock.as_ref()).await?;
+        let model = wire.model_id.map(|model| ModelId(id(model)));
+        self.check_assets(caller.account, &spec, lock.as_ref(), model).await?;
         // It is kept before there is a job that wants it.
         let seal = match lock {
             Some(lock) => Some(self.keep(lock).await?),
@@ -127,7 +130,7 @@ impl v1::jobs_server::Jobs for Api {
             priority: u8::try_from(wire.priority).unwrap_or(u8::MAX),
             private: wire.private,
             audit_own: wire.audit_own,
-            model: None,
+            model,
             seal,
             watermark: wire.watermark,
         };

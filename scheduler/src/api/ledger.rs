@@ -27,8 +27,8 @@ async fn books(api: &Api, account: AccountId) -> Result<BTreeSet<Book>, Status> 
         let workers = workers
             .into_iter()
             .flat_map(|view| [Book::Held, Book::Payable, Book::Stake].map(|of| of(view.worker)));
-        let own = [Book::Available, Book::Deposit, Book::Bond].map(|of| of(account));
-        jobs.chain(workers).chain(own).collect()
+        let own = [Book::Available, Book::Deposit, Book::Bond, Book::RoyaltyHeld, Book::Royalty];
+        jobs.chain(workers).chain(own.map(|of| of(account))).collect()
     })
     .await
 }
@@ -101,6 +101,8 @@ impl v1::ledger_server::Ledger for Api {
             payable: balance.payable.0,
             staked: balance.staked.0,
             bond: balance.bond.0,
+            royalties_held: balance.royalties_held.0,
+            royalties: balance.royalties.0,
         }))
     }
 

@@ -5,6 +5,7 @@ mod assets;
 mod jobs;
 mod ledger;
 mod link;
+mod models;
 pub mod status;
 mod validators;
 mod workers;
@@ -16,6 +17,7 @@ use crate::driver::{Door, Refusal};
 use crate::kin::Kin;
 use crate::made::Made;
 use crate::publish::{Newest, Publisher};
+use crate::published::Published;
 use crate::terms::Terms;
 use crate::vault::Vault;
 use crate::watch::Watchers;
@@ -44,6 +46,7 @@ pub struct Parts {
     pub kin: Kin,
     pub blobs: Arc<Blobs>,
     pub made: Arc<Made>,
+    pub published: Published,
     pub terms: Arc<Terms>,
     pub vault: Arc<Vault>,
     pub watchers: Arc<Watchers>,
@@ -86,6 +89,7 @@ impl Api {
             .add_service(v1::jobs_server::JobsServer::new(self.clone()))
             .add_service(v1::assets_server::AssetsServer::new(self.clone()))
             .add_service(v1::workers_server::WorkersServer::new(self.clone()))
+            .add_service(v1::models_server::ModelsServer::new(self.clone()))
             .add_service(v1::accounts_server::AccountsServer::new(self.clone()))
             .add_service(v1::validators_server::ValidatorsServer::new(self.clone()))
             .add_service(v1::ledger_server::LedgerServer::new(self.clone()))

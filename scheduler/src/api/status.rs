@@ -38,9 +38,11 @@ pub fn reject(reject: Reject) -> Status {
         R::ModelUnknown => Code::NotFound,
         R::ModelRestricted | R::ModelTaken => Code::PermissionDenied,
         R::ModelWithdrawn | R::RoyaltyPrivate | R::ModelPublished => Code::FailedPrecondition,
-        R::ModelNameInvalid | R::LicenceInvalid | R::RoyaltyInvalid | R::RightsTooMany => {
-            Code::InvalidArgument
-        }
+        R::ModelNameInvalid
+        | R::ModelIsText
+        | R::LicenceInvalid
+        | R::RoyaltyInvalid
+        | R::RightsTooMany => Code::InvalidArgument,
         R::ModelNameTaken => Code::AlreadyExists,
         R::TooManyModels => Code::ResourceExhausted,
         R::BudgetTooSmall | R::InsufficientCredit | R::LeaseExpired => Code::FailedPrecondition,

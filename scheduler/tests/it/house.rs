@@ -8,6 +8,7 @@ use proto::v1::accounts_client::AccountsClient;
 use proto::v1::assets_client::AssetsClient;
 use proto::v1::jobs_client::JobsClient;
 use proto::v1::ledger_client::LedgerClient;
+use proto::v1::models_client::ModelsClient;
 use proto::v1::workers_client::WorkersClient;
 use scheduler::{Config, Running};
 use std::path::Path;
@@ -149,6 +150,10 @@ impl Caller {
 
     pub fn accounts(&self) -> AccountsClient<Keyed> {
         AccountsClient::new(self.keyed.clone())
+    }
+
+    pub fn models(&self) -> ModelsClient<Keyed> {
+        ModelsClient::new(self.keyed.clone())
     }
 
     pub fn ledger(&self) -> LedgerClient<Keyed> {

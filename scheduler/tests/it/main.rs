@@ -8,6 +8,7 @@ mod hand;
 mod house;
 mod journal;
 mod links;
+mod models;
 mod process;
 mod story;
 mod uploads;

@@ -11,14 +11,19 @@ use tonic::{Code, Status};
 const CHUNK: usize = 1 << 20;
 
 /// Where an upload of this goes on; `None` if the farm has it all.
-async fn offset(caller: &Caller, digest: &Digest) -> Option<u64> {
+pub async fn offset(caller: &Caller, digest: &Digest) -> Option<u64> {
     let ask = v1::FindMissingRequest { digests: vec![wire_digest(digest)] };
     let answer = caller.assets().find_missing(ask).await.unwrap().into_inner();
     answer.missing.first().map(|missing| missing.offset)
 }
 
 /// Uploads `data[offset..]` under a digest, in chunks.
-async fn send(caller: &Caller, digest: &Digest, data: &[u8], offset: u64) -> Result<(), Status> {
+pub async fn send(
+    caller: &Caller,
+    digest: &Digest,
+    data: &[u8],
+    offset: u64,
+) -> Result<(), Status> {
     let mut requests: Vec<v1::UploadRequest> = data[offset as usize..]
         .chunks(CHUNK)
         .map(|chunk| v1::UploadRequest { data: chunk.to_vec().into(), ..Default::default() })
@@ -30,7 +35,7 @@ async fn send(caller: &Caller, digest: &Digest, data: &[u8], offset: u64) -> Res
     Ok(())
 }
 
-async fn download(caller: &Caller, digest: &Digest, offset: u64) -> Result<Vec<u8>, Status> {
+pub async fn download(caller: &Caller, digest: &Digest, offset: u64) -> Result<Vec<u8>, Status> {
     let ask = v1::DownloadRequest { digest: wire_digest(digest), offset, ..Default::default() };
     let mut chunks = caller.assets().download(ask).await?.into_inner();
     let mut data = Vec::new();
