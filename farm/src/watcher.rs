@@ -72,6 +72,14 @@ impl Watcher {
                 self.drop_if(|open| open.worker == *worker);
                 self.records.remove(worker);
             }
+            Fact::ClaimDropped { lease } => {
+                let audits =
+                    self.audits.range((*lease, WorkerId(0))..=(*lease, WorkerId(u32::MAX)));
+                let slots: Vec<u32> = audits.map(|(_, slot)| *slot).collect();
+                for slot in slots {
+                    self.close(slot);
+                }
+            }
             Fact::JobEnded { job, .. } => self.drop_if(|open| open.job == *job),
             Fact::RoundEnded { .. } => self.age(),
             _ => {}

@@ -215,3 +215,17 @@ fn the_log_shows_how_prompt_workers_are() {
         wait 1000 -> ok: revoke W1 J0/0";
     assert_eq!(watched(silent, 3), [(0, 999), (1, 0)]);
 }
+
+#[test]
+fn an_audit_that_ends_with_its_claim_is_nobodys_delay() {
+    // W0 lies about one tile; what W2 still audits of its others ends with it.
+    let story = "account op operator -> A5
+        connect W2 owner=A5 slots=4 -> W2
+        submit A0 tiles=2 cap=900 -> J0: grant W0 J0/0, grant W0 J0/1
+        report W0 J0/0 as=lie -> kept: deliver J0/0, grant W1 J0/0
+        report W0 J0/1 -> kept: deliver J0/1, store J0 frame 1, grant W2 J0/1
+        report W1 J0/0 -> settled: grant W2 J0/0
+        report W2 J0/0 -> settled: settle W0 J0/0, revoke W2 J0/1, revoke W0 J0/1, \
+        grant W1 J0/0, grant W1 J0/1";
+    assert_eq!(watched(story, 3), [(1, 999), (2, 999)]);
+}
