@@ -133,24 +133,27 @@ fn a_sealed_scene_is_nowhere_in_the_clear_and_its_picture_is_the_same() {
     keys_are_forgotten(&mut farm);
 }
 
+/// The digests that a store's files are called by. What a killed scheduler was writing has none, so
+/// nobody can ask for it.
+fn named(store: &Path) -> Vec<String> {
+    let names =
+        files(store).into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+    names.filter(|name| farm::digest::Digest::parse(name).is_some()).collect()
+}
+
 /// Whoever downloads what the farm stores has nothing to read.
 fn strangers_get_nothing(farm: &Farm, marks: &[Vec<u8>]) {
     let stranger = farm.account("eve", "0");
     let mut names = 0;
-    for path in files(&farm.path("state/blobs")) {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        // What a killed scheduler was writing has no asset's name.
-        if farm::digest::Digest::parse(name).is_none() {
-            continue;
-        }
-        let bytes = downloaded(farm, &stranger, name).unwrap();
+    for name in named(&farm.path("state/blobs")) {
+        let bytes = downloaded(farm, &stranger, &name).unwrap();
         assert!(!marks.iter().any(|mark| bytes.windows(mark.len()).any(|piece| piece == mark)));
         names += 1;
     }
     assert!(names > 3, "manifest, scene, sky and keyring are there");
     // The log names tiles and images, and whoever has an account can ask.
-    for path in files(&farm.path("state/made/blobs")) {
-        let refused = downloaded(farm, &stranger, path.file_name().unwrap().to_str().unwrap());
+    for name in named(&farm.path("state/made/blobs")) {
+        let refused = downloaded(farm, &stranger, &name);
         assert_eq!(refused.unwrap_err().code(), tonic::Code::NotFound);
     }
     let bytes = std::fs::read(&scene()[0]).unwrap();
