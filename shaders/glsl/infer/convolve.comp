@@ -1,42 +1,68 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 #ifdef SHARED
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 // Convolution (ONNX Conv). Each place written begins with the bias and adds over channels, then
-// rows, then columns of the kernel, in this order; what lies outside counts as 0 there. A workgroup
-// computes TOGETHER channels of 64 times PIXELS places, which changes no order. Weights lie as
-// [group][channels / BLOCK][channel read][row][column][BLOCK]. With SHARED, for software renderers,
-// images too are read in fours of words, and the invocations of a subgroup load different weights
-// and hand them to each other.
+// rows, then columns of the kernel, in this order; what lies outside counts as 0 there. Functions of
+// one place may follow. A workgroup computes BLOCK channels of 64 times PIXELS places, which changes
+// no order. Weights lie as [group][channels / BLOCK][channel read][row][column][BLOCK].
+// With SHARED, for software renderers, images too are read in fours of words, and the invocations
+// of a subgroup load different weights and hand them to each other.
+#ifdef SHARED
+#define FIRST_IN_FOURS
+#endif
 #include "infer/tensor.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint ROWS = 1;
 layout(constant_id = 1) const uint COLUMNS = 1;
 layout(constant_id = 2) const uint STRIDE_X = 1;
 layout(constant_id = 3) const uint DILATION_X = 1;
-// 0: none, 1: negative values times the slope of their channel, 2: clamped to a range.
-layout(constant_id = 4) const uint AFTER = 0;
+layout(constant_id = 4) const uint FOLLOWERS = 0;
 layout(constant_id = 5) const uint WHOLE = 0;
 layout(constant_id = 6) const uint BLOCK = 4;
+// What follows: the function (numbers of worker/src/infer/map.rs) and the two values it takes: 0 is
+// the sum, n what the n-th made, then OTHER and OWN.
+layout(constant_id = 11) const uint FUNCTION_1 = 0;
+layout(constant_id = 12) const uint LEFT_1 = 0;
+layout(constant_id = 13) const uint RIGHT_1 = 0;
+layout(constant_id = 14) const uint FUNCTION_2 = 0;
+layout(constant_id = 15) const uint LEFT_2 = 0;
+layout(constant_id = 16) const uint RIGHT_2 = 0;
+layout(constant_id = 17) const uint FUNCTION_3 = 0;
+layout(constant_id = 18) const uint LEFT_3 = 0;
+layout(constant_id = 19) const uint RIGHT_3 = 0;
+layout(constant_id = 20) const uint FUNCTION_4 = 0;
+layout(constant_id = 21) const uint LEFT_4 = 0;
+layout(constant_id = 22) const uint RIGHT_4 = 0;
 #ifdef SHARED
-layout(constant_id = 7) const uint TOGETHER = 4;
+layout(constant_id = 7) const uint PIXELS = 4;
+// Where among four words the first that a place reads lies, if that is the same for all; else 4.
+layout(constant_id = 8) const uint PHASE = 4;
+// Whether fours of places lie in fours of words, of what is written and of the fourth tensor.
+layout(constant_id = 9) const uint FOURS_WRITTEN = 0;
+layout(constant_id = 10) const uint FOURS_OTHER = 0;
 // Invocations of a subgroup.
-layout(constant_id = 8) const uint LANES = 1;
+layout(constant_id = 23) const uint LANES = 1;
 #else
-const uint TOGETHER = BLOCK;
+const uint PIXELS = 4;
+const uint FOURS_WRITTEN = 0;
+const uint FOURS_OTHER = 0;
 #endif
 
-// Words: workgroups' worth of work; channels read and written of a group, groups; height and width
-// read; height and width written; stride and dilation of rows; the first row and column read
-// (signed); base; range; where the slopes begin.
-const uint PIXELS = 4;
-const uint QUADS = TOGETHER / 4u;
-const uint LAID = BLOCK / 4u;
+// Words: images times groups; channels read and written of a group, groups; height and width read;
+// height and width written; stride and dilation of rows; the first row and column read (signed);
+// base; for each of four functions that follow its two numbers and where its channels' numbers
+// begin; base and strides (image, channel, row) of the fourth tensor.
+const uint FOLLOW = 13u;
+const uint FOURTH = 25u;
+const uint QUADS = BLOCK / 4u;
 // Columns that PIXELS places in a row read; if they are not too many, they are kept.
 const uint REACH = (PIXELS - 1u) * STRIDE_X + (COLUMNS - 1u) * DILATION_X + 1u;
 const bool KEPT = REACH <= 16u;
+// The fourth tensor, which is as large as what is written; a number for each channel.
+const uint OTHER = 4u;
+const uint OWN = 5u;
 
 uvec4 sums[QUADS * PIXELS];
 
@@ -48,11 +74,13 @@ uvec4 weights(uint at) {
 #endif
 }
 
-uint image(uint at) {
+uint other(uint at) {
 #ifdef SHARED
-    return texelFetch(first, int(at / 4u))[at % 4u];
+    return texelFetch(fourth, int(at / 4u))[at % 4u];
+#elif defined(TEXELS)
+    return texelFetch(fourth, int(at)).x;
 #else
-    return a(at);
+    return fourth[at];
 #endif
 }
 
@@ -61,15 +89,88 @@ uvec4 plus(uvec4 sum, uvec4 w, uint value) {
     return floatBitsToUint(uintBitsToFloat(sum) + uintBitsToFloat(w) * vec4(uintBitsToFloat(value)));
 }
 
-float after(float x, float slope) {
-    if (AFTER == 1u && x < 0.0) return x * slope;
-    if (AFTER == 2u) return min(max(x, uintBitsToFloat(p(13))), uintBitsToFloat(p(14)));
+float applied(uint function, float x, float y, float alpha, float beta) {
+    switch (function) {
+    case 3: return max(x, 0.0);
+    case 4: return x < 0.0 ? alpha * x : x;
+    case 5: return logistic(x);
+    case 6: return hyperbolic_tangent(x);
+    case 16: return min(max(x, alpha), beta);
+    case 28: { float z = alpha * x; return z + beta; }
+    case 40: return x + y;
+    case 41: return x - y;
+    case 42: return x * y;
+    case 47: return x < 0.0 ? x * y : x;
+    }
     return x;
+}
+
+float follower(
+    uint nth, uint function, uint left, uint right, float made[5], float beside, float own
+) {
+    float x = left == OTHER ? beside : (left == OWN ? own : made[min(left, 3u)]);
+    float y = right == OTHER ? beside : (right == OWN ? own : made[min(right, 3u)]);
+    float alpha = uintBitsToFloat(p(FOLLOW + nth * 3u));
+    float beta = uintBitsToFloat(p(FOLLOW + nth * 3u + 1u));
+    return tame(applied(function, x, y, alpha, beta));
+}
+
+// What a sum comes to; `own` are the channel's numbers.
+uint followed(uint sum, uint beside, vec4 own) {
+    if (WHOLE == 1u) return sum;
+    float other = uintBitsToFloat(beside);
+    float made[5];
+    made[0] = tame(uintBitsToFloat(sum));
+    if (FOLLOWERS > 0u) made[1] = follower(0u, FUNCTION_1, LEFT_1, RIGHT_1, made, other, own.x);
+    if (FOLLOWERS > 1u) made[2] = follower(1u, FUNCTION_2, LEFT_2, RIGHT_2, made, other, own.y);
+    if (FOLLOWERS > 2u) made[3] = follower(2u, FUNCTION_3, LEFT_3, RIGHT_3, made, other, own.z);
+    if (FOLLOWERS > 3u) made[4] = follower(3u, FUNCTION_4, LEFT_4, RIGHT_4, made, other, own.w);
+    return floatBitsToUint(made[FOLLOWERS]);
+}
+
+float number(uint nth, bool wanted, uint channel) {
+    return wanted ? uintBitsToFloat(p(p(FOLLOW + nth * 3u + 2u) + channel)) : 0.0;
+}
+
+vec4 numbers(uint channel) {
+    return vec4(
+        number(0u, LEFT_1 == OWN || RIGHT_1 == OWN, channel),
+        number(1u, LEFT_2 == OWN || RIGHT_2 == OWN, channel),
+        number(2u, LEFT_3 == OWN || RIGHT_3 == OWN, channel),
+        number(3u, LEFT_4 == OWN || RIGHT_4 == OWN, channel)
+    );
+}
+
+bool is_other(uint left, uint right) { return left == OTHER || right == OTHER; }
+
+// Four words in a row of the fourth tensor, of which so many are there.
+uvec4 beside(uint at, uint there) {
+    bool first_two = is_other(LEFT_1, RIGHT_1) || is_other(LEFT_2, RIGHT_2);
+    if (!first_two && !is_other(LEFT_3, RIGHT_3) && !is_other(LEFT_4, RIGHT_4)) return uvec4(0u);
+#ifdef SHARED
+    if (FOURS_OTHER == 1u) return texelFetch(fourth, int(at / 4u));
+#endif
+    uvec4 words;
+    [[unroll]] for (uint n = 0u; n < 4u; n++) words[n] = other(n < there ? at + n : at);
+    return words;
 }
 
 // REACH words of a row from column `left` on; 0 where there are none.
 void read_row(bool there, uint start, int left, int width, out uint values[REACH]) {
 #ifdef SHARED
+    if (PHASE < 4u) {
+        // Fours are in the row or not.
+        const uint FOURS = (PHASE % 4u + REACH + 3u) / 4u;
+        uint words[FOURS * 4u];
+        [[unroll]] for (uint n = 0u; n < FOURS; n++) {
+            int column = left - int(PHASE) + int(n * 4u);
+            bool inside = there && column >= 0 && column < width;
+            uvec4 four = a_four(inside ? start + uint(column) : 0u);
+            [[unroll]] for (uint m = 0u; m < 4u; m++) words[n * 4u + m] = inside ? four[m] : 0u;
+        }
+        [[unroll]] for (uint n = 0u; n < REACH; n++) values[n] = words[n + PHASE % 4u];
+        return;
+    }
     // Fours that hold the words wherever among four the first lies.
     const uint FOURS = (REACH + 6u) / 4u;
     int at = int(start) + left;
@@ -98,9 +199,8 @@ void read_row(bool there, uint start, int left, int width, out uint values[REACH
     }
 }
 
-// A row of the kernel over PIXELS places in a row that is there or counts as 0. Weights of the next
-// block lie `apart` further on.
-void add_row(bool there, uint start, int left, int width, uint weight, uint apart) {
+// A row of the kernel over PIXELS places in a row that is there or counts as 0.
+void add_row(bool there, uint start, int left, int width, uint weight) {
     if (KEPT) {
         uint values[REACH];
         read_row(there, start, left, width, values);
@@ -109,9 +209,7 @@ void add_row(bool there, uint start, int left, int width, uint weight, uint apar
         const uint LOADS = (COUNT + LANES - 1u) / LANES;
         uvec4 held[LOADS];
         [[unroll]] for (uint n = 0u; n < LOADS; n++) {
-            uint own = min(n * LANES + gl_SubgroupInvocationID, COUNT - 1u);
-            uint m = own % QUADS;
-            held[n] = weights(weight + m / LAID * apart + own / QUADS * LAID + m % LAID);
+            held[n] = weights(weight + min(n * LANES + gl_SubgroupInvocationID, COUNT - 1u));
         }
 #endif
         [[unroll]] for (uint m = 0u; m < QUADS; m++) {
@@ -121,7 +219,7 @@ void add_row(bool there, uint start, int left, int width, uint weight, uint apar
                 uint at = kx * QUADS + m;
                 w[kx] = subgroupShuffle(held[at / LANES], at % LANES);
 #else
-                w[kx] = weights(weight + kx * LAID + m);
+                w[kx] = weights(weight + kx * QUADS + m);
 #endif
             }
             // Place by place, so that a sum stays in its register for a row.
@@ -139,10 +237,10 @@ void add_row(bool there, uint start, int left, int width, uint weight, uint apar
         [[unroll]] for (uint n = 0u; n < PIXELS; n++) {
             int column = left + int(n * STRIDE_X + kx * DILATION_X);
             bool inside = there && column >= 0 && column < width;
-            uint value = image(inside ? start + uint(column) : 0u);
+            uint value = a(inside ? start + uint(column) : 0u);
             value = inside ? value : 0u;
             [[unroll]] for (uint m = 0u; m < QUADS; m++) {
-                uvec4 w = weights(weight + m / LAID * apart + kx * LAID + m % LAID);
+                uvec4 w = weights(weight + kx * QUADS + m);
                 sums[m * PIXELS + n] = plus(sums[m * PIXELS + n], w, value);
             }
         }
@@ -150,24 +248,34 @@ void add_row(bool there, uint start, int left, int width, uint weight, uint apar
 }
 
 void add_kernel_row(
-    uint ky, int top, uint from, int left, uint height, uint width, uint weight, uint apart
+    uint ky, int top, uint from, int left, uint height, uint width, uint weight
 ) {
     int row = top + int(ky * p(9));
     bool there = row >= 0 && row < int(height);
     uint start = from + uint(row) * width;
-    add_row(there, start, left, int(width), weight + ky * COLUMNS * LAID, apart);
+    add_row(there, start, left, int(width), weight + ky * COLUMNS * QUADS);
 }
 
-// Writes what is there of the channels from `channel` on and of the places from `to` on.
-void deliver(uint to, uint plane, uint places, uint channel, uint channels) {
-    [[unroll]] for (uint m = 0u; m < TOGETHER; m++) {
-        float slope = 0.0;
-        if (AFTER == 1u) slope = uintBitsToFloat(p(p(15) + channel + min(m, channels - 1u)));
-        [[unroll]] for (uint n = 0u; n < PIXELS; n++) {
-            if (m < channels && n < places) {
-                uint word = sums[m / 4u * PIXELS + n][m % 4u];
-                if (WHOLE == 1u) o[to + m * plane + n] = word;
-                else put(to + m * plane + n, after(tame(uintBitsToFloat(word)), slope));
+// Writes what is there of the channels from `channel` on and of the places from `to` on; `from` is
+// the first's in the fourth tensor.
+void deliver(uint to, uint from, uint plane, uint places, uint channel, uint channels) {
+    [[unroll]] for (uint m = 0u; m < BLOCK; m++) {
+        vec4 own = numbers(channel + min(m, channels - 1u));
+        [[unroll]] for (uint four = 0u; four < PIXELS; four += 4u) {
+            if (m >= channels || four >= places) continue;
+            uint at = from + min(m, channels - 1u) * p(FOURTH + 2u) + four;
+            uvec4 others = beside(at, places - four);
+            uvec4 words;
+            [[unroll]] for (uint n = 0u; n < 4u; n++) {
+                words[n] = followed(sums[m / 4u * PIXELS + four + n][m % 4u], others[n], own);
+            }
+            uint first_word = to + m * plane + four;
+            if (FOURS_WRITTEN == 1u) {
+                write_four(first_word, words);
+                continue;
+            }
+            [[unroll]] for (uint n = 0u; n < 4u; n++) {
+                if (four + n < places) write(first_word + n, words[n]);
             }
         }
     }
@@ -183,10 +291,8 @@ void main() {
     uint across = (columns + PIXELS - 1u) / PIXELS;
     uint items = across * rows;
     uint pieces = (items + 63u) / 64u;
-    uint laid = (written + BLOCK - 1u) / BLOCK;
-    uint blocks = (written + TOGETHER - 1u) / TOGETHER;
-    // p(0) counts those with a BLOCK of channels each.
-    uint count = p(0) / laid * blocks;
+    uint blocks = (written + BLOCK - 1u) / BLOCK;
+    uint count = p(0) * blocks * pieces;
     for (uint nth = gl_WorkGroupID.x; nth < count; nth += min(count, GROUPS_MAX)) {
         uint item = nth % pieces * 64u + gl_LocalInvocationID.x;
         uint block = nth / pieces % blocks;
@@ -196,32 +302,33 @@ void main() {
         uint own = min(item, items - 1u);
         uint x = own % across * PIXELS;
         uint y = own / across;
-        uint channel = group * written + block * TOGETHER;
-        uint kept = min(TOGETHER, written - block * TOGETHER);
-        [[unroll]] for (uint m = 0u; m < TOGETHER; m++) {
+        uint channel = group * written + block * BLOCK;
+        uint kept = min(BLOCK, written - block * BLOCK);
+        [[unroll]] for (uint m = 0u; m < BLOCK; m++) {
             uint bias = c(channel + min(m, kept - 1u));
             [[unroll]] for (uint n = 0u; n < PIXELS; n++) sums[m / 4u * PIXELS + n][m % 4u] = bias;
         }
         int left = int(x * STRIDE_X) + int(p(11));
         int top = int(y * p(8)) + int(p(10));
         uint from = p(12) + plane * channels * height * width;
-        uint apart = channels * ROWS * COLUMNS * LAID;
-        uint weight = (group * laid + block * (TOGETHER / BLOCK)) * apart;
+        uint weight = (group * blocks + block) * channels * ROWS * COLUMNS * QUADS;
         for (uint i = 0u; i < channels; i++) {
             if (ROWS <= 3u && KEPT) {
                 [[unroll]] for (uint ky = 0u; ky < ROWS; ky++) {
-                    add_kernel_row(ky, top, from, left, height, width, weight, apart);
+                    add_kernel_row(ky, top, from, left, height, width, weight);
                 }
             } else {
                 for (uint ky = 0u; ky < ROWS; ky++) {
-                    add_kernel_row(ky, top, from, left, height, width, weight, apart);
+                    add_kernel_row(ky, top, from, left, height, width, weight);
                 }
             }
-            weight += ROWS * COLUMNS * LAID;
+            weight += ROWS * COLUMNS * QUADS;
             from += height * width;
         }
-        uint to = ((plane * written + block * TOGETHER) * rows + y) * columns + x;
+        uint to = ((plane * written + block * BLOCK) * rows + y) * columns + x;
+        uint others = p(FOURTH) + plane / p(3) * p(FOURTH + 1u) + channel * p(FOURTH + 2u)
+            + y * p(FOURTH + 3u) + x;
         uint places = item < items ? columns - x : 0u;
-        deliver(to, rows * columns, places, channel, kept);
+        deliver(to, others, rows * columns, places, channel, kept);
     }
 }

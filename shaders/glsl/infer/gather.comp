@@ -15,6 +15,6 @@ void main() {
         int index = int(b(p(4) == 1u ? at : nth));
         if (index < 0) index += int(p(3));
         index = min(max(index, 0), int(p(3)) - 1);
-        o[at] = a((outer * p(3) + uint(index)) * p(1) + inner);
+        write(at, a((outer * p(3) + uint(index)) * p(1) + inner));
     }
 }

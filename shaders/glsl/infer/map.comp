@@ -1,6 +1,5 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 // Element by element, with broadcasting. The numbers of operations are those of
 // worker/src/infer/map.rs, which is the twin.
 #define PER_ID 1
@@ -173,8 +172,14 @@ void main() {
         }
         // The last dimension's; of none there is one element.
         uint d = DIMENSIONS + p(1) * 4u - 4u;
+        uint words[PER];
         [[unroll]] for (uint n = 0u; n < PER; n++) {
-            o[item * PER + n] = computed(i + n * p(d + 1u), j + n * p(d + 2u), k + n * p(d + 3u));
+            words[n] = computed(i + n * p(d + 1u), j + n * p(d + 2u), k + n * p(d + 3u));
+        }
+        if (PER == 4u) {
+            write_four(item * PER, uvec4(words[0], words[1 % PER], words[2 % PER], words[3 % PER]));
+        } else {
+            [[unroll]] for (uint n = 0u; n < PER; n++) write(item * PER + n, words[n]);
         }
     }
 }

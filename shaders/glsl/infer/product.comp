@@ -31,7 +31,7 @@ void main() {
             i += p(6);
             j += p(7);
         }
-        if (WHOLE == 1u) o[at] = total;
+        if (WHOLE == 1u) write(at, total);
         else put(at, sum);
     }
 }

@@ -91,8 +91,8 @@ void main() {
             }
             if (OPERATION == 0u) put(at, uintBitsToFloat(sum));
             else if (OPERATION == 1u) put(at, div(uintBitsToFloat(sum), float(p(1))));
-            else if (ranked) o[at] = place;
-            else o[at] = sum;
+            else if (ranked) write(at, place);
+            else write(at, sum);
         }
         barrier();
     }

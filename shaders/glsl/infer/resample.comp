@@ -1,6 +1,5 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 // Along one dimension each place is a weighted sum of some places, in the order of its list.
 #define PER_ID 0
 #include "infer/tensor.glsl"
@@ -37,7 +36,7 @@ void main() {
                 sum = sum + value * uintBitsToFloat(p(p(7) + own + t));
             }
             if (inside) put(item * PER + n, sum);
-            else o[item * PER + n] = p(8);
+            else write(item * PER + n, p(8));
         }
     }
 }

@@ -1,11 +1,15 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 // Elements moved, none computed: slices, paddings, transpositions, repetitions, shuffles of depth
 // and space. For each dimension a table says how far each place moves in the tensor read.
 #define PER_ID 0
+#define FIRST_IN_FOURS
 #include "infer/tensor.glsl"
 layout(local_size_x = 64) in;
+// Whether fours of places in a row are read from fours of words.
+layout(constant_id = 1) const uint FOURS_READ = 0;
+// Whether they are written to such.
+layout(constant_id = 2) const uint FOURS_WRITTEN = 0;
 
 // Words: elements, dimensions (one at least), what stands outside, base of reading and of writing;
 // then for each dimension its length, its stride in the tensor written, and where its table begins.
@@ -33,11 +37,23 @@ void main() {
             from += moved;
             to += along * p(d + 1u);
         }
-        [[unroll]] for (uint n = 0u; n < PER; n++) {
-            uint moved = p(p(last + 2u) + first + n);
-            uint word = p(2);
-            if (inside && moved != OUTSIDE) word = a(from + moved);
-            o[to + (first + n) * p(last + 1u)] = word;
+        uint words[PER];
+        if (PER == 4u && FOURS_READ == 1u) {
+            uvec4 four = a_four(inside ? from + p(p(last + 2u) + first) : 0u);
+            [[unroll]] for (uint n = 0u; n < PER; n++) words[n] = inside ? four[n] : p(2);
+        } else {
+            [[unroll]] for (uint n = 0u; n < PER; n++) {
+                uint moved = p(p(last + 2u) + first + n);
+                bool there = inside && moved != OUTSIDE;
+                words[n] = there ? a(from + moved) : p(2);
+            }
+        }
+        if (PER == 4u && FOURS_WRITTEN == 1u) {
+            write_four(to + first, uvec4(words[0], words[1 % PER], words[2 % PER], words[3 % PER]));
+        } else {
+            [[unroll]] for (uint n = 0u; n < PER; n++) {
+                write(to + (first + n) * p(last + 1u), words[n]);
+            }
         }
     }
 }

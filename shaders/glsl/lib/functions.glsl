@@ -42,9 +42,25 @@ float natural_logarithm(float x) {
     return l * 0.69314718056;
 }
 
+// 1 / (1 + e^-x), with the steps of `exponential`, `power_of_two` and `div` that count here: below e^-80 nothing
+// is left beside 1, no step leaves the normal range, and the reciprocal is that of 1 to 2.
 float logistic(float x) {
-    float e = exponential(-abs(x));
-    float y = div(1.0, 1.0 + e);
+    float a = max(-abs(x), -80.0);
+    float shifted = a * 1.44269504089 + 0.5;
+    float whole = floor(shifted);
+    float rest = (a - whole * 0.693359375) + whole * 2.12194440055e-4;
+    float t = rest * 1.44269504089;
+    float more = floor(t + 0.5);
+    float f = t - more;
+    float e = 1.5453162939e-4;
+    e = e * f + 1.3390863365e-3;
+    e = e * f + 9.6180825573e-3;
+    e = e * f + 5.5503571142e-2;
+    e = e * f + 2.4022650761e-1;
+    e = e * f + 6.9314718803e-1;
+    e = e * f + 1.0;
+    uint moved = floatBitsToUint(e) + (uint(int(whole) + int(more)) << 23);
+    float y = rcp_mantissa(1.0 + uintBitsToFloat(moved));
     return x < 0.0 ? 1.0 - y : y;
 }
 

@@ -1,30 +1,55 @@
 //! Convolution (ONNX Conv, ConvInteger), where networks spend their time; and its twin.
 
-use super::kernel::{Dispatch, Kernel, signed};
+use super::kernel::{Dispatch, Form, Kernel, signed};
+use super::map::Function;
 use super::region::{Held, Region, Span, lengths};
 use super::tensor::strides;
+use super::twin::{of_one, of_two};
 use crate::render::exact::tame;
 use rayon::prelude::*;
 
-/// Places in a row that an invocation computes.
-const PIXELS: usize = 4;
+/// Places in a row that are read and written together where they lie in fours of words.
+const FOUR: usize = 4;
+/// Most functions that follow a sum.
+pub const FOLLOWERS_MAX: usize = 4;
+/// What the shader calls OTHER and OWN.
+const OTHER: u32 = 4;
+const OWN: u32 = 5;
+/// Where the parameters of what follows begin, and where its lists do.
+const FOLLOW: usize = 13;
+const LISTS: usize = 29;
+/// The first of the constants that say what follows.
+const FUNCTIONS: usize = 11;
 
 /// How many of a group's channels are computed together: weights lie in blocks of so many.
 pub fn block(channels: usize) -> usize {
     if channels.next_multiple_of(4).is_multiple_of(8) { 8 } else { 4 }
 }
 
-/// What follows the sum, in the same pass.
+/// What a function that follows takes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum After {
-    Nothing,
-    /// Negative values times the slope of their channel (PRelu, LeakyRelu, Relu).
-    Slopes(Vec<f32>),
-    Clamp(f32, f32),
+pub enum Taken {
+    /// The sum (0), or what the n-th that follows made.
+    Made(usize),
+    /// The fourth input's place.
+    Other,
+    /// A number for each channel.
+    Own(Vec<f32>),
+}
+
+/// A function that follows the sum place by place, in the same pass; of one argument the second
+/// counts for nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Follower {
+    pub function: Function,
+    pub alpha: u32,
+    pub beta: u32,
+    pub takes: [Taken; 2],
 }
 
 /// A convolution over two dimensions. Inputs: the image, weights as
-/// `[group][channels / block][channel read][row][column][block]`, a bias for each channel.
+/// `[group][channels / block][channel read][row][column][block]`, a bias for each channel; a
+/// fourth, as large as what is written, if something that follows takes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     pub groups: usize,
@@ -35,15 +60,17 @@ pub struct Convolution {
     pub dilation: [usize; 2],
     /// Rows above and columns to the left that do not exist.
     pub padding: [usize; 2],
-    pub after: After,
+    pub followers: Vec<Follower>,
     /// Of whole numbers.
     pub whole: bool,
 }
 
 impl Convolution {
     pub fn needs(&self, nth: usize, shape: &[usize], out: &[Span]) -> Region {
-        if nth > 0 {
-            return super::region::whole(shape);
+        match nth {
+            0 => {}
+            3 => return out.to_vec(),
+            _ => return super::region::whole(shape),
         }
         let mut region = vec![out[0], Span::whole(shape[1])];
         for d in 0..2 {
@@ -61,24 +88,24 @@ impl Convolution {
         super::region::elements(out) as u64 * terms as u64
     }
 
+    /// Whole fours of columns, as far as there are such, so that they can be written together.
+    pub fn widened(columns: Span, length: usize) -> Span {
+        let first = columns.first / FOUR * FOUR;
+        Span::new(first, columns.end.next_multiple_of(FOUR).min(length))
+    }
+
     pub fn dispatch(&self, inputs: &[Held<'_>], out: Held<'_>) -> Dispatch {
         let image = inputs[0];
         let (read, written) = (lengths(image.region), lengths(out.region));
         let channels = self.channels / self.groups;
         let block = block(channels);
-        let pieces = (written[2] * written[3].div_ceil(PIXELS)).div_ceil(64);
-        let items = written[0] * self.groups * channels.div_ceil(block) * pieces;
         let first = |d: usize| {
             let place = (out.region[2 + d].first * self.stride[d]) as i64;
-            signed(place - self.padding[d] as i64 - image.region[2 + d].first as i64)
+            place - self.padding[d] as i64 - image.region[2 + d].first as i64
         };
         let skipped = out.region[0].first - image.region[0].first;
-        let (least, most) = match self.after {
-            After::Clamp(least, most) => (tame(least), tame(most)),
-            _ => (0.0, 0.0),
-        };
         let mut parameters = [
-            items,
+            written[0] * self.groups,
             image.shape[1] / self.groups,
             channels,
             self.groups,
@@ -91,31 +118,80 @@ impl Convolution {
         ]
         .map(|word| word as u32)
         .to_vec();
-        parameters.extend([first(0), first(1), (skipped * strides(&read)[0]) as u32]);
-        parameters.extend([least.to_bits(), most.to_bits(), 16]);
-        let mut after = 0;
-        match &self.after {
-            After::Nothing => {}
-            After::Clamp(..) => after = 2,
-            After::Slopes(slopes) => {
-                after = 1;
-                parameters.extend(slopes.iter().map(|slope| tame(*slope).to_bits()));
+        parameters.extend([0, 1].map(|d| signed(first(d))));
+        parameters.push((skipped * strides(&read)[0]) as u32);
+        let (follow, lists) = self.follow();
+        parameters.extend(follow);
+        let (other, in_fours) = beside(inputs.get(3), out);
+        parameters.extend(other);
+        parameters.extend(lists);
+        let aligned = self.stride[1] == 1 && read[3].is_multiple_of(FOUR);
+        let phase = if aligned { first(1).rem_euclid(FOUR as i64) as u32 } else { FOUR as u32 };
+        // How many places in a row are computed together where images are read in fours of words.
+        let pixels = if self.stride[1] == 1 && written[3] > FOUR { 2 * FOUR } else { FOUR };
+        let [rows, columns] = self.kernel.map(|length| length as u32);
+        let mut constants = vec![rows, columns];
+        constants
+            .extend([self.stride[1], self.dilation[1], self.followers.len()].map(|n| n as u32));
+        constants.push(u32::from(self.whole));
+        constants.extend([block, pixels].map(|n| n as u32));
+        constants.push(phase);
+        constants.extend([written[3].is_multiple_of(FOUR), in_fours].map(u32::from));
+        constants.extend(self.functions());
+        let reads = (0..inputs.len()).collect();
+        Dispatch { kernel: Kernel::Convolve, constants, parameters, reads }
+    }
+
+    /// Of each that may follow its two numbers and where its channels' numbers begin; and these.
+    fn follow(&self) -> (Vec<u32>, Vec<u32>) {
+        let (mut follow, mut lists) = (vec![0; 3 * FOLLOWERS_MAX], Vec::new());
+        for (own, words) in self.followers.iter().zip(follow.chunks_exact_mut(3)) {
+            words.copy_from_slice(&[own.alpha, own.beta, (LISTS + lists.len()) as u32]);
+            for taken in &own.takes {
+                if let Taken::Own(numbers) = taken {
+                    lists.extend(numbers.iter().map(|number| tame(*number).to_bits()));
+                }
             }
         }
-        let [rows, columns] = self.kernel.map(|length| length as u32);
-        let (stride, dilation) = (self.stride[1] as u32, self.dilation[1] as u32);
-        let whole = u32::from(self.whole);
-        // The last is how many are computed together where images are read in fours of words.
-        let together = if channels.div_ceil(block).is_multiple_of(2) { 2 * block } else { block };
-        let [block, together] = [block, together].map(|channels| channels as u32);
-        let constants = vec![rows, columns, stride, dilation, after, whole, block, together];
-        Dispatch { kernel: Kernel::Convolve, constants, parameters, reads: vec![0, 1, 2] }
+        (follow, lists)
     }
+
+    /// Of each that may follow its function and what it takes.
+    fn functions(&self) -> Vec<u32> {
+        let mut constants = vec![0; 3 * FOLLOWERS_MAX];
+        for (own, words) in self.followers.iter().zip(constants.chunks_exact_mut(3)) {
+            let [left, right] = own.takes.each_ref().map(|taken| match taken {
+                Taken::Made(nth) => *nth as u32,
+                Taken::Other => OTHER,
+                Taken::Own(_) => OWN,
+            });
+            words.copy_from_slice(&[own.function as u32, left, right]);
+        }
+        constants
+    }
+}
+
+/// Base and strides of the fourth input, and whether what is written by fours can be read so of it.
+fn beside(other: Option<&Held<'_>>, out: Held<'_>) -> ([u32; 4], bool) {
+    let Some(other) = other else { return ([0; 4], false) };
+    let steps = other.strides();
+    let ahead = |at: usize| out.region[at].first - other.region[at].first;
+    let base: usize = (0..4).map(|at| ahead(at) * steps[at]).sum();
+    let in_fours = ahead(3).is_multiple_of(FOUR) && steps[2].is_multiple_of(FOUR);
+    ([base, steps[0], steps[1], steps[2]].map(|word| word as u32), in_fours)
+}
+
+/// Workgroups of 64 that a dispatch asks for.
+pub fn workgroups(dispatch: &Dispatch, form: Form) -> u32 {
+    let p = &dispatch.parameters;
+    let [block, pixels] = [6, 7].map(|at| dispatch.constants[at]);
+    let pixels = if form == Form::Shared { pixels } else { FOUR as u32 };
+    p[0] * p[2].div_ceil(block) * (p[6] * p[7].div_ceil(pixels)).div_ceil(64)
 }
 
 /// The kernel `convolve` in plain Rust: a plane of the output at a time, term after term, so that
 /// each place gets its terms in the kernel's order.
-pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 3], output: &mut [u32]) {
+pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 4], output: &mut [u32]) {
     let n = |at: usize| p[at] as usize;
     let plane = n(6) * n(7);
     let written = n(2) * n(3);
@@ -134,8 +210,8 @@ pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 3], output: &mut [u32
         part.each_term(|at, value, weight| {
             sums[at] += f32::from_bits(weight) * f32::from_bits(value);
         });
-        for (word, sum) in words.iter_mut().zip(sums) {
-            *word = tame(part.after(tame(sum))).to_bits();
+        for (place, (word, sum)) in words.iter_mut().zip(sums).enumerate() {
+            *word = part.followed(tame(sum), place).to_bits();
         }
     });
 }
@@ -144,7 +220,7 @@ pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 3], output: &mut [u32
 struct Part<'a> {
     p: &'a [u32],
     constants: &'a [u32],
-    inputs: [&'a [u32]; 3],
+    inputs: [&'a [u32]; 4],
     image: usize,
     channel: usize,
 }
@@ -154,13 +230,35 @@ impl Part<'_> {
         self.p[at] as usize
     }
 
-    fn after(&self, sum: f32) -> f32 {
-        let [least, most] = [13, 14].map(|at| f32::from_bits(self.p[at]));
-        match self.constants[4] {
-            1 if sum < 0.0 => sum * f32::from_bits(self.p[self.n(15) + self.channel]),
-            2 => sum.max(least).min(most),
-            _ => sum,
+    /// What a sum comes to at a place of the plane.
+    fn followed(&self, sum: f32, place: usize) -> f32 {
+        let mut made = vec![sum];
+        for nth in 0..self.constants[4] as usize {
+            let constants = &self.constants[FUNCTIONS + nth * 3..][..3];
+            let numbers = &self.p[FOLLOW + nth * 3..][..3];
+            let taken = |which: u32| match which {
+                OTHER => self.other(place),
+                OWN => f32::from_bits(self.p[numbers[2] as usize + self.channel]),
+                nth => made[nth as usize],
+            };
+            let (x, y) = (taken(constants[1]), taken(constants[2]));
+            let [alpha, beta] = [0, 1].map(|at| f32::from_bits(numbers[at]));
+            let value = match constants[0] {
+                function @ ..40 => of_one(function, x, alpha, beta),
+                function => of_two(function, x, y),
+            };
+            made.push(tame(value));
         }
+        made[made.len() - 1]
+    }
+
+    /// The fourth tensor's word there.
+    fn other(&self, place: usize) -> f32 {
+        let fourth = LISTS - 4;
+        let (y, x) = (place / self.n(7), place % self.n(7));
+        let steps = [self.image, self.channel, y].into_iter().zip(1..);
+        let at: usize = steps.map(|(along, nth)| along * self.n(fourth + nth)).sum();
+        f32::from_bits(self.inputs[3][self.n(fourth) + at + x])
     }
 
     /// Calls with the place written, the value read and the weight.

@@ -4,7 +4,7 @@ use super::kernel::{Dispatch, Form, Kernel};
 use super::plan::Plan;
 use super::program::Program;
 use super::region::elements;
-use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
+use crate::vulkan::{Binding, Buffer, Device, DeviceKind, Pass, Pipeline, Texel, VulkanError};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -41,7 +41,7 @@ impl Runner {
     pub fn new(device: &Device) -> Result<Self, VulkanError> {
         let mut nothing = Buffer::filled(device, "nothing", &[])?;
         let info = device.info();
-        let prefers_texels = info.kind == DeviceKind::Cpu && info.texel_buffers_max >= 4;
+        let prefers_texels = info.kind == DeviceKind::Cpu && info.texel_buffers_max >= 5;
         view(&mut nothing, prefers_texels)?;
         let (device, pipelines) = (device.clone(), BTreeMap::new());
         Ok(Self { device, pipelines, nothing, prefers_texels })
@@ -59,24 +59,17 @@ impl Runner {
         if let Entry::Vacant(empty) = self.pipelines.entry(key) {
             let kernel = spirv(dispatch.kernel);
             let mut constants = dispatch.constants.clone();
-            let mut reads = [Texel::Word; 4];
             let words = match (form, kernel.shared) {
                 (Form::Plain, _) => kernel.plain,
                 (Form::Shared, Some(shared)) => {
                     constants.push(self.device.info().shuffle_lanes);
-                    reads[1] = Texel::FourWords;
-                    reads[2] = Texel::FourWords;
                     shared
                 }
-                (Form::Texels, Some(_)) => {
-                    reads[2] = Texel::FourWords;
-                    kernel.texels
-                }
-                (_, None) => kernel.texels,
+                _ => kernel.texels,
             };
             let words = shaders::spirv::words(words);
-            let buffers = (5, if form == Form::Plain { &[] } else { &reads[..] });
-            empty.insert(Pipeline::new(&self.device, &words, buffers, 0, &constants)?);
+            let bindings = bindings(dispatch.kernel, form);
+            empty.insert(Pipeline::new(&self.device, &words, &bindings, 0, &constants)?);
         }
         Ok(())
     }
@@ -146,8 +139,9 @@ impl Runner {
                 let key = (dispatch.kernel, form, dispatch.constants.clone());
                 passes.push(Use {
                     pipeline: &self.pipelines[&key],
-                    reads: [own, read(0), read(1), read(2)],
-                    written,
+                    reads: [own, read(0), read(1), read(2), read(3)],
+                    // Seen by words and by fours, where as texels.
+                    written: vec![written; if form == Form::Plain { 1 } else { 2 }],
                     workgroups: dispatch.workgroups(form),
                 });
             }
@@ -176,7 +170,10 @@ impl Runner {
         let own = plan.slots[output];
         let slots = plan.slot_words.iter().enumerate().map(|(at, words)| {
             let bytes = if Some(at) == own { 4 } else { *words as u64 * 4 };
-            Buffer::local(&self.device, "a tensor", bytes)
+            match self.prefers_texels {
+                true => Buffer::texels(&self.device, "a tensor", bytes),
+                false => Buffer::local(&self.device, "a tensor", bytes),
+            }
         });
         let filled = |(value, words): &(usize, Vec<u32>)| {
             let bytes = bytemuck::cast_slice(words);
@@ -234,8 +231,8 @@ fn view(buffer: &mut Buffer, wanted: bool) -> Result<(), VulkanError> {
 
 struct Use<'a> {
     pipeline: &'a Pipeline,
-    reads: [&'a Buffer; 4],
-    written: &'a Buffer,
+    reads: [&'a Buffer; 5],
+    written: Vec<&'a Buffer>,
     workgroups: u32,
 }
 
@@ -248,13 +245,12 @@ fn submit(
     if stop() {
         return Err(RunError::Stopped);
     }
-    let written: Vec<[&Buffer; 1]> = uses.iter().map(|own| [own.written]).collect();
-    let passes: Vec<Pass<'_>> = (uses.iter().zip(&written))
-        .map(|(own, written)| Pass {
+    let passes: Vec<Pass<'_>> = (uses.iter())
+        .map(|own| Pass {
             name: "infer",
             pipeline: own.pipeline,
             reads: &own.reads,
-            writes: written,
+            writes: &own.written,
             parameters: &[],
             workgroups: own.workgroups,
         })
@@ -262,6 +258,20 @@ fn submit(
     Pass::run_all(&passes, device)?;
     uses.clear();
     Ok(())
+}
+
+/// How a kernel sees the parameters, the tensors that it reads, and what it writes.
+fn bindings(kernel: Kernel, form: Form) -> Vec<Binding> {
+    let in_fours: &[usize] = match (kernel, form) {
+        (_, Form::Plain) => return vec![Binding::Storage; 6],
+        (Kernel::Convolve, Form::Texels) => &[2],
+        (Kernel::Convolve, Form::Shared) => &[1, 2, 4],
+        (Kernel::View, _) => &[1],
+        _ => &[],
+    };
+    let texel = |at| if in_fours.contains(&at) { Texel::FourWords } else { Texel::Word };
+    let reads = (0..5).map(|at| Binding::Texels(texel(at)));
+    reads.chain([Texel::Word, Texel::FourWords].map(Binding::Stored)).collect()
 }
 
 fn spirv(kernel: Kernel) -> shaders::spirv::Kernel {

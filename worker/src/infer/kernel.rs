@@ -34,7 +34,7 @@ pub struct Dispatch {
     pub constants: Vec<u32>,
     /// What the shader calls `p`.
     pub parameters: Vec<u32>,
-    /// Which of the operation's inputs are the tensors `a`, `b` and `c`.
+    /// Which of the operation's inputs are the first tensors, `a`, `b` and so on.
     pub reads: Vec<usize>,
 }
 
@@ -46,12 +46,11 @@ impl Dispatch {
             (_, Form::Plain) => 1,
             (Kernel::Map, _) => self.constants[1],
             (Kernel::View | Kernel::Resample, _) => self.constants[0],
-            // Blocks of channels that are computed together.
-            (Kernel::Convolve, Form::Shared) => self.constants[7] / self.constants[6],
             _ => 1,
         };
         let groups = match self.kernel {
-            Kernel::Convolve | Kernel::Reduce => items / per,
+            Kernel::Convolve => super::convolution::workgroups(self, form),
+            Kernel::Reduce => items,
             _ => (items / per).div_ceil(64),
         };
         groups.min(65_535)

@@ -60,7 +60,11 @@ impl Plan {
         let axes = (shape.iter().enumerate()).map(|(at, length)| Axis::same(at, *length)).collect();
         let (held, out) = (Held { shape, region: &all }, Held { shape, region });
         let mut part = vec![0; elements(region)];
-        twin::run(&View::new(shape.len(), axes).dispatch(held, out), [words, &[], &[]], &mut part);
+        twin::run(
+            &View::new(shape.len(), axes).dispatch(held, out),
+            [words, &[], &[], &[]],
+            &mut part,
+        );
         part
     }
 
@@ -87,7 +91,7 @@ impl Plan {
                         known.map_or(&made[value][..], |tensor| &tensor.words)
                     })
                 };
-                twin::run(dispatch, [read(0), read(1), read(2)], &mut words);
+                twin::run(dispatch, [0, 1, 2, 3].map(read), &mut words);
             }
             made[step.output] = words;
         }

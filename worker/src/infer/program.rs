@@ -42,7 +42,11 @@ impl Operation {
     pub fn widen(&self, inputs: &[&[usize]], shape: &[usize], out: &mut Region) {
         match self {
             // Channels are computed together.
-            Self::Convolve(_) | Self::Spread(_) | Self::Pool(_) => out[1] = Span::whole(shape[1]),
+            Self::Convolve(_) => {
+                out[1] = Span::whole(shape[1]);
+                out[3] = Convolution::widened(out[3], shape[3]);
+            }
+            Self::Spread(_) | Self::Pool(_) => out[1] = Span::whole(shape[1]),
             Self::Gather(_) => *out = whole(shape),
             Self::Reshape if !divides(inputs[0], shape) => *out = whole(shape),
             _ => {}
@@ -258,7 +262,7 @@ fn computed(operation: &Operation, inputs: &[Arc<Tensor>], shape: &[usize]) -> V
     }
     for dispatch in operation.dispatches(&held, Held { shape, region: &region }) {
         let read = |nth: usize| dispatch.reads.get(nth).map_or(&[][..], |at| &inputs[*at].words);
-        twin::run(&dispatch, [read(0), read(1), read(2)], &mut words);
+        twin::run(&dispatch, [0, 1, 2, 3].map(read), &mut words);
     }
     words
 }

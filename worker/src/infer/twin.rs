@@ -15,7 +15,7 @@ const CHUNK: usize = 4096;
 #[derive(Clone, Copy)]
 struct Bound<'a> {
     p: &'a [u32],
-    inputs: [&'a [u32]; 3],
+    inputs: [&'a [u32]; 4],
 }
 
 impl Bound<'_> {
@@ -34,7 +34,7 @@ impl Bound<'_> {
 }
 
 /// Computes what a dispatch writes.
-pub fn run(dispatch: &Dispatch, inputs: [&[u32]; 3], output: &mut [u32]) {
+pub fn run(dispatch: &Dispatch, inputs: [&[u32]; 4], output: &mut [u32]) {
     let bound = Bound { p: &dispatch.parameters, inputs };
     let constant = |at: usize| dispatch.constants.get(at).copied().unwrap_or_default();
     match dispatch.kernel {
@@ -82,7 +82,8 @@ fn view(bound: Bound<'_>, output: &mut [u32]) {
     }
 }
 
-fn of_one(operation: u32, x: f32, alpha: f32, beta: f32) -> f32 {
+/// A function of one number.
+pub fn of_one(operation: u32, x: f32, alpha: f32, beta: f32) -> f32 {
     match operation {
         1 => -x,
         2 => x.abs(),
@@ -121,7 +122,8 @@ fn of_one(operation: u32, x: f32, alpha: f32, beta: f32) -> f32 {
     }
 }
 
-fn of_two(operation: u32, x: f32, y: f32) -> f32 {
+/// A function of two numbers.
+pub fn of_two(operation: u32, x: f32, y: f32) -> f32 {
     match operation {
         40 => x + y,
         41 => x - y,

@@ -112,10 +112,27 @@ impl View {
             parameters.extend([*length as u32, *to as u32, table as u32]);
             table += own.len();
         }
+        let (reads, writes) = in_fours(&rows, begin, base);
         let per = in_a_row(rows.last().map_or(1, |row| row.0));
+        let constants = vec![per, u32::from(reads), u32::from(writes)];
         parameters.extend(rows.into_iter().flat_map(|row| row.2));
-        Dispatch { kernel: Kernel::View, constants: vec![per], parameters, reads: vec![0] }
+        Dispatch { kernel: Kernel::View, constants, parameters, reads: vec![0] }
     }
+}
+
+/// Whether fours of places in a row are read from words that begin at a multiple of four, and
+/// whether they are written to such.
+fn in_fours(rows: &[(usize, usize, Vec<u32>)], begin: i64, base: usize) -> (bool, bool) {
+    let Some(((_, step, table), outer)) = rows.split_last() else { return (false, false) };
+    let fours = |word: &u32| *word == OUTSIDE || word.is_multiple_of(4);
+    let first = begin as i32 as u32;
+    let reads = table.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1))
+        && table.first().is_some_and(|own| first.wrapping_add(*own).is_multiple_of(4))
+        && !table.contains(&OUTSIDE)
+        && outer.iter().all(|(_, _, own)| own.iter().all(fours));
+    let writes =
+        *step == 1 && base.is_multiple_of(4) && outer.iter().all(|(_, to, _)| to.is_multiple_of(4));
+    (reads, writes)
 }
 
 /// Dimensions read and written that belong together in a change of shape: as many elements, and one

@@ -5,7 +5,8 @@ use super::grid::{self, GridError};
 use super::scene::{Scene, layers};
 use super::{albedo, aov, exact};
 use crate::engine::TileSpec;
-use crate::vulkan::{Buffer, Device, DeviceKind, Pass, Pipeline, Running, Texel, VulkanError};
+use crate::vulkan::{Binding, Buffer, Device, DeviceKind, Pass, Pipeline, Running};
+use crate::vulkan::{Texel, VulkanError};
 use shaders::spirv::Variant;
 use shaders::{AOV_LEAF_WORDS, Camera, Emitter, LEAF_WORDS, Material, MotionKey, PathParameters};
 use shaders::{FEATURE_CLAMP, FEATURE_COVERAGE, FEATURE_EMITTERS, FEATURE_ENVIRONMENT};
@@ -74,12 +75,16 @@ impl Pipelines {
                     Some(features) => shaders::spirv::path(layered(features), variant),
                     None => shaders::spirv::aov(variant),
                 });
-                let reads = READS.len() as u32;
-                let texels = if variant.texels { &READS[..] } else { &[] };
-                let buffers = (reads + 1, texels);
+                let read = |texel| match variant.texels {
+                    true => Binding::Texels(texel),
+                    false => Binding::Storage,
+                };
+                let written = [Binding::Storage];
+                let bindings: Vec<_> = READS.map(read).into_iter().chain(written).collect();
                 let parameters = size_of::<PathParameters>() as u32;
                 let constants = features.as_slice();
-                let pipeline = Pipeline::new(&self.device, &words, buffers, parameters, constants)?;
+                let pipeline =
+                    Pipeline::new(&self.device, &words, &bindings, parameters, constants)?;
                 Ok(empty.insert(pipeline))
             }
         }

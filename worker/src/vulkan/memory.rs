@@ -6,7 +6,7 @@ use super::{VulkanError, failed};
 use ash::vk;
 use std::sync::Arc;
 
-/// How shaders read a buffer as texels: by words of 32 bits, or by four of them.
+/// How shaders see a buffer as texels: by words of 32 bits, or by four of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texel {
     Word,
@@ -39,7 +39,7 @@ pub struct Buffer {
 pub(super) struct Held {
     shared: Arc<Shared>,
     pub(super) raw: vk::Buffer,
-    /// As texels of each kind, if shaders may read it so.
+    /// As texels of each kind, if shaders may see it so.
     pub(super) views: [vk::BufferView; 2],
     memory: vk::DeviceMemory,
     /// Where the memory is mapped, if it is.
@@ -70,11 +70,12 @@ impl Buffer {
     ) -> Result<Self, VulkanError> {
         let content = if content.is_empty() { &[0; 16] } else { content };
         let bytes = content.len() as u64;
-        let mut buffer = Self::allocate(device, what, bytes, &[LOCAL | COHERENT, LOCAL])?;
+        let limit = device.shared.info.buffer_bytes_max;
+        let mut buffer = Self::allocate(device, what, bytes, limit, &[LOCAL | COHERENT, LOCAL])?;
         if buffer.held.mapped.is_some() {
             buffer.write(content);
         } else {
-            let mut staging = Self::allocate(device, "staging", bytes, &[COHERENT])?;
+            let mut staging = Self::allocate(device, "staging", bytes, limit, &[COHERENT])?;
             staging.write(content);
             let region = [vk::BufferCopy::default().size(bytes)];
             let copy = submit(&device.shared, |commands| {
@@ -91,21 +92,30 @@ impl Buffer {
 
     /// A buffer of `bytes` bytes that shaders write and [`Buffer::read`] reads.
     pub fn output(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
-        Self::allocate(device, what, bytes.max(1), &[COHERENT | CACHED, COHERENT])
+        let limit = device.shared.info.buffer_bytes_max;
+        Self::allocate(device, what, bytes.max(1), limit, &[COHERENT | CACHED, COHERENT])
     }
 
     /// A buffer that only shaders write and read.
     pub fn local(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
-        Self::allocate(device, what, bytes.max(1), &[LOCAL, COHERENT])
+        let limit = device.shared.info.buffer_bytes_max;
+        Self::allocate(device, what, bytes.max(1), limit, &[LOCAL, COHERENT])
     }
 
-    /// Whether shaders on its device can read the buffer as such texels.
+    /// The same for shaders that see it as texels only: it may be longer than what they see of
+    /// other buffers.
+    pub fn texels(device: &Device, what: &'static str, bytes: u64) -> Result<Self, VulkanError> {
+        let limit = u64::from(device.shared.info.texels_max) * Texel::Word.bytes();
+        Self::allocate(device, what, bytes.max(1), limit, &[LOCAL, COHERENT])
+    }
+
+    /// Whether shaders on its device can see the buffer as such texels.
     pub fn fits(&self, texel: Texel) -> bool {
         self.held.bytes >= texel.bytes()
             && self.held.bytes / texel.bytes() <= u64::from(self.held.shared.info.texels_max)
     }
 
-    /// Lets shaders read the buffer as such texels too.
+    /// Lets shaders read and write the buffer as such texels too.
     pub fn view(&mut self, texel: Texel) -> Result<(), VulkanError> {
         assert!(self.fits(texel), "too long for texels");
         let held = self.idle();
@@ -114,7 +124,7 @@ impl Buffer {
         let whole = held.bytes - held.bytes % texel.bytes();
         let info = vk::BufferViewCreateInfo::default();
         let info = info.buffer(held.raw).format(texel.format()).range(whole);
-        // SAFETY: the buffer was made for texels, every device reads these formats as such.
+        // SAFETY: the buffer was made for texels, every device reads and writes these formats so.
         held.views[place] = unsafe { held.shared.raw.create_buffer_view(&info, None) }
             .map_err(failed("vkCreateBufferView"))?;
         Ok(())
@@ -151,10 +161,10 @@ impl Buffer {
         device: &Device,
         what: &'static str,
         bytes: u64,
+        limit: u64,
         wishes: &[vk::MemoryPropertyFlags],
     ) -> Result<Self, VulkanError> {
         let shared = &device.shared;
-        let limit = shared.info.buffer_bytes_max;
         let four = Texel::FourWords.bytes();
         let fours = (bytes.div_ceil(four)..).find(|fours| !fours.is_power_of_two());
         let bytes = fours.map_or(bytes, |fours| fours * four);
@@ -163,6 +173,7 @@ impl Buffer {
         }
         let usage = vk::BufferUsageFlags::STORAGE_BUFFER
             | vk::BufferUsageFlags::UNIFORM_TEXEL_BUFFER
+            | vk::BufferUsageFlags::STORAGE_TEXEL_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;
         let info = vk::BufferCreateInfo::default().size(bytes).usage(usage);

@@ -12,7 +12,7 @@ pub use device::{Device, DeviceInfo, DeviceKind, devices};
 pub use instance::validation_messages;
 pub use memory::{Buffer, Texel};
 pub use pass::{Pass, Running};
-pub use pipeline::Pipeline;
+pub use pipeline::{Binding, Pipeline};
 
 use ash::vk;
 

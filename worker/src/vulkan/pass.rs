@@ -40,7 +40,7 @@ impl Pass<'_> {
     pub fn begin(&self, device: &Device) -> Result<Running, VulkanError> {
         let made = &self.pipeline.made;
         let bound: Vec<_> = self.reads.iter().chain(self.writes).map(|b| b.held.clone()).collect();
-        assert_eq!(bound.len() as u32, made.buffers, "pass `{}` binds another number", self.name);
+        assert_eq!(bound.len(), made.bindings.len(), "pass `{}` binds another number", self.name);
         let pushed = self.parameters.len() as u32;
         assert_eq!(pushed, made.push_bytes, "pass `{}`: parameters", self.name);
         let shared = &device.shared;
@@ -110,13 +110,7 @@ impl Descriptors {
         pipeline: &Made,
         bound: &[Arc<Held>],
     ) -> Result<Self, VulkanError> {
-        let size = |kind, count: u32| {
-            vk::DescriptorPoolSize::default().ty(kind).descriptor_count(count.max(1))
-        };
-        let sizes = [
-            size(vk::DescriptorType::STORAGE_BUFFER, pipeline.buffers),
-            size(vk::DescriptorType::UNIFORM_TEXEL_BUFFER, pipeline.texels.len() as u32),
-        ];
+        let sizes = pipeline.sizes();
         let info = vk::DescriptorPoolCreateInfo::default().max_sets(1).pool_sizes(&sizes);
         // SAFETY: the device is valid.
         let pool = unsafe { shared.raw.create_descriptor_pool(&info, None) }
@@ -128,11 +122,12 @@ impl Descriptors {
         // SAFETY: the pool has room for exactly this set.
         descriptors.set = unsafe { shared.raw.allocate_descriptor_sets(&info) }
             .map_err(failed("vkAllocateDescriptorSets"))?[0];
-        let buffers: Vec<_> = (bound.iter().enumerate())
+        let buffers: Vec<_> = (0..)
+            .zip(bound)
             .map(|(binding, buffer)| {
                 let whole = vk::DescriptorBufferInfo::default().buffer(buffer.raw);
-                let texel = pipeline.texels.get(binding);
-                let view = texel.map(|texel| buffer.views[*texel as usize]).unwrap_or_default();
+                let (_, texel) = pipeline.kind(binding);
+                let view = texel.map(|texel| buffer.views[texel as usize]).unwrap_or_default();
                 ([whole.range(buffer.bytes)], [view])
             })
             .collect();
@@ -143,7 +138,7 @@ impl Descriptors {
                 vk::WriteDescriptorSet::default()
                     .dst_set(descriptors.set)
                     .dst_binding(binding)
-                    .descriptor_type(pipeline.kind(binding))
+                    .descriptor_type(pipeline.kind(binding).0)
                     .buffer_info(buffer)
                     .texel_buffer_view(view)
             })

@@ -5,8 +5,27 @@ use super::{Texel, VulkanError, failed};
 use ash::vk;
 use std::sync::Arc;
 
-/// A compiled compute shader whose set 0 has buffers at bindings 0, 1, 2 and so on: texel buffers,
-/// if any, then storage buffers.
+/// How a shader sees a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    Storage,
+    /// Read as texels.
+    Texels(Texel),
+    /// Written as texels.
+    Stored(Texel),
+}
+
+impl Binding {
+    fn kind(self) -> vk::DescriptorType {
+        match self {
+            Self::Storage => vk::DescriptorType::STORAGE_BUFFER,
+            Self::Texels(_) => vk::DescriptorType::UNIFORM_TEXEL_BUFFER,
+            Self::Stored(_) => vk::DescriptorType::STORAGE_TEXEL_BUFFER,
+        }
+    }
+}
+
+/// A compiled compute shader whose set 0 has buffers at bindings 0, 1, 2 and so on.
 pub struct Pipeline {
     /// Shared with the passes that run it.
     pub(super) made: Arc<Made>,
@@ -18,21 +37,18 @@ pub(super) struct Made {
     pub(super) raw: vk::Pipeline,
     pub(super) layout: vk::PipelineLayout,
     pub(super) set: vk::DescriptorSetLayout,
-    pub(super) buffers: u32,
-    /// How the first of them are read as texels.
-    pub(super) texels: Vec<Texel>,
+    pub(super) bindings: Vec<Binding>,
     pub(super) push_bytes: u32,
     module: vk::ShaderModule,
 }
 
 impl Pipeline {
-    /// Compiles entry point `main` of `spirv`, which has so many `buffers`, the first of them read
-    /// as `texels`. `constants` are the specialisation constants with ids 0, 1, 2 and so on, as
-    /// 32-bit words.
+    /// Compiles entry point `main` of `spirv`. `constants` are the specialisation constants with
+    /// ids 0, 1, 2 and so on, as 32-bit words.
     pub fn new(
         device: &Device,
         spirv: &[u32],
-        (buffers, texels): (u32, &[Texel]),
+        bindings: &[Binding],
         push_bytes: u32,
         constants: &[u32],
     ) -> Result<Self, VulkanError> {
@@ -41,8 +57,7 @@ impl Pipeline {
             raw: vk::Pipeline::null(),
             layout: vk::PipelineLayout::null(),
             set: vk::DescriptorSetLayout::null(),
-            buffers,
-            texels: texels.to_vec(),
+            bindings: bindings.to_vec(),
             push_bytes,
             module: vk::ShaderModule::null(),
         };
@@ -53,22 +68,30 @@ impl Pipeline {
 }
 
 impl Made {
-    /// What is bound there.
-    pub(super) fn kind(&self, binding: u32) -> vk::DescriptorType {
-        if (binding as usize) < self.texels.len() {
-            vk::DescriptorType::UNIFORM_TEXEL_BUFFER
-        } else {
-            vk::DescriptorType::STORAGE_BUFFER
+    /// What a set holds of each kind.
+    pub(super) fn sizes(&self) -> Vec<vk::DescriptorPoolSize> {
+        let one =
+            |own: &Binding| vk::DescriptorPoolSize::default().ty(own.kind()).descriptor_count(1);
+        self.bindings.iter().map(one).collect()
+    }
+
+    /// What is bound there, and how it is seen as texels.
+    pub(super) fn kind(&self, binding: u32) -> (vk::DescriptorType, Option<Texel>) {
+        let own = self.bindings[binding as usize];
+        match own {
+            Binding::Storage => (own.kind(), None),
+            Binding::Texels(texel) | Binding::Stored(texel) => (own.kind(), Some(texel)),
         }
     }
 
     fn lay_out(&mut self) -> Result<(), VulkanError> {
         let device = &self.shared.raw;
-        let bindings: Vec<_> = (0..self.buffers)
-            .map(|binding| {
+        let bindings: Vec<_> = (0..)
+            .zip(&self.bindings)
+            .map(|(binding, own)| {
                 vk::DescriptorSetLayoutBinding::default()
                     .binding(binding)
-                    .descriptor_type(self.kind(binding))
+                    .descriptor_type(own.kind())
                     .descriptor_count(1)
                     .stage_flags(vk::ShaderStageFlags::COMPUTE)
             })

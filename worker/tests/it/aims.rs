@@ -7,7 +7,7 @@ use crate::procedural::{Sketch, camera, everything, material, sky};
 use shaders::{FEATURE_EMITTERS, FEATURE_ENVIRONMENT, FEATURE_LIGHTS, PathParameters};
 use std::f64::consts::{PI, TAU};
 use worker::render::scene::{Environment, Scene};
-use worker::vulkan::{Buffer, Device, Pass, Pipeline};
+use worker::vulkan::{Binding, Buffer, Device, Pass, Pipeline};
 
 /// Draws of one scene from one place.
 const DRAWS: usize = 1 << 16;
@@ -80,7 +80,8 @@ fn aims(device: &Device, scene: &Scene, features: u32, place: [f32; 3], rows: us
     };
     Pass {
         name: "aims",
-        pipeline: &Pipeline::new(device, &words, (16, &[]), bytes, &[features]).expect("compiles"),
+        pipeline: &Pipeline::new(device, &words, &[Binding::Storage; 16], bytes, &[features])
+            .expect("compiles"),
         reads: &reads.iter().collect::<Vec<_>>(),
         writes: &[&out],
         parameters: bytemuck::bytes_of(&parameters),

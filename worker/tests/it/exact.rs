@@ -2,7 +2,7 @@
 
 use crate::devices::on_every_device;
 use worker::render::exact::*;
-use worker::vulkan::{Buffer, Device, Pass, Pipeline};
+use worker::vulkan::{Binding, Buffer, Device, Pass, Pipeline};
 
 const WORDS: usize = 22;
 const BATCH: usize = 1 << 17;
@@ -115,7 +115,8 @@ fn shader_and_twin_have_equal_bits() {
         let edges = edges();
         for device in devices {
             let words = shaders::spirv::words(shaders::spirv::EXACT);
-            let pipeline = Pipeline::new(&device, &words, (2, &[]), 4, &[]).expect("pipeline");
+            let pipeline =
+                Pipeline::new(&device, &words, &[Binding::Storage; 2], 4, &[]).expect("pipeline");
             for batch in 0..BATCHES {
                 let inputs: Vec<_> = (0..BATCH as u32).map(|n| pair(&edges, batch, n)).collect();
                 compare(&device, &pipeline, &inputs);

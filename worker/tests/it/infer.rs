@@ -2,7 +2,7 @@
 //! refused with a sentence.
 
 use crate::devices::{first, on_every_device};
-use crate::networks::{Draft, convolutions, gates, hourglass, int, normalized};
+use crate::networks::{Draft, attention, convolutions, gates, hourglass, int, normalized};
 use worker::infer::color::Color;
 use worker::infer::device::Runner;
 use worker::infer::image::{Image, Samples};
@@ -11,7 +11,7 @@ use worker::infer::model::Model;
 use worker::infer::network::{Network, Proportions};
 use worker::infer::plan::Plan;
 use worker::infer::twin;
-use worker::vulkan::{Buffer, Device, Pass, Pipeline};
+use worker::vulkan::{Binding, Buffer, Device, Pass, Pipeline};
 
 fn image(width: u32, height: u32) -> Image {
     let byte = |n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8;
@@ -44,7 +44,7 @@ fn in_rust<'a>(network: &'a Network) -> impl FnMut(&Plan, &[(usize, Vec<u32>)]) 
 #[test]
 fn tiles_of_any_size_have_no_seams() {
     let image = image(52, 38);
-    for model in [hourglass(), gates(), normalized()] {
+    for model in [hourglass(), gates(), normalized(), attention(false)] {
         let network = network(&model, &image);
         let [width, height] = network.size();
         let whole = drawn(&network, &image, [0, 0, width, height], &mut in_rust(&network));
@@ -80,10 +80,9 @@ fn a_tile_needs_less_memory_and_work_than_the_image() {
 fn devices_and_plain_rust_give_equal_bits() {
     on_every_device("infer::devices_and_plain_rust_give_equal_bits", |devices| {
         let images = [image(44, 36), image(45, 37)];
-        let models = [hourglass(), gates(), normalized(), convolutions(false)];
-        let networks: Vec<_> = (models.iter().zip([0, 0, 0, 1]))
-            .map(|(model, nth)| (network(model, &images[nth]), &images[nth]))
-            .collect();
+        let models = [hourglass(), gates(), normalized(), convolutions(false), attention(false)];
+        let both = models.iter().flat_map(|model| images.iter().map(move |image| (model, image)));
+        let networks: Vec<_> = both.map(|(model, image)| (network(model, image), image)).collect();
         for (network, image) in &networks {
             let [width, height] = network.size();
             let places = [[0, 0, width, height], [16, 16, 16, 16]];
@@ -106,14 +105,16 @@ fn devices_and_plain_rust_give_equal_bits() {
 #[test]
 fn what_follows_a_convolution_is_done_in_its_pass_with_the_same_bits() {
     let image = image(45, 37);
-    let [joined, apart] = [false, true].map(|apart| network(&convolutions(apart), &image));
-    assert_eq!(joined.program.steps.len(), 5);
-    let [joined, apart] = [joined, apart].map(|network| {
-        drawn(&network, &image, [0, 0, 45, 37], &mut in_rust(&network))
-            .into_iter()
-            .map(f32::to_bits)
-    });
-    assert!(joined.eq(apart));
+    for (model, steps, more) in [(convolutions as fn(bool) -> Vec<u8>, 5, 20), (attention, 4, 23)] {
+        let [joined, apart] = [false, true].map(|apart| network(&model(apart), &image));
+        assert_eq!([joined.program.steps.len(), apart.program.steps.len()], [steps, more]);
+        let [joined, apart] = [joined, apart].map(|network| {
+            drawn(&network, &image, [0, 0, 45, 37], &mut in_rust(&network))
+                .into_iter()
+                .map(f32::to_bits)
+        });
+        assert!(joined.eq(apart));
+    }
 }
 
 /// Every function of `map` over awkward numbers.
@@ -131,7 +132,7 @@ fn functions_have_equal_bits_on_devices_and_in_plain_rust() {
     let words = |by: usize| -> Vec<u32> {
         (0..count * 2).map(|at| edges[at * by % count].to_bits()).collect()
     };
-    let inputs = [words(1), words(37), words(101)];
+    let inputs = [words(1), words(37), words(101), vec![0]];
     let buffers = inputs.each_ref().map(|words| filled(&device, words));
     let spirv = shaders::spirv::words(shaders::spirv::MAP.plain);
     let functions = (0..29).chain(40..50).chain(60..65).chain(80..98).chain(110..119);
@@ -144,12 +145,13 @@ fn functions_have_equal_bits_on_devices_and_in_plain_rust() {
         let mut due = vec![0; n as usize];
         twin::run(&dispatch, inputs.each_ref().map(|words| &words[..]), &mut due);
         let own = filled(&device, &dispatch.parameters);
-        let pipeline = Pipeline::new(&device, &spirv, (5, &[]), 0, &[function]).unwrap();
+        let pipeline =
+            Pipeline::new(&device, &spirv, &[Binding::Storage; 6], 0, &[function]).unwrap();
         let mut written = Buffer::output(&device, "results", u64::from(n) * 4).unwrap();
         Pass {
             name: "a function",
             pipeline: &pipeline,
-            reads: &[&own, &buffers[0], &buffers[1], &buffers[2]],
+            reads: &[&own, &buffers[0], &buffers[1], &buffers[2], &buffers[3]],
             writes: &[&written],
             parameters: &[],
             workgroups: dispatch.workgroups(Form::Plain),

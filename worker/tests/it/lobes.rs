@@ -6,7 +6,7 @@ use crate::devices::first;
 use shaders::{LAYER_THIN, Layers, PathParameters};
 use worker::render::albedo;
 use worker::render::scene::layers::{features, plain};
-use worker::vulkan::{Buffer, Device, Pass, Pipeline};
+use worker::vulkan::{Binding, Buffer, Device, Pass, Pipeline};
 
 /// Draws of one material and viewer.
 const DRAWS: usize = 1 << 15;
@@ -100,7 +100,7 @@ impl Bench {
         let pipeline = self.made.entry(features(&layers)).or_insert_with_key(|features| {
             let words = shaders::spirv::words(shaders::spirv::BSDF);
             let bytes = size_of::<PathParameters>() as u32;
-            Pipeline::new(device, &words, (16, &[]), bytes, &[*features])
+            Pipeline::new(device, &words, &[Binding::Storage; 16], bytes, &[*features])
                 .expect("the shader compiles")
         });
         let sine = (1.0 - cosine * cosine).sqrt();

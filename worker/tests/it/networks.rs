@@ -113,7 +113,7 @@ impl Draft {
 
 /// Convolutions one after the other, with blocks of channels that make pairs and some that do not,
 /// wide kernels, dilation, groups; each is followed by something. What follows is a step of its own
-/// where `apart`, and then nothing is added to it, which changes no bit.
+/// where `apart`: twice negated, which changes no bit, a sum has no follower that its pass can do.
 pub fn convolutions(apart: bool) -> Vec<u8> {
     let mut draft = Draft::new();
     let layers = [
@@ -126,7 +126,7 @@ pub fn convolutions(apart: bool) -> Vec<u8> {
     draft.weights("slopes", &[16, 1, 1], 1.5).scalar("low", -0.5).scalar("high", 0.75);
     let mut before = "image".to_owned();
     for (nth, dims, pad, follows, attributes) in layers {
-        let [weights, made, gone, next] = ["w", "c", "z", "f"].map(|what| format!("{what}{nth}"));
+        let [weights, made] = ["w", "c"].map(|what| format!("{what}{nth}"));
         let result = if nth == "5" { "result".to_owned() } else { format!("r{nth}") };
         let mut own =
             vec![ints("pads", &[pad; 4]), int("group", if dims[1] == 12 { 2 } else { 1 })];
@@ -135,20 +135,56 @@ pub fn convolutions(apart: bool) -> Vec<u8> {
         }
         draft.weights(&weights, &dims, 1.0 / (dims[1] * dims[2]) as f32);
         draft.node("Conv", &[&before, &weights], &made, own);
+        let made = set_apart(&mut draft, made, apart);
         let inputs = match follows {
             "PRelu" => vec![&made[..], "slopes"],
             "Clip" => vec![&made[..], "low", "high"],
             _ => vec![&made[..]],
         };
-        if apart {
-            draft.node(follows, &inputs, &next, attributes);
-            draft.node("Sub", &[&made, &made], &gone, vec![]);
-            draft.node("Add", &[&next, &gone], &result, vec![]);
-        } else {
-            draft.node(follows, &inputs, &result, attributes);
-        }
+        draft.node(follows, &inputs, &result, attributes);
         before = result;
     }
+    draft.bytes()
+}
+
+fn set_apart(draft: &mut Draft, made: String, apart: bool) -> String {
+    if !apart {
+        return made;
+    }
+    let [once, twice] = ["n", "m"].map(|what| format!("{what}{made}"));
+    draft.node("Neg", &[&made], &once, vec![]);
+    draft.node("Neg", &[&once], &twice, vec![]);
+    twice
+}
+
+/// What networks do after convolutions place by place: gates by the sum itself, attention over
+/// another tensor, chains of four, numbers of each channel on either side. `apart` as above.
+pub fn attention(apart: bool) -> Vec<u8> {
+    let mut draft = Draft::new();
+    let convolution = |draft: &mut Draft, from: &str, name: &str, dims: [i64; 4]| {
+        let weights = format!("w{name}");
+        draft.weights(&weights, &dims, 2.0 / (dims[1] * dims[2]) as f32);
+        draft.node("Conv", &[from, &weights], name, vec![ints("pads", &[dims[2] / 2; 4])]);
+        set_apart(draft, name.to_owned(), apart)
+    };
+    let a = convolution(&mut draft, "image", "a", [12, 3, 3, 3]);
+    draft.node("Sigmoid", &[&a], "gate", vec![]).node("Mul", &[&a, "gate"], "gated", vec![]);
+    let b = convolution(&mut draft, "gated", "b", [12, 12, 3, 3]);
+    draft
+        .scalar("half", 0.5)
+        .node("Sigmoid", &[&b], "share", vec![])
+        .node("Sub", &["share", "half"], "centred", vec![])
+        .node("Add", &[&b, "gated"], "sum", vec![])
+        .node("Mul", &["sum", "centred"], "attended", vec![]);
+    let c = convolution(&mut draft, "attended", "c", [16, 12, 1, 1]);
+    draft
+        .weights("shift", &[16, 1, 1], 0.5)
+        .node("Tanh", &[&c], "bent", vec![])
+        .node("Sub", &["shift", "bent"], "shifted", vec![])
+        .node("Mul", &["shifted", "shifted"], "square", vec![])
+        .node("LeakyRelu", &["square"], "leaked", vec![float("alpha", 0.25)]);
+    let d = convolution(&mut draft, "leaked", "d", [3, 16, 3, 3]);
+    draft.node("Add", &["image", &d], "result", vec![]);
     draft.bytes()
 }
 

@@ -15,8 +15,9 @@ const ROUNDED: [u32; 3] = [129, 131, 133];
 /// Opcodes whose result may differ between devices, with their names.
 fn inexact(opcode: u32) -> Option<&'static str> {
     Some(match opcode {
-        // OpImageFetch, 95, reads texels as they are; OpImage, 100, says of what.
-        86..=94 | 96..=99 | 101..=107 => "texture sampling",
+        // OpImageFetch, 95, and OpImageWrite, 99, read and write texels as they are; OpImage, 100,
+        // says of what.
+        86..=94 | 96..=98 | 101..=107 => "texture sampling",
         115 => "OpFConvert",
         116 => "OpQuantizeToF16",
         136 => "OpFDiv",

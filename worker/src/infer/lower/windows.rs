@@ -2,7 +2,7 @@
 
 use super::{Lowered, Lowering, refuse};
 use crate::infer::ModelError;
-use crate::infer::convolution::{After, Convolution, block};
+use crate::infer::convolution::{Convolution, block};
 use crate::infer::map::Function;
 use crate::infer::program::Operation;
 use crate::infer::tensor::{Tensor, Type};
@@ -142,7 +142,7 @@ pub fn convolution(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<
         stride: [window.stride[0], window.stride[1]],
         dilation: [window.dilation[0], window.dilation[1]],
         padding: [window.padding[0][0], window.padding[1][0]],
-        after: After::Nothing,
+        followers: Vec::new(),
         whole,
     };
     let kind = if whole { Type::I32 } else { Type::Float };
