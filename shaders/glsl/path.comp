@@ -1,10 +1,12 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 // The path tracer. A workgroup is a leaf: one block of 8×8 pixels for one group of 4 samples. Each
-// turn of the main loop traces one ray of each pixel, a path's next segment or a shadow ray, so that
-// pixels whose paths end early go on with their next sample. On software devices a turn costs its
-// instructions whoever needs them, and most of them shade: there it traces a segment and, after it,
-// the shadow ray, unless that may pass surfaces, which is found by shading them.
+// turn of the main loop traces one ray, a path's next segment or a shadow ray. An invocation whose
+// path ends goes on with the next one that nobody has begun, whatever its pixel, so that all have
+// work to the end; what the paths of a pixel bring is added in the order of samples. On software
+// devices a turn costs its instructions whoever needs them, and most of them shade: there it traces
+// a segment and, after it, the shadow ray, unless that may pass surfaces, which is found by shading
+// them.
 #include "lib/exact.glsl"
 #include "lib/layout.glsl"
 #include "lib/rng.glsl"
@@ -31,6 +33,9 @@ const bool TWO_RAYS = false;
 #endif
 
 shared uint rays_traced;
+shared uint paths_begun;
+// What each path brings, by its number.
+shared vec3 radiances[64u * GROUP];
 
 struct Path {
     uvec3 key;
@@ -342,21 +347,35 @@ bool culls(Path path) {
     return path.bounce == 0u && !path.shadow && outside;
 }
 
+// The path of that number, first those of all pixels' first samples; false if there are no more.
+bool begin(uint number, uvec2 corner, uvec2 size, uint group, out Path path) {
+    uint pixels = size.x * size.y;
+    uint sample_index = number / pixels;
+    uint place = number - sample_index * pixels;
+    uint y = place / size.x;
+    path = begun(corner + uvec2(place - y * size.x, y), group * GROUP + sample_index);
+    return sample_index < GROUP;
+}
+
 void main() {
-    if (gl_LocalInvocationIndex == 0u) rays_traced = 0u;
+    if (gl_LocalInvocationIndex == 0u) {
+        rays_traced = 0u;
+        paths_begun = 64u;
+    }
     barrier();
     uint leaf = FETCH_1(leaves, gl_WorkGroupID.x);
     uint block = leaf / parameters.groups;
     uint group = leaf - block * parameters.groups;
     uint block_y = block / parameters.blocks_across;
     uint block_x = block - block_y * parameters.blocks_across;
-    uvec2 pixel = uvec2(parameters.tile_x + block_x * 8u, parameters.tile_y + block_y * 8u)
-        + gl_LocalInvocationID.xy;
-    bool running = pixel.x < parameters.frame_width && pixel.y < parameters.frame_height;
-    vec3 sum = vec3(0.0);
+    uvec2 corner = uvec2(parameters.tile_x + block_x * 8u, parameters.tile_y + block_y * 8u);
+    // What of the block is in the frame.
+    uvec2 size = min(
+        max(uvec2(parameters.frame_width, parameters.frame_height), corner) - corner, uvec2(8u));
     uint rays = 0u;
-    uint sample_index = 0u;
-    Path path = begun(pixel, group * GROUP);
+    uint number = gl_LocalInvocationIndex;
+    Path path;
+    bool running = begin(number, corner, size, group, path);
     if (running) do {
         if (path.ray.start_primitive == NONE) rays++;
         Hit hit = trace(path.ray, !TWO_RAYS && path.shadow, culls(path));
@@ -375,18 +394,23 @@ void main() {
             go_on(path);
         }
         if (path.ended) {
-            sum = sum + tame3(path.radiance);
-            sample_index++;
-            running = sample_index < GROUP;
-            path = begun(pixel, group * GROUP + sample_index);
+            radiances[number] = tame3(path.radiance);
+            number = atomicAdd(paths_begun, 1u);
+            running = begin(number, corner, size, group, path);
         }
     } while (running);
     atomicAdd(rays_traced, rays);
+    barrier();
+    vec3 sum = vec3(0.0);
+    uvec2 own = gl_LocalInvocationID.xy;
+    if (own.x < size.x && own.y < size.y) {
+        for (uint nth = 0u; nth < GROUP; nth++)
+            sum = sum + radiances[(nth * size.y + own.y) * size.x + own.x];
+    }
     uint at = gl_WorkGroupID.x * LEAF_WORDS;
     uint slot = at + gl_LocalInvocationIndex * 3u;
     sums[slot] = floatBitsToUint(tidy(sum.x));
     sums[slot + 1u] = floatBitsToUint(tidy(sum.y));
     sums[slot + 2u] = floatBitsToUint(tidy(sum.z));
-    barrier();
     if (gl_LocalInvocationIndex == 0u) sums[at + 192u] = rays_traced;
 }
