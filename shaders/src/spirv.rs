@@ -41,10 +41,16 @@ pub const SOURCES: &[(&str, &[&str], &str)] = &[
     ("infer/convolve.comp", &[], "convolve.spv"),
     ("infer/convolve.comp", &["TEXELS"], "convolve_texels.spv"),
     ("infer/convolve.comp", &["TEXELS", "SHARED"], "convolve_shared.spv"),
+    ("infer/convolve.comp", &["BYTES"], "bytes.spv"),
+    ("infer/convolve.comp", &["BYTES", "DOT"], "bytes_dot.spv"),
+    ("infer/convolve.comp", &["BYTES", "TEXELS"], "bytes_texels.spv"),
+    ("infer/convolve.comp", &["BYTES", "TEXELS", "SHARED"], "bytes_shared.spv"),
     ("infer/gather.comp", &[], "gather.spv"),
     ("infer/gather.comp", &["TEXELS"], "gather_texels.spv"),
     ("infer/map.comp", &[], "map.spv"),
     ("infer/map.comp", &["TEXELS"], "map_texels.spv"),
+    ("infer/pack.comp", &[], "pack.spv"),
+    ("infer/pack.comp", &["TEXELS"], "pack_texels.spv"),
     ("infer/pool.comp", &[], "pool.spv"),
     ("infer/pool.comp", &["TEXELS"], "pool_texels.spv"),
     ("infer/product.comp", &[], "product.spv"),
@@ -150,6 +156,8 @@ pub struct Kernel {
     pub texels: &'static [u8],
     /// As `texels`, and invocations of a subgroup hand weights to each other.
     pub shared: Option<&'static [u8]>,
+    /// As `plain`, and the device adds products of bytes by itself.
+    pub dot: Option<&'static [u8]>,
 }
 
 macro_rules! kernel {
@@ -158,6 +166,7 @@ macro_rules! kernel {
             plain: include_bytes!(concat!("../spirv/", $name, ".spv")),
             texels: include_bytes!(concat!("../spirv/", $name, "_texels.spv")),
             shared: None,
+            dot: None,
         }
     };
 }
@@ -165,8 +174,14 @@ macro_rules! kernel {
 /// The kernels of inference, by what they do.
 pub const CONVOLVE: Kernel =
     Kernel { shared: Some(include_bytes!("../spirv/convolve_shared.spv")), ..kernel!("convolve") };
+pub const BYTES: Kernel = Kernel {
+    shared: Some(include_bytes!("../spirv/bytes_shared.spv")),
+    dot: Some(include_bytes!("../spirv/bytes_dot.spv")),
+    ..kernel!("bytes")
+};
 pub const GATHER: Kernel = kernel!("gather");
 pub const MAP: Kernel = kernel!("map");
+pub const PACK: Kernel = kernel!("pack");
 pub const POOL: Kernel = kernel!("pool");
 pub const PRODUCT: Kernel = kernel!("product");
 pub const REDUCE: Kernel = kernel!("reduce");
@@ -179,7 +194,8 @@ pub const INFER_VERSION: u32 = 1;
 
 /// Digest of the inference engine (BLAKE3): its SPIR-V and the version of what the CPU does.
 pub fn infer_digest() -> [u8; 32] {
-    let kernels = [CONVOLVE, GATHER, MAP, POOL, PRODUCT, REDUCE, RESAMPLE, SPREAD, VIEW];
+    let kernels =
+        [CONVOLVE, BYTES, GATHER, MAP, PACK, POOL, PRODUCT, REDUCE, RESAMPLE, SPREAD, VIEW];
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"girih inference engine");
     hasher.update(&INFER_VERSION.to_le_bytes());
@@ -187,6 +203,7 @@ pub fn infer_digest() -> [u8; 32] {
         hasher.update(kernel.plain);
         hasher.update(kernel.texels);
         hasher.update(kernel.shared.unwrap_or_default());
+        hasher.update(kernel.dot.unwrap_or_default());
     }
     *hasher.finalize().as_bytes()
 }

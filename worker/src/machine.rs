@@ -197,6 +197,7 @@ mod tests {
             invocations_max: 0,
             shared_bytes_max: 0,
             shuffle_lanes: 0,
+            adds_products_of_bytes: false,
         }
     }
 

@@ -3,12 +3,16 @@
 #ifdef SHARED
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
+#ifdef DOT
+#extension GL_EXT_spirv_intrinsics : require
+#endif
 // Convolution (ONNX Conv). Each place written begins with the bias and adds over channels, then
 // rows, then columns of the kernel, in this order; what lies outside counts as 0 there. Functions of
 // one place may follow. A workgroup computes BLOCK channels of 64 times PIXELS places, which changes
 // no order. Weights lie as [group][channels / BLOCK][channel read][row][column][BLOCK].
 // With SHARED, for software renderers, images too are read in fours of words, and the invocations
-// of a subgroup load different weights and hand them to each other.
+// of a subgroup load different weights and hand them to each other. With BYTES each word read holds
+// signed bytes of four channels, whose products are added; with DOT by the device's own instruction.
 #ifdef SHARED
 #define FIRST_IN_FOURS
 #endif
@@ -35,6 +39,8 @@ layout(constant_id = 19) const uint RIGHT_3 = 0;
 layout(constant_id = 20) const uint FUNCTION_4 = 0;
 layout(constant_id = 21) const uint LEFT_4 = 0;
 layout(constant_id = 22) const uint RIGHT_4 = 0;
+// The word that counts where there is none.
+layout(constant_id = 23) const uint NOTHING = 0;
 #ifdef SHARED
 layout(constant_id = 7) const uint PIXELS = 4;
 // Where among four words the first that a place reads lies, if that is the same for all; else 4.
@@ -43,7 +49,7 @@ layout(constant_id = 8) const uint PHASE = 4;
 layout(constant_id = 9) const uint FOURS_WRITTEN = 0;
 layout(constant_id = 10) const uint FOURS_OTHER = 0;
 // Invocations of a subgroup.
-layout(constant_id = 23) const uint LANES = 1;
+layout(constant_id = 24) const uint LANES = 1;
 #else
 const uint PIXELS = 4;
 const uint FOURS_WRITTEN = 0;
@@ -84,7 +90,28 @@ uint other(uint at) {
 #endif
 }
 
+#ifdef DOT
+// OpSDotKHR (SPV_KHR_integer_dot_product) of four bytes in a word.
+spirv_instruction(
+    extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4450
+)
+int dot_of_bytes(uint a, uint b, spirv_literal int format);
+#endif
+
+// What is multiplied of words, one part after the other: their signed bytes, or all of them.
+#if defined(BYTES) && !defined(DOT)
+const uint PARTS = 4u;
+uvec4 part_of(uvec4 words, uint nth) { return uvec4(ivec4(words << (24u - nth * 8u)) >> 24); }
+#else
+const uint PARTS = 1u;
+uvec4 part_of(uvec4 words, uint nth) { return words; }
+#endif
+
 uvec4 plus(uvec4 sum, uvec4 w, uint value) {
+#ifdef DOT
+    [[unroll]] for (uint n = 0u; n < 4u; n++) sum[n] += uint(dot_of_bytes(w[n], value, 0));
+    return sum;
+#endif
     if (WHOLE == 1u) return sum + w * value;
     return floatBitsToUint(uintBitsToFloat(sum) + uintBitsToFloat(w) * vec4(uintBitsToFloat(value)));
 }
@@ -155,7 +182,7 @@ uvec4 beside(uint at, uint there) {
     return words;
 }
 
-// REACH words of a row from column `left` on; 0 where there are none.
+// REACH words of a row from column `left` on; NOTHING where there are none.
 void read_row(bool there, uint start, int left, int width, out uint values[REACH]) {
 #ifdef SHARED
     if (PHASE < 4u) {
@@ -166,7 +193,7 @@ void read_row(bool there, uint start, int left, int width, out uint values[REACH
             int column = left - int(PHASE) + int(n * 4u);
             bool inside = there && column >= 0 && column < width;
             uvec4 four = a_four(inside ? start + uint(column) : 0u);
-            [[unroll]] for (uint m = 0u; m < 4u; m++) words[n * 4u + m] = inside ? four[m] : 0u;
+            [[unroll]] for (uint m = 0u; m < 4u; m++) words[n * 4u + m] = inside ? four[m] : NOTHING;
         }
         [[unroll]] for (uint n = 0u; n < REACH; n++) values[n] = words[n + PHASE % 4u];
         return;
@@ -195,11 +222,11 @@ void read_row(bool there, uint start, int left, int width, out uint values[REACH
 #else
         uint value = a(inside ? start + uint(column) : 0u);
 #endif
-        values[n] = inside ? value : 0u;
+        values[n] = inside ? value : NOTHING;
     }
 }
 
-// A row of the kernel over PIXELS places in a row that is there or counts as 0.
+// A row of the kernel over PIXELS places in a row that is there or counts as NOTHING.
 void add_row(bool there, uint start, int left, int width, uint weight) {
     if (KEPT) {
         uint values[REACH];
@@ -212,23 +239,27 @@ void add_row(bool there, uint start, int left, int width, uint weight) {
             held[n] = weights(weight + min(n * LANES + gl_SubgroupInvocationID, COUNT - 1u));
         }
 #endif
-        [[unroll]] for (uint m = 0u; m < QUADS; m++) {
-            uvec4 w[COLUMNS];
-            [[unroll]] for (uint kx = 0u; kx < COLUMNS; kx++) {
-#ifdef SHARED
-                uint at = kx * QUADS + m;
-                w[kx] = subgroupShuffle(held[at / LANES], at % LANES);
-#else
-                w[kx] = weights(weight + kx * QUADS + m);
-#endif
-            }
-            // Place by place, so that a sum stays in its register for a row.
-            [[unroll]] for (uint n = 0u; n < PIXELS; n++) {
-                uvec4 sum = sums[m * PIXELS + n];
+        [[unroll]] for (uint part = 0u; part < PARTS; part++) {
+            uint own[REACH];
+            [[unroll]] for (uint n = 0u; n < REACH; n++) own[n] = part_of(uvec4(values[n]), part).x;
+            [[unroll]] for (uint m = 0u; m < QUADS; m++) {
+                uvec4 w[COLUMNS];
                 [[unroll]] for (uint kx = 0u; kx < COLUMNS; kx++) {
-                    sum = plus(sum, w[kx], values[n * STRIDE_X + kx * DILATION_X]);
+#ifdef SHARED
+                    uint at = kx * QUADS + m;
+                    w[kx] = subgroupShuffle(part_of(held[at / LANES], part), at % LANES);
+#else
+                    w[kx] = part_of(weights(weight + kx * QUADS + m), part);
+#endif
                 }
-                sums[m * PIXELS + n] = sum;
+                // Place by place, so that a sum stays in its register for a row.
+                [[unroll]] for (uint n = 0u; n < PIXELS; n++) {
+                    uvec4 sum = sums[m * PIXELS + n];
+                    [[unroll]] for (uint kx = 0u; kx < COLUMNS; kx++) {
+                        sum = plus(sum, w[kx], own[n * STRIDE_X + kx * DILATION_X]);
+                    }
+                    sums[m * PIXELS + n] = sum;
+                }
             }
         }
         return;
@@ -238,10 +269,13 @@ void add_row(bool there, uint start, int left, int width, uint weight) {
             int column = left + int(n * STRIDE_X + kx * DILATION_X);
             bool inside = there && column >= 0 && column < width;
             uint value = a(inside ? start + uint(column) : 0u);
-            value = inside ? value : 0u;
+            value = inside ? value : NOTHING;
             [[unroll]] for (uint m = 0u; m < QUADS; m++) {
                 uvec4 w = weights(weight + kx * QUADS + m);
-                sums[m * PIXELS + n] = plus(sums[m * PIXELS + n], w, value);
+                [[unroll]] for (uint part = 0u; part < PARTS; part++) {
+                    uint own = part_of(uvec4(value), part).x;
+                    sums[m * PIXELS + n] = plus(sums[m * PIXELS + n], part_of(w, part), own);
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
-//! Convolution (ONNX Conv, ConvInteger), where networks spend their time; and its twin.
+//! Convolution (ONNX Conv, ConvInteger, QLinearConv), where networks spend their time; and its
+//! twin.
 
+use super::bytes::{BYTES, dot};
 use super::kernel::{Dispatch, Form, Kernel, signed};
 use super::map::Function;
 use super::region::{Held, Region, Span, lengths};
@@ -18,8 +20,9 @@ const OWN: u32 = 5;
 /// Where the parameters of what follows begin, and where its lists do.
 const FOLLOW: usize = 13;
 const LISTS: usize = 29;
-/// The first of the constants that say what follows.
+/// The first of the constants that say what follows, and the word that stands outside.
 const FUNCTIONS: usize = 11;
+const NOTHING: usize = 23;
 
 /// How many of a group's channels are computed together: weights lie in blocks of so many.
 pub fn block(channels: usize) -> usize {
@@ -63,6 +66,8 @@ pub struct Convolution {
     pub followers: Vec<Follower>,
     /// Of whole numbers.
     pub whole: bool,
+    /// Words of image and weights hold signed bytes of four channels; this one stands outside.
+    pub bytes: Option<u32>,
 }
 
 impl Convolution {
@@ -85,7 +90,8 @@ impl Convolution {
     /// Multiply-adds for this part of the output.
     pub fn work(&self, shape: &[usize], out: &[Span]) -> u64 {
         let terms = shape[1] / self.groups * self.kernel[0] * self.kernel[1];
-        super::region::elements(out) as u64 * terms as u64
+        let each = if self.bytes.is_some() { BYTES } else { 1 };
+        super::region::elements(out) as u64 * (terms * each) as u64
     }
 
     /// Whole fours of columns, as far as there are such, so that they can be written together.
@@ -138,8 +144,10 @@ impl Convolution {
         constants.push(phase);
         constants.extend([written[3].is_multiple_of(FOUR), in_fours].map(u32::from));
         constants.extend(self.functions());
+        constants.push(self.bytes.unwrap_or_default());
+        let kernel = if self.bytes.is_some() { Kernel::Bytes } else { Kernel::Convolve };
         let reads = (0..inputs.len()).collect();
-        Dispatch { kernel: Kernel::Convolve, constants, parameters, reads }
+        Dispatch { kernel, constants, parameters, reads }
     }
 
     /// Of each that may follow its two numbers and where its channels' numbers begin; and these.
@@ -189,9 +197,14 @@ pub fn workgroups(dispatch: &Dispatch, form: Form) -> u32 {
     p[0] * p[2].div_ceil(block) * (p[6] * p[7].div_ceil(pixels)).div_ceil(64)
 }
 
-/// The kernel `convolve` in plain Rust: a plane of the output at a time, term after term, so that
-/// each place gets its terms in the kernel's order.
-pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 4], output: &mut [u32]) {
+/// The kernels `convolve` and `bytes` in plain Rust: a plane of the output at a time, term after
+/// term, so that each place gets its terms in the kernel's order.
+pub fn twin(dispatch: &Dispatch, inputs: [&[u32]; 4], output: &mut [u32]) {
+    let (p, constants) = (&dispatch.parameters[..], &dispatch.constants[..]);
+    let times = |value: u32, weight: u32| match dispatch.kernel {
+        Kernel::Bytes => dot(value, weight),
+        _ => value.wrapping_mul(weight),
+    };
     let n = |at: usize| p[at] as usize;
     let plane = n(6) * n(7);
     let written = n(2) * n(3);
@@ -199,9 +212,9 @@ pub fn twin(p: &[u32], constants: &[u32], inputs: [&[u32]; 4], output: &mut [u32
         let (image, channel) = (nth / written, nth % written);
         let part = Part { p, constants, inputs, image, channel };
         if constants[5] == 1 {
-            let mut sums = vec![0_u32; plane];
+            let mut sums = vec![inputs[2][channel]; plane];
             part.each_term(|at, value, weight| {
-                sums[at] = sums[at].wrapping_add(value.wrapping_mul(weight));
+                sums[at] = sums[at].wrapping_add(times(value, weight));
             });
             words.copy_from_slice(&sums);
             return;
@@ -272,6 +285,7 @@ impl Part<'_> {
         let from = self.n(12) + (self.image * self.n(3) + group) * channels * height * width;
         let before = (group * blocks + own / block) * channels * rows * columns;
         let first_weight = before * block + own % block;
+        let nothing = self.constants[NOTHING];
         let (top, left) = (self.p[10] as i32 as i64, self.p[11] as i32 as i64);
         for i in 0..channels {
             for ky in 0..rows {
@@ -280,15 +294,19 @@ impl Part<'_> {
                     let weight = self.inputs[1][at];
                     for y in 0..self.n(6) {
                         let row = top + (y * self.n(8) + ky * self.n(9)) as i64;
-                        if !(0..height as i64).contains(&row) {
+                        let there = (0..height as i64).contains(&row);
+                        if !there && nothing == 0 {
                             continue;
                         }
-                        let start = from + (i * height + row as usize) * width;
+                        let start = from + i * height * width + row.max(0) as usize * width;
                         for x in 0..self.n(7) {
                             let column = left + (x * stride_x + kx * dilation_x) as i64;
-                            if (0..width as i64).contains(&column) {
+                            let inside = there && (0..width as i64).contains(&column);
+                            if inside {
                                 let value = self.inputs[0][start + column as usize];
                                 term(y * self.n(7) + x, value, weight);
+                            } else if nothing != 0 {
+                                term(y * self.n(7) + x, nothing, weight);
                             }
                         }
                     }

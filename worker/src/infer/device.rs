@@ -30,6 +30,8 @@ pub struct Runner {
     nothing: Buffer,
     /// Whether texel buffers are read faster.
     prefers_texels: bool,
+    /// How kernels see tensors, if not as it is fastest.
+    form: Option<Form>,
 }
 
 /// What a program knows beforehand, on a device.
@@ -44,7 +46,12 @@ impl Runner {
         let prefers_texels = info.kind == DeviceKind::Cpu && info.texel_buffers_max >= 5;
         view(&mut nothing, prefers_texels)?;
         let (device, pipelines) = (device.clone(), BTreeMap::new());
-        Ok(Self { device, pipelines, nothing, prefers_texels })
+        Ok(Self { device, pipelines, nothing, prefers_texels, form: None })
+    }
+
+    /// The same with kernels in a form that the device has, the fastest or not; the bits are equal.
+    pub fn with_form(device: &Device, form: Form) -> Result<Self, VulkanError> {
+        Ok(Self { form: Some(form), ..Self::new(device)? })
     }
 
     pub fn device(&self) -> &Device {
@@ -61,6 +68,7 @@ impl Runner {
             let mut constants = dispatch.constants.clone();
             let words = match (form, kernel.shared) {
                 (Form::Plain, _) => kernel.plain,
+                (Form::Dot, _) => kernel.dot.unwrap_or(kernel.plain),
                 (Form::Shared, Some(shared)) => {
                     constants.push(self.device.info().shuffle_lanes);
                     shared
@@ -92,12 +100,14 @@ impl Runner {
 
     /// How kernels read such tensors here.
     fn form<'a>(&self, mut tensors: impl Iterator<Item = &'a Buffer>) -> Form {
-        match self.device.info().shuffle_lanes {
-            _ if !self.prefers_texels => Form::Plain,
-            _ if !tensors.all(|buffer| buffer.fits(Texel::Word)) => Form::Plain,
-            0 | 1 => Form::Texels,
-            _ => Form::Shared,
+        let info = self.device.info();
+        if let Some(form) = self.form {
+            return form;
         }
+        if !self.prefers_texels || !tensors.all(|buffer| buffer.fits(Texel::Word)) {
+            return if info.adds_products_of_bytes { Form::Dot } else { Form::Plain };
+        }
+        if info.shuffle_lanes > 1 { Form::Shared } else { Form::Texels }
     }
 
     /// Computes an output; `inputs` are the parts that the plan needs.
@@ -141,7 +151,7 @@ impl Runner {
                     pipeline: &self.pipelines[&key],
                     reads: [own, read(0), read(1), read(2), read(3)],
                     // Seen by words and by fours, where as texels.
-                    written: vec![written; if form == Form::Plain { 1 } else { 2 }],
+                    written: vec![written; if form <= Form::Dot { 1 } else { 2 }],
                     workgroups: dispatch.workgroups(form),
                 });
             }
@@ -263,9 +273,9 @@ fn submit(
 /// How a kernel sees the parameters, the tensors that it reads, and what it writes.
 fn bindings(kernel: Kernel, form: Form) -> Vec<Binding> {
     let in_fours: &[usize] = match (kernel, form) {
-        (_, Form::Plain) => return vec![Binding::Storage; 6],
-        (Kernel::Convolve, Form::Texels) => &[2],
-        (Kernel::Convolve, Form::Shared) => &[1, 2, 4],
+        (_, Form::Plain | Form::Dot) => return vec![Binding::Storage; 6],
+        (Kernel::Convolve | Kernel::Bytes, Form::Texels) => &[2],
+        (Kernel::Convolve | Kernel::Bytes, Form::Shared) => &[1, 2, 4],
         (Kernel::View, _) => &[1],
         _ => &[],
     };
@@ -277,9 +287,11 @@ fn bindings(kernel: Kernel, form: Form) -> Vec<Binding> {
 fn spirv(kernel: Kernel) -> shaders::spirv::Kernel {
     use shaders::spirv;
     match kernel {
+        Kernel::Bytes => spirv::BYTES,
         Kernel::Convolve => spirv::CONVOLVE,
         Kernel::Gather => spirv::GATHER,
         Kernel::Map => spirv::MAP,
+        Kernel::Pack => spirv::PACK,
         Kernel::Pool => spirv::POOL,
         Kernel::Product => spirv::PRODUCT,
         Kernel::Reduce => spirv::REDUCE,

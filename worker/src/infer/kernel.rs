@@ -4,9 +4,12 @@
 /// The shaders of `shaders/glsl/infer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kernel {
+    /// A convolution of bytes, four to a word.
+    Bytes,
     Convolve,
     Gather,
     Map,
+    Pack,
     Pool,
     Product,
     Reduce,
@@ -19,6 +22,9 @@ pub enum Kernel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     Plain,
+    /// So, and the device adds products of bytes by itself; as `Plain` where a kernel has no such
+    /// form.
+    Dot,
     /// From texel buffers.
     Texels,
     /// So, and invocations of a subgroup hand weights to each other; as `Texels` where a kernel has
@@ -43,13 +49,13 @@ impl Dispatch {
     pub fn workgroups(&self, form: Form) -> u32 {
         let items = self.parameters[0];
         let per = match (self.kernel, form) {
-            (_, Form::Plain) => 1,
+            (_, Form::Plain | Form::Dot) => 1,
             (Kernel::Map, _) => self.constants[1],
-            (Kernel::View | Kernel::Resample, _) => self.constants[0],
+            (Kernel::View | Kernel::Resample | Kernel::Pack, _) => self.constants[0],
             _ => 1,
         };
         let groups = match self.kernel {
-            Kernel::Convolve => super::convolution::workgroups(self, form),
+            Kernel::Convolve | Kernel::Bytes => super::convolution::workgroups(self, form),
             Kernel::Reduce => items,
             _ => (items / per).div_ceil(64),
         };

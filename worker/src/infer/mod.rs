@@ -1,6 +1,7 @@
 //! The inference engine: ONNX networks over images, whose bits do not depend on the device.
 
 pub mod batch;
+pub mod bytes;
 pub mod cheat;
 pub mod color;
 pub mod convolution;

@@ -2,6 +2,7 @@
 //! known shapes. What depends on weights alone is computed while it is put together.
 
 use super::ModelError;
+use super::bytes::Packing;
 use super::convolution::Convolution;
 use super::kernel::Dispatch;
 use super::map::Map;
@@ -31,6 +32,7 @@ pub enum Operation {
     Reduce(Reduction),
     Product(Product),
     Convolve(Convolution),
+    Pack(Packing),
     Spread(Spread),
     Pool(Pool),
     Resample(Resampling),
@@ -76,6 +78,7 @@ impl Operation {
             Self::Reduce(reduction) => reduction.needs(shape, wanted),
             Self::Product(_) => Product::needs(nth, shape, wanted),
             Self::Convolve(convolution) => convolution.needs(nth, shape, wanted),
+            Self::Pack(_) => Packing::needs(shape, wanted),
             Self::Spread(spread) => spread.needs(nth, shape, wanted),
             Self::Pool(pool) => pool.needs(shape, wanted),
             Self::Resample(resampling) => resampling.needs(shape, wanted),
@@ -115,6 +118,7 @@ impl Operation {
             Self::Reduce(reduction) => reduction.dispatch(inputs[0], out),
             Self::Product(product) => product.dispatch(inputs, out),
             Self::Convolve(convolution) => convolution.dispatch(inputs, out),
+            Self::Pack(packing) => packing.dispatch(inputs[0], out),
             Self::Spread(spread) => spread.dispatch(inputs, out),
             Self::Pool(pool) => pool.dispatch(inputs[0], out),
             Self::Resample(resampling) => resampling.dispatch(inputs[0], out),

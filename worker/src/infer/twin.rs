@@ -45,9 +45,8 @@ pub fn run(dispatch: &Dispatch, inputs: [&[u32]; 4], output: &mut [u32]) {
         Kernel::Pool => each(bound, output, |at| pool(bound, constant(0), at)),
         Kernel::Resample => each(bound, output, |at| resample(bound, at)),
         Kernel::Spread => each(bound, output, |at| spread(bound, at)),
-        Kernel::Convolve => {
-            super::convolution::twin(&dispatch.parameters, &dispatch.constants, inputs, output)
-        }
+        Kernel::Convolve | Kernel::Bytes => super::convolution::twin(dispatch, inputs, output),
+        Kernel::Pack => super::bytes::twin(&dispatch.parameters, inputs[0], output),
         Kernel::Gather => each(bound, output, |at| gather(bound, at)),
     }
 }

@@ -3,8 +3,11 @@
 use super::instance::Instance;
 use super::{VulkanError, failed};
 use ash::vk;
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const DOT_PRODUCT: &CStr = ash::khr::shader_integer_dot_product::NAME;
 
 /// What kind of machine a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,9 @@ pub struct DeviceInfo {
     pub shared_bytes_max: u32,
     /// Invocations of a subgroup that can read each other's values; 0 if they cannot.
     pub shuffle_lanes: u32,
+    /// Whether shaders can have products of packed bytes added by one instruction
+    /// (VK_KHR_shader_integer_dot_product).
+    pub adds_products_of_bytes: bool,
 }
 
 /// Every device with a compute queue and Vulkan 1.1, in the loader's order.
@@ -81,7 +87,13 @@ impl Device {
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(family)
             .queue_priorities(&priorities)];
-        let create = vk::DeviceCreateInfo::default().queue_create_infos(&queues);
+        let mut dot = vk::PhysicalDeviceShaderIntegerDotProductFeatures::default()
+            .shader_integer_dot_product(true);
+        let extensions = [DOT_PRODUCT.as_ptr()];
+        let mut create = vk::DeviceCreateInfo::default().queue_create_infos(&queues);
+        if info.adds_products_of_bytes {
+            create = create.enabled_extension_names(&extensions).push_next(&mut dot);
+        }
         // SAFETY: `physical` comes from this instance, `family` from its queue families.
         let raw = unsafe { instance.raw.create_device(physical, &create, None) }
             .map_err(failed("vkCreateDevice"))?;
@@ -206,6 +218,7 @@ fn describe(instance: &Instance, physical: vk::PhysicalDevice, index: u32) -> Op
         invocations_max: properties.limits.max_compute_work_group_invocations,
         shared_bytes_max: properties.limits.max_compute_shared_memory_size,
         shuffle_lanes: shuffle_lanes(instance, physical),
+        adds_products_of_bytes: adds_products_of_bytes(instance, physical),
     };
     Some((physical, info, family as u32))
 }
@@ -228,6 +241,20 @@ fn shuffle_lanes(instance: &Instance, physical: vk::PhysicalDevice) -> u32 {
     let computes = subgroups.supported_stages.contains(vk::ShaderStageFlags::COMPUTE);
     let shuffles = subgroups.supported_operations.contains(vk::SubgroupFeatureFlags::SHUFFLE);
     if computes && shuffles { subgroups.subgroup_size } else { 0 }
+}
+
+fn adds_products_of_bytes(instance: &Instance, physical: vk::PhysicalDevice) -> bool {
+    // SAFETY: the physical device belongs to this instance; a plain query.
+    let all = unsafe { instance.raw.enumerate_device_extension_properties(physical) };
+    let named = |own: &vk::ExtensionProperties| own.extension_name_as_c_str() == Ok(DOT_PRODUCT);
+    if !all.unwrap_or_default().iter().any(named) {
+        return false;
+    }
+    let mut dot = vk::PhysicalDeviceShaderIntegerDotProductFeatures::default();
+    let mut chain = vk::PhysicalDeviceFeatures2::default().push_next(&mut dot);
+    // SAFETY: the chained structure is that of an extension which the device has.
+    unsafe { instance.raw.get_physical_device_features2(physical, &mut chain) };
+    dot.shader_integer_dot_product == vk::TRUE
 }
 
 /// Name and version of the driver: by `VK_KHR_driver_properties` (core in 1.2), else a number.

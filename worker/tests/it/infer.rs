@@ -2,7 +2,9 @@
 //! refused with a sentence.
 
 use crate::devices::{first, on_every_device};
-use crate::networks::{Draft, attention, convolutions, gates, hourglass, int, normalized};
+use crate::networks::{
+    Draft, attention, convolutions, gates, hourglass, int, normalized, quantized,
+};
 use worker::infer::color::Color;
 use worker::infer::device::Runner;
 use worker::infer::image::{Image, Samples};
@@ -10,6 +12,7 @@ use worker::infer::kernel::{Dispatch, Form, Kernel};
 use worker::infer::model::Model;
 use worker::infer::network::{Network, Proportions};
 use worker::infer::plan::Plan;
+use worker::infer::program::{Operation, Step};
 use worker::infer::twin;
 use worker::vulkan::{Binding, Buffer, Device, Pass, Pipeline};
 
@@ -44,7 +47,7 @@ fn in_rust<'a>(network: &'a Network) -> impl FnMut(&Plan, &[(usize, Vec<u32>)]) 
 #[test]
 fn tiles_of_any_size_have_no_seams() {
     let image = image(52, 38);
-    for model in [hourglass(), gates(), normalized(), attention(false)] {
+    for model in [hourglass(), gates(), normalized(), attention(false), quantized(true)] {
         let network = network(&model, &image);
         let [width, height] = network.size();
         let whole = drawn(&network, &image, [0, 0, width, height], &mut in_rust(&network));
@@ -80,7 +83,14 @@ fn a_tile_needs_less_memory_and_work_than_the_image() {
 fn devices_and_plain_rust_give_equal_bits() {
     on_every_device("infer::devices_and_plain_rust_give_equal_bits", |devices| {
         let images = [image(44, 36), image(45, 37)];
-        let models = [hourglass(), gates(), normalized(), convolutions(false), attention(false)];
+        let models = [
+            hourglass(),
+            gates(),
+            normalized(),
+            convolutions(false),
+            attention(false),
+            quantized(true),
+        ];
         let both = models.iter().flat_map(|model| images.iter().map(move |image| (model, image)));
         let networks: Vec<_> = both.map(|(model, image)| (network(model, image), image)).collect();
         for (network, image) in &networks {
@@ -115,6 +125,47 @@ fn what_follows_a_convolution_is_done_in_its_pass_with_the_same_bits() {
         });
         assert!(joined.eq(apart));
     }
+}
+
+#[test]
+fn numbers_of_a_byte_are_packed_with_the_same_bits() {
+    let image = image(45, 37);
+    let [packed, wide] = [true, false].map(|is_known| network(&quantized(is_known), &image));
+    let packs = |network: &Network| {
+        let is_pack = |step: &&Step| matches!(step.operation, Operation::Pack(_));
+        network.program.steps.iter().filter(is_pack).count()
+    };
+    assert_eq!([packs(&packed), packs(&wide)], [4, 0]);
+    let [packed, wide] = [packed, wide]
+        .map(|network| drawn(&network, &image, [0, 0, 45, 37], &mut in_rust(&network)));
+    assert!(packed == wide && packed.iter().any(|value| *value != packed[0]));
+}
+
+/// On GPUs other forms of kernels run than on software renderers.
+#[test]
+fn every_form_of_a_kernel_gives_the_same_bits() {
+    on_every_device("infer::every_form_of_a_kernel_gives_the_same_bits", |devices| {
+        let image = image(44, 36);
+        for model in [quantized(true), attention(false), gates()] {
+            let network = network(&model, &image);
+            let [width, height] = network.size();
+            let place = [0, 0, width, height];
+            let due = drawn(&network, &image, place, &mut in_rust(&network));
+            for device in &devices {
+                let dots = device.info().adds_products_of_bytes.then_some(Form::Dot);
+                for form in [Form::Plain].into_iter().chain(dots) {
+                    let mut runner = Runner::with_form(device, form).unwrap();
+                    let weights = runner.load(&network.program).unwrap();
+                    let found = drawn(&network, &image, place, &mut |plan, inputs| {
+                        let (program, output) = (&network.program, network.output);
+                        runner.run(program, &weights, plan, output, inputs, &|| false).unwrap()
+                    });
+                    println!("{}: {form:?}", device.info().name);
+                    assert!(found == due, "{}: {form:?}", device.info().name);
+                }
+            }
+        }
+    });
 }
 
 /// Every function of `map` over awkward numbers.

@@ -84,7 +84,7 @@ fn faults(words: &[u32]) -> Vec<String> {
 fn rounded_least(source: &str) -> usize {
     match source {
         // These move values and compute none.
-        "infer/gather.comp" | "infer/view.comp" => 0,
+        "infer/gather.comp" | "infer/pack.comp" | "infer/view.comp" => 0,
         // A product and a sum can be all of a kernel.
         kernel if kernel.starts_with("infer/") => 2,
         _ => 50,

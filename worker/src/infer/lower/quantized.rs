@@ -3,9 +3,11 @@
 use super::pointwise::converted;
 use super::{Lowered, Lowering, matrix, windows};
 use crate::infer::ModelError;
+use crate::infer::bytes::{BYTES, Packing, word};
 use crate::infer::map::{Function, Map};
+use crate::infer::program::Operation;
 use crate::infer::reduction::Over;
-use crate::infer::tensor::Type;
+use crate::infer::tensor::{Tensor, Type};
 
 /// Whether the node is one of them.
 pub fn lower(l: &mut Lowering<'_>) -> Result<bool, ModelError> {
@@ -23,22 +25,15 @@ pub fn lower(l: &mut Lowering<'_>) -> Result<bool, ModelError> {
             dequantize(l, x, scale, zero)?
         }
         "DynamicQuantizeLinear" => return dynamic(l),
-        "MatMulInteger" => {
-            let (a, b) = (above(l, 0, 2)?, above(l, 1, 3)?);
-            matrix::product(l, a, b)?
-        }
-        "ConvInteger" => {
-            let (x, weights) = (above(l, 0, 2)?, above(l, 1, 3)?);
-            windows::convolution(l, x, weights, None)?
-        }
+        "MatMulInteger" => multiplied(l, [2, 1, 3])?,
+        "ConvInteger" => convolved(l, [2, 1, 3], None)?,
         "QLinearMatMul" => {
-            let (a, b) = (above(l, 0, 2)?, above(l, 3, 5)?);
-            let sum = matrix::product(l, a, b)?;
+            let sum = multiplied(l, [2, 3, 5])?;
             rescaled(l, sum, [l.input(1)?, l.input(4)?, l.input(6)?], l.input(7)?)?
         }
         "QLinearConv" => {
-            let (x, weights, bias) = (above(l, 0, 2)?, above(l, 3, 5)?, l.optional(8));
-            let sum = windows::convolution(l, x, weights, bias)?;
+            let bias = l.optional(8);
+            let sum = convolved(l, [2, 3, 5], bias)?;
             rescaled(l, sum, [l.input(1)?, l.input(4)?, l.input(6)?], l.input(7)?)?
         }
         _ => return Ok(false),
@@ -122,6 +117,127 @@ fn above(l: &mut Lowering<'_>, nth: usize, zero: usize) -> Lowered {
             l.two(Function::WholeSubtract, wide, zero)
         }
     }
+}
+
+/// A convolution of numbers above their zero points; which inputs the image's zero point, the
+/// weights and theirs are.
+fn convolved(
+    l: &mut Lowering<'_>,
+    [zero, weights, weights_zero]: [usize; 3],
+    bias: Option<usize>,
+) -> Lowered {
+    let weights = above(l, weights, weights_zero)?;
+    let x = l.input(0)?;
+    match in_bytes(l, x, zero, weights, bias) {
+        Some(bytes) => of_bytes(l, x, &bytes),
+        None => {
+            let x = above(l, 0, zero)?;
+            windows::convolution(l, x, weights, bias, None)
+        }
+    }
+}
+
+/// A product of such matrices: where the second one is known, as a convolution over one place that
+/// reads a channel for each term.
+fn multiplied(l: &mut Lowering<'_>, [zero, b, b_zero]: [usize; 3]) -> Lowered {
+    let b = above(l, b, b_zero)?;
+    let (a, shape) = (l.input(0)?, l.shape(l.input(0)?));
+    if let (&[terms, columns], Some((last, before))) = (&l.shape(b)[..], shape.split_last())
+        && *last == terms
+        && !before.is_empty()
+        && l.constant(b).is_ok()
+    {
+        let rows: usize = before.iter().product();
+        let turned = l.transpose(b, &[1, 0])?;
+        let weights = l.reshape(turned, &[columns, terms, 1, 1])?;
+        if let Some(bytes) = in_bytes(l, a, zero, weights, None) {
+            let flat = l.reshape(a, &[rows, terms])?;
+            let turned = l.transpose(flat, &[1, 0])?;
+            let image = l.reshape(turned, &[1, terms, 1, rows])?;
+            let made = of_bytes(l, image, &bytes)?;
+            let made = l.reshape(made, &[columns, rows])?;
+            let made = l.transpose(made, &[1, 0])?;
+            return l.reshape(made, &[before, &[columns]].concat());
+        }
+    }
+    let a = above(l, 0, zero)?;
+    matrix::product(l, a, b)
+}
+
+/// What a convolution of bytes takes beside its image.
+struct InBytes {
+    /// What makes signed bytes of the image's numbers.
+    offset: u32,
+    /// The zero point after that.
+    zero: i32,
+    /// Known weights, four channels to a word.
+    weights: Tensor,
+    /// With what the zero point adds to each channel.
+    bias: Tensor,
+}
+
+/// Weights and zero point as bytes; `None` where they are not known beforehand or fit in none.
+fn in_bytes(
+    l: &Lowering<'_>,
+    x: usize,
+    zero: usize,
+    weights: usize,
+    bias: Option<usize>,
+) -> Option<InBytes> {
+    let offset = match l.kind(x) {
+        Type::I8 => 0,
+        Type::U8 => -128,
+        _ => return None,
+    };
+    let zero = l.optional(zero).map(|zero| l.constant(zero).ok()).map_or(Some(0), |zero| {
+        let zero = zero?;
+        (zero.words.len() == 1).then(|| zero.words[0] as i32)
+    })?;
+    let known = l.constant(weights).ok()?;
+    let (&[channels, each, ..], rank) = (&known.shape[..], known.shape.len()) else { return None };
+    let fits = known.words.iter().all(|word| i8::try_from(*word as i32).is_ok());
+    let places: usize = known.shape[2..].iter().product();
+    let divides = each.is_multiple_of(BYTES) || l.int("group", 1) == 1;
+    if !fits || !divides || !(3..=4).contains(&rank) || each * places == 0 {
+        return None;
+    }
+    let zero = zero + offset;
+    let bias = match bias.map(|bias| l.constant(bias).ok()) {
+        None => vec![0; channels],
+        Some(bias) => bias?.words.clone(),
+    };
+    let own = known.words.chunks_exact(each * places);
+    let sums = own.clone().map(|own| own.iter().fold(0_u32, |sum, word| sum.wrapping_add(*word)));
+    let added = sums.zip(&bias).map(|(sum, bias)| bias.wrapping_sub(sum.wrapping_mul(zero as u32)));
+    let words = own.flat_map(|own| {
+        let number = move |at: usize| own.get(at).copied().unwrap_or_default();
+        let four = move |at: usize| {
+            let first = at / places * BYTES * places + at % places;
+            [0, 1, 2, 3].map(|k| number(first + k * places))
+        };
+        (0..each.div_ceil(BYTES) * places).map(move |at| word(four(at)))
+    });
+    let mut shape = known.shape.clone();
+    shape[1] = each.div_ceil(BYTES);
+    let weights = Tensor { kind: Type::I32, shape, words: words.collect() };
+    let words: Vec<u32> = added.collect();
+    let bias = Tensor { kind: Type::I32, shape: vec![bias.len()], words };
+    Some(InBytes { offset: offset as u32, zero, weights, bias })
+}
+
+/// A convolution of bytes: what stands outside is the zero point.
+fn of_bytes(l: &mut Lowering<'_>, x: usize, bytes: &InBytes) -> Lowered {
+    let mut shape = l.shape(x);
+    if shape.len() < 3 {
+        return super::refuse("has no channels");
+    }
+    shape[1] = shape[1].div_ceil(BYTES);
+    let packing = Operation::Pack(Packing { offset: bytes.offset });
+    let image = l.program.add(packing, &[x], Type::I32, &shape)?;
+    let weights = l.program.known(bytes.weights.clone())?;
+    let bias = l.program.known(bytes.bias.clone())?;
+    let outside = word([bytes.zero as u32; BYTES]);
+    windows::convolution(l, image, weights, Some(bias), Some(outside))
 }
 
 /// A sum of products as the numbers of another scale.

@@ -18,7 +18,7 @@ pub fn lower(l: &mut Lowering<'_>) -> Result<bool, ModelError> {
         "Conv" => {
             let (x, weights) = (l.input(0)?, l.input(1)?);
             let bias = l.optional(2);
-            convolution(l, x, weights, bias)?
+            convolution(l, x, weights, bias, None)?
         }
         "ConvTranspose" => transposed(l)?,
         "MaxPool" if l.node.outputs.len() > 1 => {
@@ -113,11 +113,18 @@ fn bias_or_zeros(
     }
 }
 
-/// A convolution of floating point, or of whole numbers.
-pub fn convolution(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<usize>) -> Lowered {
+/// A convolution of floating point, or of whole numbers; or, where it is said what word stands
+/// outside, of bytes, four channels to a word.
+pub fn convolution(
+    l: &mut Lowering<'_>,
+    x: usize,
+    weights: usize,
+    bias: Option<usize>,
+    bytes: Option<u32>,
+) -> Lowered {
     let (image, shape) = (l.shape(x), l.shape(weights));
     if image.len() == 3 && shape.len() == 3 {
-        return over_one(l, x, weights, bias);
+        return over_one(l, x, weights, bias, bytes);
     }
     let (&[_, read, ..], &[channels, each, rows, columns]) = (&image[..], &shape[..]) else {
         return Err(ModelError::unsupported("is over neither one dimension nor two"));
@@ -144,6 +151,7 @@ pub fn convolution(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<
         padding: [window.padding[0][0], window.padding[1][0]],
         followers: Vec::new(),
         whole,
+        bytes,
     };
     let kind = if whole { Type::I32 } else { Type::Float };
     let shape = [image[0], channels, window.written[0], window.written[1]];
@@ -152,7 +160,13 @@ pub fn convolution(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<
 }
 
 /// Over one dimension: the other is one long.
-fn over_one(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<usize>) -> Lowered {
+fn over_one(
+    l: &mut Lowering<'_>,
+    x: usize,
+    weights: usize,
+    bias: Option<usize>,
+    bytes: Option<u32>,
+) -> Lowered {
     let (image, kernel) = (widened(l, x)?, widened(l, weights)?);
     let node = l.node;
     let mut wide = node.clone();
@@ -170,7 +184,7 @@ fn over_one(l: &mut Lowering<'_>, x: usize, weights: usize, bias: Option<usize>)
         opset: l.opset,
         node: &wide,
     };
-    let made = convolution(&mut inner, image, kernel, bias);
+    let made = convolution(&mut inner, image, kernel, bias, bytes);
     l.program = inner.program;
     let made = made?;
     let mut shape = l.shape(made);
