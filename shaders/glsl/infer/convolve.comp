@@ -347,7 +347,8 @@ void main() {
         uint from = p(12) + plane * channels * height * width;
         uint weight = (group * blocks + block) * channels * ROWS * COLUMNS * QUADS;
         for (uint i = 0u; i < channels; i++) {
-            if (ROWS <= 3u && KEPT) {
+            // Unrolled as long as the loop fits where processors keep instructions.
+            if (ROWS * PARTS <= 3u && KEPT) {
                 [[unroll]] for (uint ky = 0u; ky < ROWS; ky++) {
                     add_kernel_row(ky, top, from, left, height, width, weight);
                 }
