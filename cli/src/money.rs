@@ -19,6 +19,7 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             ("available", balance.available, ""),
             ("on hold", balance.on_hold, "set aside for open jobs"),
             ("held", balance.held, "earned by your workers, waiting for maturity"),
+            ("on probation", balance.probation, "the last that your workers have to lose"),
             ("payable", balance.payable, "earned by your workers, yours"),
             ("staked", balance.staked, "put behind your workers"),
             ("bond", balance.bond, "put down to be a validator"),
@@ -35,6 +36,7 @@ pub async fn balance(access: &Access, form: Form) -> anyhow::Result<Exit> {
             "available": balance.available,
             "on_hold": balance.on_hold,
             "held": balance.held,
+            "probation": balance.probation,
             "payable": balance.payable,
             "staked": balance.staked,
             "bond": balance.bond,
@@ -198,8 +200,18 @@ pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<E
         }
     }
     let lines = || {
-        let head =
-            ["worker", "account", "state", "clean", "score", "held", "payable", "staked", "device"];
+        let head = [
+            "worker",
+            "account",
+            "state",
+            "clean",
+            "score",
+            "held",
+            "on probation",
+            "payable",
+            "staked",
+            "device",
+        ];
         let rows = workers.iter().map(|worker| {
             let state = match (worker.refuted, worker.online) {
                 (true, _) => "refuted",
@@ -213,6 +225,7 @@ pub async fn workers(access: &Access, form: Form, all: bool) -> anyhow::Result<E
                 worker.tiles_clean.to_string(),
                 worker.score.map_or("-".into(), |score| score.to_string()),
                 credits(worker.held),
+                credits(worker.probation),
                 credits(worker.payable),
                 credits(worker.stake),
                 worker.device.clone(),
@@ -237,6 +250,7 @@ fn worker_json(worker: &v1::Worker) -> Value {
         "refuted": worker.refuted,
         "leases": worker.leases,
         "held": worker.held,
+        "probation": worker.probation,
         "payable": worker.payable,
         "stake": worker.stake,
         "score": worker.score,

@@ -128,7 +128,8 @@ impl Farm {
         let found = self.jobs.get(job.0 as usize).filter(|found| found.account == account);
         found.ok_or(Reject::UnknownJob)?;
         let held = self.held.iter().enumerate().find_map(|(at, held)| {
-            let held = held.iter().rev().find(|held| (held.job, held.tile) == (job, tile))?;
+            let mut held = held.iter().rev().filter(|held| !held.settled);
+            let held = held.find(|held| (held.job, held.tile) == (job, tile))?;
             Some((WorkerId(at as u32), held))
         });
         let (worker, held) = held.ok_or(Reject::PayFinal)?;

@@ -127,9 +127,45 @@ pub struct Claim {
     pub silent: Vec<(AccountId, Time)>,
     /// Somebody put down a deposit for it: nobody but an arbiter is asked.
     pub appealed: bool,
+    /// Its worker had little to lose as it reported it.
+    pub unsecured: bool,
+    /// Those who had vouched for it before, where others are to.
+    pub before: Vec<WorkerId>,
 }
 
 impl Claim {
+    /// A question about what is reported that nobody was heard about yet.
+    pub fn new(
+        output: Digest,
+        commitment: Commitment,
+        inputs: Vec<Digest>,
+        question: Question,
+    ) -> Self {
+        let answer = match &question {
+            Question::Whole => Some(Answer::to_whole(&output, &commitment)),
+            Question::Leaves(_) => None,
+        };
+        Self {
+            output,
+            commitment,
+            leaves: 0,
+            inputs,
+            question,
+            lot: Lot::NONE,
+            extra: Extra::Nothing,
+            answer,
+            units_asked: commitment.units,
+            opinions: SmallVec::new(),
+            asked: SmallVec::new(),
+            wanted: 1,
+            asks: 0,
+            silent: Vec::new(),
+            appealed: false,
+            unsecured: false,
+            before: Vec::new(),
+        }
+    }
+
     /// Whether an arbiter is called for.
     pub fn is_contested(&self) -> bool {
         self.appealed || !self.is_agreed()
@@ -137,7 +173,7 @@ impl Claim {
 
     /// Whether one is, and none was heard.
     pub fn is_undecided(&self) -> bool {
-        self.is_contested() && !self.opinions.iter().any(|opinion| opinion.decides)
+        self.is_contested() && !self.is_decided()
     }
 
     /// Whether all who were heard agree with it.
@@ -154,8 +190,12 @@ impl Claim {
     /// Whether those who vouch for it are paid only once its tile's pay is final: what they were
     /// asked is as much work as the tile, and no arbiter has decided.
     pub fn is_vouched_for(&self) -> bool {
-        let decided = self.opinions.iter().any(|opinion| opinion.decides);
-        self.question == Question::Whole && !decided
+        self.question == Question::Whole && !self.is_decided()
+    }
+
+    /// Whether an arbiter has said what it is.
+    pub fn is_decided(&self) -> bool {
+        self.opinions.iter().any(|opinion| opinion.decides)
     }
 
     /// Whether this owner was asked a moment ago and gave no answer.
@@ -186,6 +226,8 @@ layout_struct!(Claim {
     asks,
     silent,
     appealed,
+    unsecured,
+    before,
 });
 
 /// Draws the question for a report: full replicas for newcomers and now and then for everyone,

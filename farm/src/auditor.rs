@@ -99,6 +99,7 @@ impl Farm {
             || claim.appealed && !worker.arbiter
             || claim.asked.contains(&id)
             || claim.opinions.iter().any(|opinion| opinion.worker == id)
+            || claim.before.contains(&id)
         {
             return false;
         }
@@ -109,6 +110,7 @@ impl Farm {
         !kin(&claimant)
             && !claim.opinions.iter().any(|opinion| kin(&opinion.worker))
             && !claim.asked.iter().any(kin)
+            && !claim.before.iter().any(kin)
             && !claim.is_silent(worker.owner, self.now)
     }
 

@@ -13,6 +13,7 @@ use crate::lease::Role;
 use crate::model::Royalty;
 use crate::money::Amount;
 use crate::reject::Reject;
+use crate::settle::HeldTile;
 use crate::tile::Tile;
 use crate::view::JobState;
 use crate::{layout_struct, limit};
@@ -224,7 +225,7 @@ impl Farm {
         };
         let claimed: Vec<u64> =
             self.leases.iter().map(|(_, l)| l).filter(of_job).map(|lease| lease.tile).collect();
-        let held = self.held.iter().flatten().filter(|held| held.job == id);
+        let held = self.held.iter().flatten().filter(|held| held.job == id && !held.settled);
         let held: Vec<u64> = held.map(|held| held.tile).collect();
         let job = &mut self.jobs[id.0 as usize];
         for (nth, frame) in &job.frames {
@@ -436,13 +437,12 @@ impl Farm {
     ) -> Option<(Book, OwnPaid, Option<Royalty>)> {
         for at in 0..self.held.len() {
             let held = &mut self.held[at];
-            let Some(place) = held.iter().position(|held| (held.job, held.tile) == (id, tile))
-            else {
-                continue;
-            };
+            let same = |held: &HeldTile| (held.job, held.tile) == (id, tile) && !held.settled;
+            let Some(place) = held.iter().position(same) else { continue };
             let held = held.remove(place)?;
-            self.settle_vouches((id, tile), Some(&held), effects);
+            self.settle_vouches((id, tile), Some(held.answer()), effects);
             let worker = WorkerId(at as u32);
+            self.roster[worker].unsecured -= u32::from(held.unsecured);
             if let Some(review) = held.again.and_then(|doubt| doubt.review) {
                 self.drop_claim(review, effects);
             }
@@ -461,7 +461,7 @@ impl Farm {
         amount: Amount,
         effects: &mut impl Effects,
     ) {
-        let mut owed = amount.0 - amount.0 * limit::FEE_PERMILLE / 1000;
+        let mut owed = amount.after_fee().0;
         for pot in [Book::Audits, Book::Fees] {
             let part = Amount(owed.min(self.ledger.balance(pot).0));
             self.transfer(pot, Book::Payable(worker), part, Reason::Spoilt(id, tile), effects);

@@ -26,6 +26,8 @@ pub enum Book {
     Hold(JobId),
     Held(WorkerId),
     Payable(WorkerId),
+    /// Of tiles that are final for their jobs: what a worker has to lose if it is found lying.
+    Probation(WorkerId),
     /// What an account put down with its appeals.
     Deposit(AccountId),
     /// What its owner put behind a worker.
@@ -49,6 +51,11 @@ pub enum Reason {
     Tile(JobId, u64),
     /// Held to payable.
     Maturity(JobId, u64),
+    /// A tile is final for its job, and its worker has little else to lose: held to probation ...
+    Probation(JobId, u64),
+    /// ... and once it has more, payable; or, if it was found lying or has left, to audits.
+    Released(JobId, u64),
+    Lapsed(JobId, u64),
     /// The farm's share of a matured tile.
     Fee(JobId, u64),
     /// An auditor's pay; what it is paid for vouching for a whole tile is held back.
@@ -137,8 +144,8 @@ pub enum Fact {
         units: u64,
     },
     /// What is to be computed a second time: these leaves, or (none) the whole tile. It follows
-    /// from the epoch's secret and the clean tiles of the worker so far, and so does what is done
-    /// besides.
+    /// from the epoch's secret and the clean tiles of the worker so far (none, if it has too little
+    /// to lose), and so does what is done besides.
     AuditDrawn {
         lease: LeaseId,
         epoch: u32,
@@ -326,6 +333,8 @@ pub enum Cause {
     Ringer,
     /// A liar had vouched for it.
     Vouched,
+    /// When it was reported its worker had little to lose, and now has more.
+    Unsecured,
     /// The artist does not believe it.
     Disputed,
     /// The tile of a trial in which this worker was refuted; it appeals.
@@ -333,7 +342,7 @@ pub enum Cause {
 }
 
 layout_enum!(Extra { 0 = Nothing, 1 = Twice, 2 = Ringer });
-layout_enum!(Cause { 0 = Ringer, 1 = Vouched, 2 = Disputed, 3 = Appealed(worker) });
+layout_enum!(Cause { 0 = Ringer, 1 = Vouched, 2 = Disputed, 3 = Appealed(worker), 4 = Unsecured });
 
 layout_struct!(Entry { time, fact });
 layout_enum!(Book {
@@ -349,6 +358,7 @@ layout_enum!(Book {
     9 = RoyaltyHeld(account),
     10 = Royalty(account),
     11 = Bond(account),
+    12 = Probation(worker),
 });
 layout_enum!(Reason {
     0 = TopUp,
@@ -377,6 +387,9 @@ layout_enum!(Reason {
     23 = Bonded,
     24 = Unbonded,
     25 = Scored(round),
+    26 = Probation(job, tile),
+    27 = Released(job, tile),
+    28 = Lapsed(job, tile),
 });
 layout_enum!(Fact {
     0 = AccountOpened { account, operator },

@@ -204,6 +204,7 @@ impl Farm {
             };
             lines.push(format!("{stake} credits are staked for it, {when}"));
         }
+        lines.extend(self.explain_probation(id));
         let vouches = self.vouched.values().flatten();
         let own = vouches.filter(|vouch| vouch.auditor == id).map(|vouch| vouch.amount.0);
         let waiting = Amount(own.sum());
@@ -211,6 +212,32 @@ impl Farm {
             lines.push(format!(
                 "{waiting} credits for tiles that it vouched for are held back until these tiles' \
                  pay is final"
+            ));
+        }
+        lines
+    }
+
+    /// What is on probation, and what ends that.
+    fn explain_probation(&self, id: WorkerId) -> Vec<String> {
+        let (mut lines, days) = (Vec::new(), limit::LEFT_MS / (24 * 3_600_000));
+        let probation = self.ledger.balance(Book::Probation(id));
+        if probation.0 > 0 {
+            lines.push(format!(
+                "{probation} credits are on probation: final for their jobs, lost if it is found \
+                 lying; they are paid as far as {} tiles' pay stays behind it, for which a stake \
+                 counts (`girih stake {} CREDITS`), or once it says nothing for {days} days",
+                limit::BEHIND,
+                id.0
+            ));
+        }
+        let unsecured = self.roster[id].unsecured;
+        if unsecured > 0 {
+            lines.push(format!(
+                "{unsecured} of its tiles, which it reported when it had less than {} tiles' pay \
+                 to lose, are looked at by another auditor once that is {} tiles' pay; until then \
+                 they are not paid, and not at all if it leaves before",
+                limit::SECURED,
+                limit::BEHIND
             ));
         }
         lines

@@ -319,6 +319,7 @@ impl Farm {
         }
         for worker in 0..self.held.len() as u32 {
             self.mature(WorkerId(worker), effects);
+            self.look_again(WorkerId(worker), effects);
         }
         self.seek_again(effects);
         self.turn_round(effects);
@@ -394,12 +395,18 @@ impl Farm {
         }
         for (id, worker) in self.roster.iter() {
             assert_eq!(worker.computing, busy[id.0 as usize], "{id}");
-            let tiles = self.held[id.0 as usize].iter().map(|held| held.amount.0);
-            let all = tiles.sum::<u64>() + held_back[id.0 as usize];
+            let sum = |settled| {
+                let tiles = self.held[id.0 as usize].iter().filter(|held| held.settled == settled);
+                tiles.map(|held| held.amount.0).sum::<u64>()
+            };
+            let all = sum(false) + held_back[id.0 as usize];
             assert_eq!(self.ledger.balance(Book::Held(id)), Amount(all), "{id}");
+            assert_eq!(self.ledger.balance(Book::Probation(id)), Amount(sum(true)), "{id}");
+            let unsecured = self.held[id.0 as usize].iter().filter(|held| held.unsecured).count();
+            assert_eq!(worker.unsecured as usize, unsecured, "{id}");
         }
     }
 }
 
 /// Changes whenever the layout of the state does.
-const IMAGE_VERSION: &[u8] = b"girih farm image 13\n";
+const IMAGE_VERSION: &[u8] = b"girih farm image 14\n";

@@ -11,6 +11,7 @@ pub struct Ledger {
     hold: Vec<i64>,
     held: Vec<i64>,
     payable: Vec<i64>,
+    probation: Vec<i64>,
     deposit: Vec<i64>,
     stake: Vec<i64>,
     royalty_held: Vec<i64>,
@@ -26,6 +27,7 @@ layout_struct!(Ledger {
     hold,
     held,
     payable,
+    probation,
     deposit,
     stake,
     royalty_held,
@@ -43,6 +45,7 @@ impl Ledger {
             Book::Hold(job) => (&mut self.hold, job.0),
             Book::Held(worker) => (&mut self.held, worker.0),
             Book::Payable(worker) => (&mut self.payable, worker.0),
+            Book::Probation(worker) => (&mut self.probation, worker.0),
             Book::Deposit(account) => (&mut self.deposit, account.0),
             Book::Stake(worker) => (&mut self.stake, worker.0),
             Book::RoyaltyHeld(account) => (&mut self.royalty_held, account.0),
@@ -66,6 +69,7 @@ impl Ledger {
             Book::Hold(job) => of(&self.hold, job.0),
             Book::Held(worker) => of(&self.held, worker.0),
             Book::Payable(worker) => of(&self.payable, worker.0),
+            Book::Probation(worker) => of(&self.probation, worker.0),
             Book::Deposit(account) => of(&self.deposit, account.0),
             Book::Stake(worker) => of(&self.stake, worker.0),
             Book::RoyaltyHeld(account) => of(&self.royalty_held, account.0),
@@ -91,13 +95,14 @@ impl Ledger {
     /// Everything adds up to nothing and nobody but `outside` owes.
     pub fn check(&self) {
         let Self { available, hold, held, payable, deposit, stake, .. } = self;
-        let Self { royalty_held, royalty, bond, .. } = self;
-        let lists = [available, hold, held, payable, deposit, stake, royalty_held, royalty, bond];
-        let sum: i128 = lists.iter().flat_map(|list| list.iter()).map(|b| i128::from(*b)).sum();
+        let Self { royalty_held, royalty, bond, probation, .. } = self;
+        let own = [available, hold, held, payable, deposit, stake, probation];
+        let lists = own.into_iter().chain([royalty_held, royalty, bond]);
+        let sum: i128 = lists.clone().flatten().map(|b| i128::from(*b)).sum();
         let own = [self.fees, self.audits, self.outside].map(i128::from);
         let own: i128 = own.iter().sum();
         assert_eq!(sum + own, 0, "debits equal credits");
-        assert!(lists.iter().all(|list| list.iter().all(|balance| *balance >= 0)));
+        assert!(lists.flatten().all(|balance| *balance >= 0));
         assert!(self.fees >= 0 && self.audits >= 0);
     }
 }

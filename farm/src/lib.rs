@@ -28,6 +28,7 @@ pub mod money;
 pub(crate) mod order;
 pub(crate) mod place;
 pub(crate) mod prng;
+mod probation;
 pub mod proof;
 pub(crate) mod ranges;
 pub mod receipt;

@@ -32,6 +32,12 @@ pub const UNDECIDED_MAX: u32 = 3;
 pub const MATURITY_TILES: u32 = 64;
 /// ... or after this long.
 pub const MATURITY_MS: u64 = 2 * 3_600_000;
+/// Who has not so many times a tile's pay to lose as it reports it is watched as a newcomer is ...
+pub const SECURED: u64 = 3;
+/// ... until it has so many times that; and of what is final for its jobs so much stays behind it.
+pub const BEHIND: u64 = 10;
+/// Who says nothing for this long has left.
+pub const LEFT_MS: u64 = 14 * 24 * 3_600_000;
 /// The farm's fee, in thousandths of what a tile earns.
 pub const FEE_PERMILLE: u64 = 50;
 /// Work of one account is compared in steps of this many tiles, so that a scene stays warm for

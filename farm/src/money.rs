@@ -1,5 +1,6 @@
 //! Money: whole micro-credits, 1 credit = 1,000,000 of them.
 
+use crate::limit;
 use std::fmt;
 
 /// An amount in micro-credits; never negative.
@@ -10,6 +11,19 @@ pub struct Amount(pub u64);
 pub const CREDIT: u64 = 1_000_000;
 /// No amount, sum or cap is larger: it keeps every balance far inside an i64.
 pub const AMOUNT_MAX: u64 = 1 << 60;
+
+impl Amount {
+    /// The farm's share of what a tile earns.
+    pub fn fee(self) -> Self {
+        let (thousands, rest) = (self.0 / 1000, self.0 % 1000);
+        Self(thousands * limit::FEE_PERMILLE + rest * limit::FEE_PERMILLE / 1000)
+    }
+
+    /// What its worker gets of it.
+    pub fn after_fee(self) -> Self {
+        Self(self.0 - self.fee().0)
+    }
+}
 
 /// Price in micro-credits for a million work units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -39,6 +53,15 @@ impl fmt::Display for Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_farms_share_never_wraps() {
+        let share = |amount: u64| (u128::from(amount) * 50 / 1000) as u64;
+        for amount in [0, 1, 19, 20, 640, 999, 1_001, AMOUNT_MAX] {
+            assert_eq!(Amount(amount).fee(), Amount(share(amount)));
+            assert_eq!(Amount(amount).after_fee(), Amount(amount - share(amount)));
+        }
+    }
 
     #[test]
     fn costs_are_rounded_up_and_never_wrap() {

@@ -14,7 +14,6 @@ use crate::limit;
 use crate::money::Amount;
 use crate::reject::Reject;
 use crate::view::JobState;
-use smallvec::SmallVec;
 
 impl Farm {
     pub(crate) fn report(
@@ -104,34 +103,19 @@ impl Farm {
             self.accept(id, worker, job_id, tile, (units, None), effects);
             return true;
         }
-        let Drawn { question, lot, extra } = self.draw(id, &commitment, leaves, effects);
-        let answer = match &question {
-            Question::Whole => Some(Answer::to_whole(&output, &commitment)),
-            Question::Leaves(leaves) => {
-                let leaves = leaves.clone();
-                effects.push(Effect::Challenge { worker, lease: id, leaves });
-                None
-            }
-        };
-        let (challenged, inputs) = (answer.is_none(), self.inputs(job_id, tile));
+        let unsecured = self.is_unsecured(worker, job_id, units);
+        let Drawn { question, lot, extra } =
+            self.draw(id, &commitment, (leaves, unsecured), effects);
+        if let Question::Leaves(leaves) = &question {
+            let leaves = leaves.clone();
+            effects.push(Effect::Challenge { worker, lease: id, leaves });
+        }
+        let claim = Claim::new(output, commitment, self.inputs(job_id, tile), question);
+        let challenged = claim.answer.is_none();
         if let Some(lease) = self.leases.get_mut(id) {
-            lease.role = Role::Claimed(Box::new(Claim {
-                output,
-                commitment,
-                leaves,
-                inputs,
-                question,
-                lot,
-                extra,
-                answer,
-                units_asked: units,
-                opinions: SmallVec::new(),
-                asked: SmallVec::new(),
-                wanted: if extra == Extra::Twice { 2 } else { 1 },
-                asks: 0,
-                silent: Vec::new(),
-                appealed: false,
-            }));
+            let wanted = if extra == Extra::Twice { 2 } else { 1 };
+            let claim = Claim { leaves, lot, extra, wanted, unsecured, ..claim };
+            lease.role = Role::Claimed(Box::new(claim));
         }
         let deadline = self.now.after_ms(self.policy.lease_ms);
         self.leases.set_deadline(id, Some(deadline).filter(|_| challenged));
@@ -141,14 +125,17 @@ impl Farm {
         false
     }
 
+    /// Draws what is asked about a tile of so many leaves: of who has little to lose for it, as if
+    /// none of its tiles were clean.
     fn draw(
         &mut self,
         id: LeaseId,
         commitment: &Commitment,
-        count: u32,
+        (count, unsecured): (u32, bool),
         effects: &mut impl Effects,
     ) -> Drawn {
-        let clean = self.leases.get(id).map_or(0, |lease| {
+        let lease = self.leases.get(id).filter(|_| !unsecured);
+        let clean = lease.map_or(0, |lease| {
             let engine = &self.jobs[lease.job.0 as usize].spec.engine;
             self.roster[lease.worker].standing.clean(engine)
         });

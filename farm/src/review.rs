@@ -1,15 +1,15 @@
-//! Reviews: an accepted tile whose pay is still held back is put before auditors once more, because
-//! a liar had vouched for it, or to try an auditor by a question whose answer is known.
+//! Reviews: an accepted tile whose pay is not its worker's yet is put before auditors once more,
+//! because a liar had vouched for it, or its worker had little to lose, or to try an auditor by a
+//! question whose answer is known.
 
-use crate::audit::{Answer, Claim, Lot, Question};
+use crate::audit::{Answer, Claim, Question};
 use crate::effect::Effects;
-use crate::entry::{Cause, Extra, Fact};
+use crate::entry::{Cause, Fact};
 use crate::farm::Farm;
 use crate::id::{JobId, LeaseId, WorkerId};
 use crate::leaf::Commitment;
 use crate::lease::{Lease, Role};
 use crate::settle::{Doubt, HeldTile};
-use smallvec::SmallVec;
 
 impl HeldTile {
     /// What an auditor of the whole of it has to say.
@@ -20,23 +20,8 @@ impl HeldTile {
 
     /// Its whole as a claim that nobody was heard about yet.
     pub(crate) fn as_claim(&self) -> Box<Claim> {
-        Box::new(Claim {
-            output: self.output,
-            commitment: Commitment { root: self.root, units: self.units },
-            leaves: 0,
-            inputs: self.inputs.clone(),
-            question: Question::Whole,
-            lot: Lot::NONE,
-            extra: Extra::Nothing,
-            answer: Some(self.answer()),
-            units_asked: self.units,
-            opinions: SmallVec::new(),
-            asked: SmallVec::new(),
-            wanted: 1,
-            asks: 0,
-            silent: Vec::new(),
-            appealed: false,
-        })
+        let commitment = Commitment { root: self.root, units: self.units };
+        Box::new(Claim::new(self.output, commitment, self.inputs.clone(), Question::Whole))
     }
 }
 
@@ -46,7 +31,8 @@ impl Farm {
     pub(crate) fn doubt(&mut self, liar: WorkerId) -> Vec<(WorkerId, JobId, u64)> {
         let mut doubted = Vec::new();
         for (at, held) in self.held.iter_mut().enumerate() {
-            for tile in held.iter_mut().filter(|tile| tile.auditors.contains(&liar)) {
+            let open = held.iter_mut().filter(|tile| tile.unsecured || !tile.settled);
+            for tile in open.filter(|tile| tile.auditors.contains(&liar)) {
                 tile.auditors.retain(|auditor| *auditor != liar);
                 let asked = tile.again.as_ref().is_some_and(|doubt| doubt.review.is_some());
                 if !asked {
@@ -83,14 +69,41 @@ impl Farm {
         self.seek(lease, effects);
     }
 
-    /// The review of this tile is over; what becomes of its worker is the verdict's matter.
-    pub(crate) fn end_review(&mut self, lease: LeaseId, worker: WorkerId, claim: &Claim) {
-        let under = |held: &&mut HeldTile| {
-            held.again.as_ref().is_some_and(|doubt| doubt.review == Some(lease))
-        };
-        if let Some(held) = self.held[worker.0 as usize].iter_mut().find(under) {
+    /// The accepted tile that is looked at again under this lease.
+    fn under_review(&mut self, lease: LeaseId, worker: WorkerId) -> Option<&mut HeldTile> {
+        let mut held = self.held[worker.0 as usize].iter_mut();
+        let under = |doubt: &Doubt| doubt.review == Some(lease);
+        held.find(|held| held.again.as_deref().is_some_and(under))
+    }
+
+    /// The review of this tile is over; what becomes of its worker is the verdict's matter. Who
+    /// vouched for a tile that was looked at once more, and is final for its job, is paid.
+    pub(crate) fn end_review(
+        &mut self,
+        lease: LeaseId,
+        worker: WorkerId,
+        (claim, accepted): (&Claim, bool),
+        effects: &mut impl Effects,
+    ) {
+        let Some(held) = self.under_review(lease, worker) else { return };
+        let looked = held.again.take().is_some_and(|doubt| doubt.cause == Cause::Unsecured);
+        held.auditors = claim.vouched().collect();
+        if !held.unsecured || !accepted || !looked && !claim.is_decided() {
+            return;
+        }
+        held.unsecured = false;
+        let final_for = held.settled.then(|| (held.job, held.tile, held.answer()));
+        self.roster[worker].unsecured -= 1;
+        if let Some((job, tile, answer)) = final_for {
+            self.settle_vouches((job, tile), Some(answer), effects);
+        }
+    }
+
+    /// The review under this lease ends without a verdict: nobody vouches for its tile any more.
+    pub(crate) fn forget_review(&mut self, lease: LeaseId, worker: WorkerId) {
+        if let Some(held) = self.under_review(lease, worker) {
             held.again = None;
-            held.auditors = claim.vouched().collect();
+            held.auditors.clear();
         }
     }
 }

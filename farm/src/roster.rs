@@ -42,6 +42,8 @@ pub struct Worker {
     pub auditors: ArrayVec<WorkerId, { limit::AUDITORS_REMEMBERED }>,
     /// What it has in common with others of its kind.
     pub groups: Vec<Digest>,
+    /// Of its accepted tiles, those to be looked at again once it has more to lose.
+    pub unsecured: u32,
     /// When it last reported a tile or was heard as an auditor.
     pub bound: Time,
     /// What validators scored it last.
@@ -68,6 +70,7 @@ layout_struct!(Worker {
     audits,
     auditors,
     groups,
+    unsecured,
     bound,
     score,
 });

@@ -33,6 +33,10 @@ pub struct HeldTile {
     pub auditors: ArrayVec<WorkerId, { limit::OPINIONS_MAX }>,
     /// It must be looked at again before its pay is final, or is being looked at.
     pub again: Option<Box<Doubt>>,
+    /// Its worker had little to lose as it reported it: it is looked at again when there is more.
+    pub unsecured: bool,
+    /// It is final for its job; the amount is what is on probation.
+    pub settled: bool,
 }
 
 /// Why and how far an accepted tile is looked at again.
@@ -66,6 +70,8 @@ layout_struct!(HeldTile {
     inputs,
     auditors,
     again,
+    unsecured,
+    settled,
 });
 layout_struct!(Doubt { cause, claim, review });
 
@@ -80,14 +86,32 @@ impl HeldTile {
         let (output, root) = bound.unwrap_or_default();
         let inputs = claim.as_ref().map_or_else(Vec::new, |claim| claim.inputs.clone());
         let auditors = claim.iter().flat_map(|claim| claim.vouched()).collect();
-        let rung = claim.filter(|claim| claim.extra == Extra::Ringer).map(|mut claim| {
+        let secured = |claim: &Claim| !claim.unsecured || claim.is_decided();
+        let unsecured = !claim.as_deref().is_none_or(secured);
+        let rings = |claim: &Claim| claim.extra == Extra::Ringer && !claim.unsecured;
+        let rung = claim.filter(|claim| rings(claim)).map(|mut claim| {
             // Whoever said otherwise is out.
             claim.opinions.retain(|opinion| opinion.contrary.is_none());
             claim
         });
         let doubt = |claim| Doubt { cause: Cause::Ringer, claim: Some(claim), review: None };
         let again = rung.map(|claim| Box::new(doubt(claim)));
-        Self { job, tile, units, amount, royalty, at, output, root, inputs, auditors, again }
+        let settled = false;
+        Self {
+            job,
+            tile,
+            units,
+            amount,
+            royalty,
+            at,
+            output,
+            root,
+            inputs,
+            auditors,
+            again,
+            unsecured,
+            settled,
+        }
     }
 }
 
@@ -114,6 +138,7 @@ impl Farm {
             let (from, to) = (Book::Hold(job), Book::RoyaltyHeld(owner));
             self.transfer(from, to, amount, Reason::Royalty(job, tile), effects);
         }
+        self.roster[worker].unsecured += u32::from(held.unsecured);
         self.held[worker.0 as usize].push_back(held);
         self.mature(worker, effects);
     }
@@ -131,62 +156,89 @@ impl Farm {
         }
     }
 
-    /// Pays out tiles that enough later ones or enough time have proven, less the farm's fee; what
-    /// is made of others' tiles not before these.
+    /// Makes tiles final for their jobs that enough later ones or enough time have proven, what is
+    /// made of others' tiles not before these; and pays what leaves its worker enough to lose.
     pub(crate) fn mature(&mut self, worker: WorkerId, effects: &mut impl Effects) {
-        while let Some(held) = self.held[worker.0 as usize].front() {
-            if held.again.is_some() {
-                break;
-            }
+        while let Some(at) = self.held[worker.0 as usize].iter().position(|held| !held.settled) {
+            let held = &self.held[worker.0 as usize][at];
             let late = held.at.after_ms(self.policy.maturity_ms) <= self.now;
-            let many = self.held[worker.0 as usize].len() > self.policy.maturity_tiles as usize;
-            if !late && !many || !self.is_fed_for_good(held.job, held.tile) {
+            let later = self.held[worker.0 as usize].len() - at;
+            let many = later > self.policy.maturity_tiles as usize;
+            // What its worker has to lose by now is no matter of its job.
+            let doubted = |doubt: &Doubt| doubt.cause != Cause::Unsecured;
+            let doubted = held.again.as_deref().is_some_and(doubted);
+            let stands = !doubted && self.is_fed_for_good(held.job, held.tile);
+            if !(late || many) || !stands {
                 break;
             }
-            let Some(held) = self.held[worker.0 as usize].pop_front() else { break };
-            let HeldTile { job, tile, amount, royalty, .. } = held;
-            self.settle_vouches((job, tile), Some(&held), effects);
-            let fee = Amount(amount.0 * limit::FEE_PERMILLE / 1000);
-            let rest = Amount(amount.0 - fee.0);
-            let (from, to) = (Book::Held(worker), Book::Payable(worker));
-            self.transfer(from, to, rest, Reason::Maturity(job, tile), effects);
-            self.transfer(from, Book::Fees, fee, Reason::Fee(job, tile), effects);
-            if let Some(Royalty { owner, amount }) = royalty {
-                let (from, to) = (Book::RoyaltyHeld(owner), Book::Royalty(owner));
-                self.transfer(from, to, amount, Reason::RoyaltyFinal(job, tile), effects);
-            }
-            self.round_fees.0 += fee.0;
-            self.settle_tile(job, tile);
+            self.make_final(worker, at, effects);
         }
+        self.release(worker, effects);
     }
 
-    /// A liar's tiles that are not mature go back: the money to their jobs, the tiles to others.
+    /// A tile is final for its job: the farm's fee is taken, a royalty is its owner's.
+    fn make_final(&mut self, worker: WorkerId, at: usize, effects: &mut impl Effects) {
+        let Some(mut held) = self.held[worker.0 as usize].remove(at) else { return };
+        let HeldTile { job, tile, amount, royalty, unsecured, .. } = held;
+        if !unsecured {
+            self.settle_vouches((job, tile), Some(held.answer()), effects);
+        }
+        let (fee, rest) = (amount.fee(), amount.after_fee());
+        let pays = !unsecured && self.ledger.secures(worker, limit::BEHIND + 1, rest);
+        let (to, reason) = match pays {
+            true => (Book::Payable(worker), Reason::Maturity(job, tile)),
+            false => (Book::Probation(worker), Reason::Probation(job, tile)),
+        };
+        self.transfer(Book::Held(worker), to, rest, reason, effects);
+        self.transfer(Book::Held(worker), Book::Fees, fee, Reason::Fee(job, tile), effects);
+        if let Some(Royalty { owner, amount }) = royalty {
+            let (from, to) = (Book::RoyaltyHeld(owner), Book::Royalty(owner));
+            self.transfer(from, to, amount, Reason::RoyaltyFinal(job, tile), effects);
+        }
+        self.round_fees.0 += fee.0;
+        if !pays {
+            (held.settled, held.amount, held.royalty) = (true, rest, None);
+            self.held[worker.0 as usize].insert(at, held);
+        }
+        self.settle_tile(job, tile);
+    }
+
+    /// A liar's tiles that are not final go back: the money to their jobs, the tiles to others. The
+    /// pay of those that are is the farm's.
     pub(crate) fn forfeit(&mut self, worker: WorkerId, effects: &mut impl Effects) {
         let mut lost = 0;
         // One by one: as a tile goes back its job may end, and then the others are looked for.
         while let Some(held) = self.held[worker.0 as usize].pop_front() {
-            let HeldTile { job, tile, units, amount, royalty, .. } = held;
-            let reason = Reason::Forfeit(job, tile);
-            self.transfer(Book::Held(worker), Book::Hold(job), amount, reason, effects);
-            self.return_royalty((job, tile), royalty, effects);
-            lost += amount.0;
-            let found = &mut self.jobs[job.0 as usize];
-            found.accepted -= 1;
-            found.refuted += 1;
-            found.units -= units;
-            found.spent.0 -= amount.0;
-            let (nth, _) = found.place(tile);
-            if let Some(frame) = found.frames.get_mut(&nth) {
-                frame.proven -= 1;
+            lost += held.amount.0;
+            match held.settled {
+                true => self.lapse(worker, &held, effects),
+                false => self.take_tile_back(worker, &held, effects),
             }
-            self.reopen(job, effects);
-            self.withdraw(job, tile, effects);
-            self.starve(job, tile, effects);
-            effects.push(Effect::JobChanged { job });
         }
         if let Some(refutation) = self.refutations.get_mut(&worker) {
             refutation.forfeited.0 += lost;
         }
+    }
+
+    fn take_tile_back(&mut self, worker: WorkerId, held: &HeldTile, effects: &mut impl Effects) {
+        let HeldTile { job, tile, units, amount, royalty, .. } = *held;
+        self.roster[worker].unsecured -= u32::from(held.unsecured);
+        let reason = Reason::Forfeit(job, tile);
+        self.transfer(Book::Held(worker), Book::Hold(job), amount, reason, effects);
+        self.return_royalty((job, tile), royalty, effects);
+        let found = &mut self.jobs[job.0 as usize];
+        found.accepted -= 1;
+        found.refuted += 1;
+        found.units -= units;
+        found.spent.0 -= amount.0;
+        let (nth, _) = found.place(tile);
+        if let Some(frame) = found.frames.get_mut(&nth) {
+            frame.proven -= 1;
+        }
+        self.reopen(job, effects);
+        self.withdraw(job, tile, effects);
+        self.starve(job, tile, effects);
+        effects.push(Effect::JobChanged { job });
     }
 
     /// The royalty of a tile that is taken back goes back to its job.
@@ -244,11 +296,10 @@ impl Farm {
     pub(crate) fn settle_vouches(
         &mut self,
         (job, tile): (JobId, u64),
-        held: Option<&HeldTile>,
+        answer: Option<Answer>,
         effects: &mut impl Effects,
     ) {
         let Some(vouches) = self.vouched.remove(&(job, tile)) else { return };
-        let answer = held.map(HeldTile::answer);
         for vouch in vouches {
             let (to, reason) = match answer.as_ref() == Some(&vouch.answer) {
                 true => (Book::Payable(vouch.auditor), Reason::Vouched(job, tile)),

@@ -9,6 +9,7 @@ use crate::id::{AccountId, JobId, WorkerId};
 use crate::limit;
 use crate::money::Amount;
 use crate::reject::Reject;
+use crate::settle::Vouch;
 
 impl Farm {
     /// Puts money of the owner's behind its worker.
@@ -77,16 +78,21 @@ impl Farm {
     pub(crate) fn is_bound(&self, id: WorkerId) -> bool {
         let worker = &self.roster[id];
         let lately = worker.bound.after_ms(self.policy.maturity_ms) > self.now;
-        if lately || worker.computing + worker.claims > 0 || !self.held[id.0 as usize].is_empty() {
+        let mut own = self.held[id.0 as usize].iter();
+        if lately || worker.computing + worker.claims > 0 || own.any(|held| !held.settled) {
             return true;
         }
         let heard = |claim: &crate::audit::Claim| claim.opinions.iter().any(|o| o.worker == id);
         let mut claims = self.leases.iter().filter_map(|(at, _)| self.leases.claim(at));
-        let mut held = self.held.iter().flatten();
-        let mut vouches = self.vouched.values().flatten();
+        let held = || self.held.iter().flatten();
+        let open = |place: &(JobId, u64)| {
+            held().any(|held| held.settled && (held.job, held.tile) == *place)
+        };
+        let vouches = |all: &[Vouch]| all.iter().any(|vouch| vouch.auditor == id);
+        let mut vouched = self.vouched.iter();
         claims.any(heard)
-            || held.any(|held| held.auditors.contains(&id))
-            || vouches.any(|vouch| vouch.auditor == id)
+            || held().any(|held| !held.settled && held.auditors.contains(&id))
+            || vouched.any(|(place, all)| vouches(all) && !open(place))
     }
 
     /// A liar's stake is lost; says how much that was.

@@ -97,12 +97,12 @@ impl Farm {
         if !accepted {
             liars.push(worker);
         }
-        let rung = claim.extra == Extra::Ringer && accepted && !reviewed;
+        let rung = claim.extra == Extra::Ringer && !claim.unsecured && accepted && !reviewed;
         let trial = |claim| Trial { lease: id, claimant: worker, job, tile, claim };
         let trial = (!liars.is_empty()).then(|| trial(claim.clone()));
         if reviewed {
             self.log(Fact::Verdict { lease: id, worker, job, tile, accepted, units }, effects);
-            self.end_review(id, worker, &claim);
+            self.end_review(id, worker, (&claim, accepted), effects);
             self.end_appeal(id, Some((&claim, &truth)), effects);
         } else if accepted {
             effects.push(Effect::Settle { worker, lease: id });
@@ -123,6 +123,7 @@ impl Farm {
         if rung {
             self.review(worker, (job, tile), effects);
         }
+        self.look_again(worker, effects);
         self.fill(worker, effects);
     }
 
@@ -209,6 +210,7 @@ impl Farm {
             effects.push(Effect::Revoke { worker: lease.worker, lease: audit });
         }
         if reviewed {
+            self.forget_review(id, lease.worker);
             self.end_appeal(id, None, effects);
             return None;
         }
@@ -236,10 +238,13 @@ impl Farm {
     }
 
     fn leave_undecided(&mut self, id: LeaseId, effects: &mut impl Effects) {
-        let Some((job, tile)) = self.leases.get(id).map(|lease| (lease.job, lease.tile)) else {
-            return;
-        };
+        let Some(lease) = self.leases.get(id) else { return };
+        let (job, tile) = (lease.job, lease.tile);
+        let reviewed = matches!(lease.role, Role::Reviewed(_));
         self.drop_claim(id, effects);
+        if reviewed {
+            return;
+        }
         let found = &mut self.jobs[job.0 as usize];
         let failures = found.failures.entry(tile).or_default();
         failures.undecided += 1;

@@ -83,6 +83,8 @@ pub struct WorkerView {
     pub leases: u32,
     pub held: Amount,
     pub payable: Amount,
+    /// Final for its jobs, and to be lost if it is found lying.
+    pub probation: Amount,
     pub stake: Amount,
     /// What validators scored it last, 0 to 1000.
     pub score: Option<u16>,
@@ -103,6 +105,8 @@ pub struct BalanceView {
     pub on_hold: Amount,
     pub held: Amount,
     pub payable: Amount,
+    /// Final for its jobs, and to be lost if its worker is found lying.
+    pub probation: Amount,
     /// Behind its workers.
     pub staked: Amount,
     /// Royalties of its models: for tiles that may still turn out false, and its own.
@@ -162,6 +166,7 @@ impl Farm {
         for (id, _) in self.roster.iter().filter(|(_, worker)| worker.owner == account) {
             view.held.0 += self.ledger.balance(Book::Held(id)).0;
             view.payable.0 += self.ledger.balance(Book::Payable(id)).0;
+            view.probation.0 += self.ledger.balance(Book::Probation(id)).0;
             view.staked.0 += self.ledger.balance(Book::Stake(id)).0;
         }
         Some(view)
@@ -238,7 +243,8 @@ impl Farm {
     pub fn seals(&self) -> BTreeSet<Digest> {
         let mut wanted: Vec<bool> = self.jobs.iter().map(Job::is_open).collect();
         let leased = self.leases.iter().map(|(_, lease)| lease.job);
-        let held = self.held.iter().flatten().map(|held| held.job);
+        let held = self.held.iter().flatten().filter(|held| held.unsecured || !held.settled);
+        let held = held.map(|held| held.job);
         let open = |found: &&Refutation| self.now <= found.at.after_ms(limit::APPEAL_MS);
         let appealable = self.refutations.values().filter(open).map(|found| found.trial.job);
         for job in leased.chain(held).chain(appealable) {
@@ -323,6 +329,7 @@ impl Farm {
             leases: worker.computing,
             held: self.ledger.balance(Book::Held(id)),
             payable: self.ledger.balance(Book::Payable(id)),
+            probation: self.ledger.balance(Book::Probation(id)),
             stake: self.ledger.balance(Book::Stake(id)),
             score: worker.score,
         })

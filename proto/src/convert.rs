@@ -278,6 +278,7 @@ pub fn wire_worker(worker: &WorkerView) -> v1::Worker {
         payable: worker.payable.0,
         stake: worker.stake.0,
         score: worker.score.map(u32::from),
+        probation: worker.probation.0,
     }
 }
 
@@ -391,6 +392,7 @@ pub fn book_name(book: Book) -> String {
         Book::Hold(job) => format!("hold:{}", job.0),
         Book::Held(worker) => format!("held:{}", worker.0),
         Book::Payable(worker) => format!("payable:{}", worker.0),
+        Book::Probation(worker) => format!("probation:{}", worker.0),
         Book::Fees => "farm:fees".into(),
         Book::Audits => "farm:audits".into(),
         Book::Deposit(account) => format!("deposit:{}", account.0),
@@ -409,6 +411,9 @@ pub fn reason_parts(reason: Reason) -> (&'static str, u64, u64) {
         Reason::Submit(job) => ("submit", u64::from(job.0), 0),
         Reason::Tile(job, tile) => ("tile", u64::from(job.0), tile),
         Reason::Maturity(job, tile) => ("maturity", u64::from(job.0), tile),
+        Reason::Probation(job, tile) => ("probation", u64::from(job.0), tile),
+        Reason::Released(job, tile) => ("released", u64::from(job.0), tile),
+        Reason::Lapsed(job, tile) => ("lapsed", u64::from(job.0), tile),
         Reason::Fee(job, tile) => ("fee", u64::from(job.0), tile),
         Reason::Audit(job, tile) => ("audit", u64::from(job.0), tile),
         Reason::Forfeit(job, tile) => ("forfeit", u64::from(job.0), tile),

@@ -68,6 +68,9 @@ impl std::ops::AddAssign for Summary {
         self.reinstated += other.reinstated;
         self.unstaked += other.unstaked;
         self.stakes_lost += other.stakes_lost;
+        self.looked += other.looked;
+        self.released += other.released;
+        self.lapsed += other.lapsed;
         self.royalties += other.royalties;
         self.royalties_returned += other.royalties_returned;
         self.outdated += other.outdated;

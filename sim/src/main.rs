@@ -27,12 +27,13 @@ fn main() -> anyhow::Result<()> {
     let total = sim::run_all(from..from + seeds, agents)?;
     let sim::Summary { events, entries, tiles, refuted, appeals, reinstated, outdated, .. } = total;
     let sim::Summary { unstaked, stakes_lost, royalties, royalties_returned, .. } = total;
-    let sim::Summary { scored, deaths, .. } = total;
+    let sim::Summary { scored, deaths, looked, released, lapsed, .. } = total;
     println!(
         "{seeds} worlds ended well: {events} events, {entries} log entries, {tiles} tiles, \
          {refuted} liars found, {appeals} appeals, {reinstated} workers reinstated, \
          {unstaked} stakes withdrawn and {stakes_lost} lost, {royalties} royalties owed and \
-         {royalties_returned} returned, {outdated} tiles made again, \
+         {royalties_returned} returned, {outdated} tiles made again, {looked} of newcomers looked \
+         at again, pay on probation released {released} times and lost {lapsed} times, \
          validators paid {scored} times, {deaths} schedulers died and came back"
     );
     Ok(())

@@ -2,6 +2,7 @@
 //! effects alone. It shares no code with the farm: money is a map, a tile is a few flags. Knows who
 //! lied, which the farm does not.
 
+mod probation;
 mod royalty;
 
 use crate::rounds::Rounds;
@@ -12,6 +13,7 @@ use farm::entry::{Book, Cause, Entry, Fact, Reason};
 use farm::id::{AccountId, JobId, LeaseId, ModelId, WorkerId};
 use farm::job::Spec;
 use farm::time::Time;
+use probation::Bare;
 use royalty::Published;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,8 @@ struct Tile {
     earned: Option<(Book, i128)>,
     /// Its pay was made final.
     paid_out: bool,
+    /// How far its worker is to be believed, and what is kept for that.
+    trust: Bare,
     /// Work units that were accepted, and what a model's owner got for them, while that can come
     /// back and for good.
     units: u64,
@@ -46,12 +50,16 @@ struct Lease {
     audit: bool,
     live: bool,
     review: bool,
+    /// A review of what was reported with little to lose; of what somebody appealed against.
+    looks: bool,
+    appeal: bool,
 }
 
 #[derive(Debug)]
 struct Job {
     account: AccountId,
     cap: i128,
+    price: i128,
     spent: i128,
     spec: Spec,
     seal: Option<Digest>,
@@ -165,6 +173,7 @@ impl Model {
     fn entry(&mut self, entry: &Entry, lied: &impl Fn(WorkerId) -> bool) -> anyhow::Result<()> {
         self.comes_next(entry)?;
         let fact = &entry.fact;
+        self.about_probation(fact)?;
         if self.about_job(fact)? || self.about_model(fact)? || self.about_scores(fact)? {
             return Ok(());
         }
@@ -238,11 +247,12 @@ impl Model {
     /// A job's life and what it is made of; whether that was all that the entry says.
     fn about_job(&mut self, fact: &Fact) -> anyhow::Result<bool> {
         match fact {
-            Fact::JobOpened { job, account, cap, private, .. } => {
+            Fact::JobOpened { job, account, cap, price, private, .. } => {
                 let (spec, model, seal) = self.ordered.take().context("nobody ordered it")?;
                 let (account, cap, private) = (*account, i128::from(cap.0), *private);
                 let (spent, done) = (0, false);
-                let opened = Job { account, cap, spent, spec, seal, done, private, model };
+                let price = i128::from(price.0);
+                let opened = Job { account, cap, price, spent, spec, seal, done, private, model };
                 self.jobs.insert(*job, opened);
                 self.unused = model.map(|_| *job);
                 self.unsealed = seal.map(|seal| (*job, seal));
@@ -301,10 +311,13 @@ impl Model {
         cause: Cause,
     ) -> anyhow::Result<()> {
         let place = self.tiles.entry(tile).or_default();
+        let looks = cause == Cause::Unsecured;
+        let appeal = matches!(cause, Cause::Appealed(_));
         let held = place.accepted && !place.paid_out;
-        let again = matches!(cause, Cause::Appealed(_));
-        ensure!(held || again, "a review of what is final: {place:?}");
-        let given = Lease { worker, tile, audit: false, live: true, review: true };
+        let due = place.accepted && place.trust.bare && !place.trust.looked;
+        ensure!(held || appeal || due, "a review of what is final: {place:?}");
+        ensure!(!looks || due, "it need not be looked at again: {place:?}");
+        let given = Lease { worker, tile, audit: false, live: true, review: true, looks, appeal };
         ensure!(self.leases.insert(lease, given).is_none(), "{lease} is no new lease");
         Ok(())
     }
@@ -385,7 +398,8 @@ impl Model {
     ) -> anyhow::Result<()> {
         ensure!(!self.refuted.contains(&worker), "{worker} was refuted and gets a lease");
         ensure!(self.is_trusted(worker, tile.0), "{worker} is not trusted with {}'s model", tile.0);
-        let given = Lease { worker, tile, audit, live: true, review: false };
+        let (looks, appeal) = (false, false);
+        let given = Lease { worker, tile, audit, live: true, review: false, looks, appeal };
         ensure!(self.leases.insert(lease, given).is_none(), "{lease} was given out before");
         let seal = self.jobs.get(&tile.0).context("no such job")?.seal;
         self.keyless = seal.map(|seal| (lease, worker, seal));
@@ -428,17 +442,11 @@ impl Model {
         let left = self.money.get(&debit).copied().unwrap_or(0);
         ensure!(debit == Book::Outside || left >= 0, "{debit:?} is overdrawn: {left}");
         match reason {
-            Reason::Tile(job, tile) => {
-                let place = self.tiles.entry((job, tile)).or_default();
-                ensure!(place.accepted, "a tile is paid without a verdict");
-                ensure!(place.earned.is_none() && !place.paid_out, "a tile is paid twice");
-                place.paid_out = matches!(credit, Book::Payable(_));
-                place.earned = Some((credit, amount));
-                let found = self.jobs.get_mut(&job).context("no such job")?;
-                found.spent += amount;
-                ensure!(found.spent <= found.cap, "{job} costs more than its cap");
-            }
-            Reason::Maturity(job, tile) => self.matures((job, tile), debit, amount)?,
+            Reason::Tile(job, tile) => self.pays_tile((job, tile), credit, amount)?,
+            Reason::Maturity(..)
+            | Reason::Probation(..)
+            | Reason::Released(..)
+            | Reason::Lapsed(..) => self.moves_pay((debit, credit), amount, reason)?,
             Reason::Fee(job, tile) => {
                 self.matures((job, tile), debit, amount)?;
                 self.rounds.fee(amount);
@@ -489,6 +497,9 @@ impl Model {
     fn vouched(&self, tile: (JobId, u64)) -> anyhow::Result<()> {
         let accepted = self.tiles.get(&tile).is_some_and(|place| place.accepted);
         ensure!(accepted, "who vouched for a tile is paid, and nobody accepted it");
+        let trust = self.tiles.get(&tile).map(|place| !place.trust.bare || place.trust.looked);
+        let known = trust == Some(true) || self.changed(tile.0, tile.1);
+        ensure!(known, "who vouched for a tile is paid, and nobody has looked at it again");
         Ok(())
     }
 
@@ -547,8 +558,11 @@ impl Model {
         for (book, left) in &self.money {
             let hold = matches!(book, Book::Hold(_));
             ensure!(!hold || *left == 0, "{book:?} still holds {left}");
-            let liar = matches!(book, Book::Stake(worker) if self.refuted.contains(worker));
-            ensure!(!liar || *left == 0, "a liar's {book:?} still has {left}");
+            let of_liars = match book {
+                Book::Stake(worker) | Book::Probation(worker) => self.refuted.contains(worker),
+                _ => false,
+            };
+            ensure!(!of_liars || *left == 0, "a liar's {book:?} still has {left}");
         }
         ensure!(self.hungry.is_none(), "a lease does not say what its tile is made of");
         ensure!(self.keyless.is_none(), "a lease brings no key");

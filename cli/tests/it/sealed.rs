@@ -93,6 +93,13 @@ fn a_sealed_scene_is_nowhere_in_the_clear_and_its_picture_is_the_same() {
     assert_eq!(farm.job(&artist, job)["sealed"], true);
     farm.kill_and_restart_scheduler();
     let keys = farm.start_owners(&["ada", "bob"]);
+    // With a stake nothing is to be looked at again later, when there is more to lose.
+    for key in &keys {
+        let account = farm.ask(key, &["account", "show"])["account_id"].to_string();
+        farm.ask(&farm.operator, &["account", "top-up", "1", "--account", &account]);
+        let worker = farm.ask(key, &["workers"])["workers"][0]["worker_id"].to_string();
+        farm.ask(key, &["stake", &worker, "1"]);
+    }
     // Does nothing, and so gets no key.
     farm.start_worker("cyd", &farm.account("cyd", "0"), &["--engine", "null"]);
     farm.wait_for_workers(3);

@@ -130,19 +130,26 @@ impl Books {
         Some(chain::made_of(&outputs.collect::<Option<Vec<Digest>>>()?))
     }
 
+    /// Whether another output has taken the place of one that an accepted tile is made of.
+    pub(super) fn has_changed(&self, (job, tile): (JobId, u64)) -> bool {
+        let made = self.chains.made.get(&(job, tile));
+        made.is_some_and(|made| self.made_of(job, &made.inputs) != Some(made.inputs.made_of))
+    }
+
     /// Another output has taken the place of one that the tile was made of.
     pub(super) fn outdated(&mut self, job: JobId, tile: u64) -> Follows {
+        let changed = self.has_changed((job, tile));
         let made = self.chains.made.remove(&(job, tile)).ok_or("the tile is made of no other")?;
-        let changed = self.made_of(job, &made.inputs) != Some(made.inputs.made_of);
         demand(changed, "nothing that the tile is made of has changed")?;
         demand(self.job(job)?.accepted.remove(&tile), "the tile is not accepted")?;
         let vouched = self.vouched.contains_key(&(job, tile));
         demand(!vouched, "who had vouched for the tile was not paid before")?;
         let earned = self.earned.remove(&(job, tile));
         let royalty = earned.as_ref().map_or(0, |earned| earned.royalty);
-        demand(earned.is_none_or(|earned| !earned.matured), "the tile's pay is final")?;
+        let open = earned.is_none_or(|earned| !earned.matured && !earned.settled);
+        demand(open, "the tile's pay is final")?;
         if made.to == Book::Held(made.worker) {
-            let due = made.amount.0 - super::money::fee(made.amount);
+            let due = made.amount.after_fee().0;
             self.chains.spoilt.insert((job, tile), (made.worker, due));
         }
         if made.amount.0 > 0 {
@@ -192,7 +199,8 @@ impl Books {
         let found = &self.jobs[upstream.0 as usize];
         let goes_on = found.ended.is_none_or(|state| state == JobState::Done as u8);
         let open = |tile: u64| {
-            self.earned.contains_key(&(upstream, tile)) || !found.accepted.contains(&tile)
+            let earned = self.earned.get(&(upstream, tile));
+            earned.is_some_and(|earned| !earned.settled) || !found.accepted.contains(&tile)
         };
         goes_on && places(&made.inputs.tiles).any(open)
     }

@@ -5,6 +5,7 @@ mod appeal;
 mod chain;
 mod model;
 mod money;
+mod probation;
 mod score;
 mod seal;
 mod stake;
@@ -95,6 +96,8 @@ struct Worker {
     auditors: VecDeque<WorkerId>,
     /// Claims it was drawn for and got no lease of yet.
     queued: BTreeSet<LeaseId>,
+    /// When it last committed to a tile or was heard.
+    spoke: Time,
 }
 
 /// The latest lease of a slot.
@@ -133,6 +136,10 @@ struct Claim {
     silent: Vec<(AccountId, Time)>,
     /// A deposit was put down for it.
     appealed: bool,
+    /// Its worker had little to lose as it committed to it.
+    unsecured: bool,
+    /// Those who had vouched for it before, where others are to.
+    before: Vec<WorkerId>,
 }
 
 impl Claim {
@@ -146,10 +153,14 @@ impl Claim {
         Answer::to_whole(&self.output, &commitment).digest()
     }
 
+    /// Whether an arbiter has said what it is.
+    fn is_decided(&self) -> bool {
+        self.opinions.iter().any(|opinion| opinion.decides)
+    }
+
     /// Whether those who vouch for it are paid once its tile's pay is final.
     fn is_vouched_for(&self) -> bool {
-        let decided = self.opinions.iter().any(|opinion| opinion.decides);
-        self.whole && !decided && audit::judge(&self.opinions) == Verdict::Truth(None)
+        self.whole && !self.is_decided() && audit::judge(&self.opinions) == Verdict::Truth(None)
     }
 
     fn spoke_truth(&self, auditor: WorkerId) -> bool {
@@ -212,6 +223,11 @@ struct Earned {
     claim: Option<Claim>,
     /// Why it must be looked at again.
     due: Option<Cause>,
+    /// It is to be looked at again when its worker has more to lose, or is being so.
+    unsecured: bool,
+    looked: bool,
+    /// It is final for its job: the amount is on probation.
+    settled: bool,
 }
 
 /// What an accepted tile is to be paid.
@@ -324,9 +340,12 @@ impl Books {
         let kept = self.jobs.iter().enumerate().any(kept);
         let refunded = demand(!kept, "an ended job keeps money that no claim needs");
         let half = self.earned.values().any(|earned| earned.matured);
+        let lied = |earned: &Earned| self.workers[earned.worker.0 as usize].refuted;
+        let kept_by_liar = self.earned.values().any(|earned| earned.settled && lied(earned));
         let shared = demand(!half, "a mature tile's fee was not taken");
+        let taken = demand(!kept_by_liar, "a refuted worker has pay on probation still");
         let appealed = self.appeals.finish();
-        let follows = paid.and(opened).and(refunded).and(shared).and(appealed);
+        let follows = paid.and(opened).and(refunded).and(shared).and(taken).and(appealed);
         let follows =
             follows.and_then(|()| self.vouches_finish()).and_then(|()| self.stakes_finish());
         let follows =
@@ -520,46 +539,6 @@ impl Books {
         Ok(())
     }
 
-    fn online(
-        &mut self,
-        worker: WorkerId,
-        device: Digest,
-        (engines, groups): (&[Digest], &[Digest]),
-    ) -> Follows {
-        let found = self.worker(worker)?;
-        demand(!found.refuted, "a refuted worker is not let in")?;
-        found.standing.offers(device, engines);
-        (found.engines, found.groups) = (engines.to_vec(), groups.to_vec());
-        if !self.working.contains(&worker) {
-            self.working.push(worker);
-        }
-        Ok(())
-    }
-
-    /// A worker takes no more leases: what it was drawn for asks somebody else.
-    fn offline(&mut self, worker: WorkerId) -> Follows {
-        let queued = std::mem::take(&mut self.worker(worker)?.queued);
-        self.working.retain(|other| *other != worker);
-        for lease in queued {
-            let claim = self.slot(lease)?.claim.as_mut().ok_or("nothing was claimed")?;
-            claim.auditors.retain(|auditor| *auditor != worker);
-        }
-        Ok(())
-    }
-
-    /// A claim ends without a verdict.
-    fn dropped(&mut self, lease: LeaseId) -> Follows {
-        let slot = self.slot(lease)?;
-        let claim = slot.claim.take().filter(|_| !slot.judged).ok_or("there was no claim")?;
-        let place = (slot.job, slot.tile, lease.slot);
-        self.claims.remove(&place);
-        self.appeals.dropped(lease);
-        for auditor in claim.auditors {
-            self.worker(auditor)?.queued.remove(&lease);
-        }
-        Ok(())
-    }
-
     fn committed(
         &mut self,
         lease: LeaseId,
@@ -567,13 +546,15 @@ impl Books {
         (output, root): (Digest, Digest),
         units: u64,
     ) -> Follows {
+        let now = self.now;
         let slot = self.slot(lease)?;
+        let worker = slot.worker;
         let same = slot.job == job && slot.tile == tile && slot.audit.is_none() && !slot.review;
         demand(same, "the lease is for another tile")?;
         demand(slot.claim.is_none(), "the lease was reported before")?;
         let (answer, opinions, asked, paid) = (None, Vec::new(), 0, BTreeMap::new());
         let (drawn, auditors, asks, silent) = ((0, 0, 0), Vec::new(), 0, Vec::new());
-        let (extra, whole, appealed) = (Extra::Nothing, false, false);
+        let (extra, whole, appealed, unsecured) = (Extra::Nothing, false, false, false);
         slot.claim = Some(Claim {
             output,
             root,
@@ -589,8 +570,11 @@ impl Books {
             asks,
             silent,
             appealed,
+            unsecured,
+            before: Vec::new(),
         });
         self.claims.insert((job, tile, lease.slot));
+        self.worker(worker)?.spoke = now;
         Ok(())
     }
 }

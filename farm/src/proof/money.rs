@@ -3,7 +3,6 @@
 use super::{Books, Claim, Earned, Follows, Owed, Slot, Vouch, demand};
 use crate::entry::{Book, Cause, Extra, Reason};
 use crate::id::JobId;
-use crate::limit;
 use crate::money::Amount;
 use crate::view::JobState;
 
@@ -22,18 +21,17 @@ impl Books {
             Reason::TopUp => tops_up(debit, credit)?,
             Reason::Submit(job) => self.submits(job, debit, credit, amount)?,
             Reason::Tile(job, tile) => self.pays_tile(job, tile, debit, credit, amount)?,
-            Reason::Maturity(job, tile) => self.matures((job, tile), debit, credit, amount)?,
+            Reason::Maturity(job, tile) => {
+                self.matures((job, tile), (debit, credit), amount, Book::Payable)?;
+            }
+            Reason::Probation(job, tile) => {
+                self.matures((job, tile), (debit, credit), amount, Book::Probation)?;
+            }
+            Reason::Released(job, tile) => self.releases((job, tile), debit, credit, amount)?,
+            Reason::Lapsed(job, tile) => self.lapses((job, tile), debit, credit, amount)?,
             Reason::Outdated(job, _) => self.takes_back(job, debit, credit, amount)?,
             Reason::Spoilt(job, tile) => self.spoilt((job, tile), debit, credit, amount)?,
-            Reason::Fee(job, tile) => {
-                let earned = self.earned.remove(&(job, tile)).ok_or("the tile earned nothing")?;
-                let books = (Book::Held(earned.worker), Book::Fees);
-                demand((debit, credit) == books, "a fee is taken from what was held back")?;
-                let due = earned.matured || earned.amount.0 == fee(earned.amount);
-                demand(due && amount.0 == fee(earned.amount), "not the farm's share")?;
-                self.royalty_final((job, tile), earned.royalty);
-                self.rounds.fees.0 += amount.0;
-            }
+            Reason::Fee(job, tile) => self.takes_fee((job, tile), debit, credit, amount)?,
             Reason::Audit(job, tile) => self.pays_auditor(job, tile, debit, credit, amount)?,
             Reason::Vouched(job, tile) => {
                 self.settles_vouch((job, tile), debit, credit, amount, true)?;
@@ -68,35 +66,6 @@ impl Books {
         Ok(())
     }
 
-    /// What a tile earned is paid out, but for the farm's share.
-    fn matures(
-        &mut self,
-        (job, tile): (JobId, u64),
-        debit: Book,
-        credit: Book,
-        amount: Amount,
-    ) -> Follows {
-        let open = self.may_change(job, tile);
-        let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
-        let books = (Book::Held(earned.worker), Book::Payable(earned.worker));
-        let rest = earned.amount.0 - fee(earned.amount);
-        demand((debit, credit) == books, "the tile is another worker's")?;
-        demand(!earned.matured && amount.0 == rest, "not what is left of its pay")?;
-        demand(earned.claim.is_some(), "the tile is being looked at again")?;
-        demand(earned.due.is_none(), "the tile was to be looked at again")?;
-        earned.matured = true;
-        demand(!open, "what the tile is made of may still change")?;
-        let vouched = self.vouched.contains_key(&(job, tile));
-        demand(!vouched, "who had vouched for the tile was not paid before")?;
-        self.chains.settled(job, tile);
-        if fee(earned.amount) == 0 {
-            let royalty = earned.royalty;
-            self.earned.remove(&(job, tile));
-            self.royalty_final((job, tile), royalty);
-        }
-        Ok(())
-    }
-
     fn submits(&mut self, job: JobId, debit: Book, credit: Book, amount: Amount) -> Follows {
         demand(job.0 as usize == self.jobs.len(), "jobs are numbered in order")?;
         demand(credit == Book::Hold(job), "the cap is not held for the job")?;
@@ -122,11 +91,25 @@ impl Books {
         demand(found.spent <= found.cap.0, "more than the job's cap")?;
         if to == Book::Held(worker) {
             let claim = self.slot(lease)?.claim.clone();
-            let rung = claim.as_ref().is_some_and(|claim| claim.extra == Extra::Ringer);
+            let rings = |claim: &Claim| claim.extra == Extra::Ringer && !claim.unsecured;
+            let rung = claim.as_ref().is_some_and(rings);
             let due = rung.then_some(Cause::Ringer);
             let answer = claim.as_ref().map(Claim::to_whole);
-            let matured = false;
-            let earned = Earned { worker, amount, royalty, answer, matured, claim, due };
+            let (matured, looked, settled) = (false, false, false);
+            let secured = |claim: &Claim| !claim.unsecured || claim.is_decided();
+            let unsecured = !claim.as_ref().is_none_or(secured);
+            let earned = Earned {
+                worker,
+                amount,
+                royalty,
+                answer,
+                matured,
+                claim,
+                due,
+                unsecured,
+                looked,
+                settled,
+            };
             self.earned.insert((job, tile), earned);
         }
         self.royalty_earned((job, tile), royalty)
@@ -192,8 +175,13 @@ impl Books {
         let job = self.jobs.get(place.0.0 as usize).ok_or("it names no job")?;
         let accepted = job.accepted.contains(&place.1);
         demand(accepted || refuted || job.ended.is_some() && !true_, "the tile is not final")?;
+        let earned = self.earned.get(&place);
+        let looked = earned.is_none_or(|earned| !earned.unsecured);
+        // An outdated tile nobody looks at any more.
+        let looked = looked || refuted || self.has_changed(place);
+        demand(looked, "what was vouched for it is settled, and it is to be looked at again")?;
+        let stands = earned.and_then(|earned| earned.answer);
         let vouched = self.vouched.get_mut(&place).ok_or("nobody had vouched for it")?;
-        let stands = self.earned.get(&place).and_then(|earned| earned.answer);
         let due = |(worker, said, held): &Vouch| {
             let right = refuted || (stands == Some(*said)) == true_;
             (*worker, *held) == (auditor, amount.0) && right
@@ -215,7 +203,9 @@ impl Books {
             let found = &self.jobs[job.0 as usize];
             let ended = found.ended.is_some_and(|state| state != JobState::Done as u8);
             let mut claims = self.claims.range((*job, *tile, 0)..=(*job, *tile, u32::MAX));
-            ended && !found.accepted.contains(tile) && claims.next().is_none()
+            let accepted = found.accepted.contains(tile);
+            let paid = accepted && !self.earned.contains_key(&(*job, *tile));
+            paid || ended && !accepted && claims.next().is_none()
         };
         let liar = |(auditor, ..): &Vouch| self.workers[auditor.0 as usize].refuted;
         let trusted = !self.vouched.values().flatten().any(liar);
@@ -274,7 +264,8 @@ impl Books {
         demand(refuted, "only a refuted worker forfeits")?;
         let books = (Book::Held(earned.worker), Book::Hold(job));
         demand((debit, credit) == books, "a forfeit goes back to its job")?;
-        demand(amount == earned.amount && !earned.matured, "not what the tile earned")?;
+        let open = !earned.matured && !earned.settled;
+        demand(amount == earned.amount && open, "not what the tile earned")?;
         self.appeals.forfeited(earned.worker, amount);
         self.job(job)?.accepted.remove(&tile);
         self.chains.settled(job, tile);
@@ -300,11 +291,6 @@ impl Books {
         }
         Ok(())
     }
-}
-
-/// The farm's share of a tile's pay.
-pub(super) fn fee(amount: Amount) -> u64 {
-    amount.0 * limit::FEE_PERMILLE / 1000
 }
 
 fn tops_up(debit: Book, credit: Book) -> Follows {

@@ -29,10 +29,12 @@ impl Books {
         let claimed =
             open.any(|(slot, claim)| slot.worker == worker && !slot.review || said(claim));
         demand(!claimed, "a claim that it had a part in has no verdict yet")?;
-        let mut earned = self.earned.values();
+        let mut earned = self.earned.values().filter(|earned| !earned.settled);
         let held =
             earned.any(|earned| earned.worker == worker || earned.claim.as_ref().is_some_and(said));
-        let mut vouched = self.vouched.values().flatten();
+        let settled = |place| self.earned.get(place).is_some_and(|earned| earned.settled);
+        let vouched = self.vouched.iter().filter(|(place, _)| !settled(place));
+        let mut vouched = vouched.flat_map(|(_, vouches)| vouches);
         let held = held || vouched.any(|(auditor, ..)| *auditor == worker);
         demand(!held, "a tile that it computed or vouched for is not final")
     }

@@ -18,6 +18,50 @@ impl Worker {
 }
 
 impl Books {
+    pub(super) fn online(
+        &mut self,
+        worker: WorkerId,
+        device: Digest,
+        (engines, groups): (&[Digest], &[Digest]),
+    ) -> Follows {
+        let found = self.worker(worker)?;
+        demand(!found.refuted, "a refuted worker is not let in")?;
+        found.standing.offers(device, engines);
+        (found.engines, found.groups) = (engines.to_vec(), groups.to_vec());
+        if !self.working.contains(&worker) {
+            self.working.push(worker);
+        }
+        Ok(())
+    }
+
+    /// A worker takes no more leases: what it was drawn for asks somebody else.
+    pub(super) fn offline(&mut self, worker: WorkerId) -> Follows {
+        let queued = std::mem::take(&mut self.worker(worker)?.queued);
+        self.working.retain(|other| *other != worker);
+        for lease in queued {
+            let claim = self.slot(lease)?.claim.as_mut().ok_or("nothing was claimed")?;
+            claim.auditors.retain(|auditor| *auditor != worker);
+        }
+        Ok(())
+    }
+
+    /// A claim ends without a verdict.
+    pub(super) fn dropped(&mut self, lease: LeaseId) -> Follows {
+        let slot = self.slot(lease)?;
+        let mut claim = slot.claim.take().filter(|_| !slot.judged).ok_or("there was no claim")?;
+        let (place, review) = ((slot.job, slot.tile, lease.slot), slot.review);
+        self.claims.remove(&place);
+        let retrial = self.appeals.is_retrial(lease);
+        self.appeals.dropped(lease);
+        for auditor in std::mem::take(&mut claim.auditors) {
+            self.worker(auditor)?.queued.remove(&lease);
+        }
+        if review && !retrial {
+            self.not_looked_at((place.0, place.1), claim);
+        }
+        Ok(())
+    }
+
     pub(super) fn audit_drawn(
         &mut self,
         lease: LeaseId,
@@ -31,9 +75,16 @@ impl Books {
         let claim = slot.claim.as_mut().ok_or("nothing was committed to under this lease")?;
         (claim.drawn, claim.extra) = ((epoch, clean, count), extra);
         claim.whole = leaves.is_empty();
-        let (root, worker, job) = (claim.root, slot.worker, slot.job);
-        let engine = self.job(job)?.engine;
-        let known = self.worker(worker)?.standing.clean(&engine);
+        let (root, units, worker, job) = (claim.root, claim.units, slot.worker, slot.job);
+        let found = self.job(job)?;
+        let (engine, price, private) = (found.engine, found.price, found.private);
+        let unsecured =
+            !private && !self.ledger.secures(worker, limit::SECURED, price.of(units).after_fee());
+        if let Some(claim) = self.slot(lease)?.claim.as_mut() {
+            claim.unsecured = unsecured;
+        }
+        let clean_tiles = self.worker(worker)?.standing.clean(&engine);
+        let known = if unsecured { 0 } else { clean_tiles };
         demand(clean == known, "the worker's clean tiles are counted wrongly")?;
         self.in_epoch(epoch)?;
         if epoch > 0 {
@@ -54,7 +105,7 @@ impl Books {
         let (worker, claimant) = (of(&id), of(&slot.worker));
         let job = &self.jobs[slot.job.0 as usize];
         let heard = || claim.opinions.iter().map(|opinion| &opinion.worker);
-        let mut others = heard().chain(&claim.auditors);
+        let mut others = heard().chain(&claim.auditors).chain(&claim.before);
         let lately = |(owner, at): &(_, crate::time::Time)| {
             *owner == worker.owner && self.now < at.after_ms(limit::AUDIT_AGAIN_MS)
         };
@@ -156,10 +207,15 @@ impl Books {
         }
         let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
         demand(earned.worker == worker && !earned.matured, "the tile is not this worker's")?;
+        let settled = earned.settled;
         let mut claim = earned.claim.take().ok_or("the tile is being looked at already")?;
         let due = earned.due.take();
-        if cause == Cause::Disputed {
+        if cause == Cause::Unsecured {
             demand(due.is_none(), "the tile was to be looked at for another reason")?;
+            self.looks_again((job, tile), &mut claim)?;
+        } else if cause == Cause::Disputed {
+            let open = due.is_none() && !settled;
+            demand(open, "the tile is final, or was to be looked at for another reason")?;
             self.disputed(lease, (job, tile), claim.units)?;
             claim.appealed = true;
         } else {
@@ -198,6 +254,8 @@ impl Books {
         answer: Digest,
         units: u64,
     ) -> Follows {
+        let now = self.now;
+        self.worker(worker)?.spoke = now;
         let (owner, arbiter) = (self.worker(worker)?.owner, self.worker(worker)?.arbiter);
         demand(decides == arbiter, "an arbiter's word decides, and nobody else's")?;
         let (claimant, job) = {
@@ -258,9 +316,8 @@ impl Books {
         if review {
             self.appeal_judged(lease)?;
             if !self.appeals.is_retrial(lease) {
-                let claim = self.slot(lease)?.claim.clone();
-                let earned = self.earned.get_mut(&(job, tile)).ok_or("the tile earned nothing")?;
-                earned.claim = claim;
+                let claim = self.slot(lease)?.claim.clone().ok_or("nothing was claimed")?;
+                self.looked_at((job, tile), claim, accepted)?;
             }
         } else if accepted {
             demand(!self.worker(worker)?.refuted, "a refuted worker's claim counts for nothing")?;
@@ -347,7 +404,7 @@ impl Books {
             let vouched = |opinion: &Opinion<_>| by(opinion) && opinion.contrary.is_none();
             let struck = claim.opinions.iter().any(vouched);
             claim.opinions.retain(|opinion| !by(opinion));
-            if struck {
+            if struck && (earned.unsecured || !earned.settled) {
                 earned.due = Some(Cause::Vouched);
             }
         }

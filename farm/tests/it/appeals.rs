@@ -168,7 +168,7 @@ fn an_artist_that_doubts_a_true_tile_pays_for_the_arbiter() {
          report W2 J0/0 -> settled
          appeal J0/0 by=A0 -> reject pay_final",
     );
-    assert_eq!(table.farm.worker(WorkerId(0)).unwrap().payable.0, 640 - 32);
+    assert_eq!(table.farm.worker(WorkerId(0)).unwrap().probation.0, 640 - 32);
     assert_eq!(table.farm.book(Book::Audits).0, 10_000_000 - 640);
 }
 
@@ -208,7 +208,12 @@ fn a_slot_that_a_reinstated_worker_fills_is_not_that_of_the_trial() {
 /// Two who collude find a trusted worker's leaves false; nothing was traced for any of them.
 #[test]
 fn an_appeal_about_leaves_without_work_units_still_asks_for_a_deposit() {
-    let mut table = story("connect W0 owner=A1 -> W0\nconnect W1 owner=A2 -> W1");
+    let mut table = story(
+        "connect W0 owner=A1 -> W0
+         connect W1 owner=A2 -> W1
+         top-up A1 1 -> 1000000
+         stake W0 1000000 by=A1 -> staked 1000000",
+    );
     let traced = |entry: &Entry| match &entry.fact {
         Fact::AuditDrawn { leaves, .. } => Some(leaves.is_empty() || leaves.contains(&0)),
         _ => None,

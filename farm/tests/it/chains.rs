@@ -97,7 +97,8 @@ fn what_is_made_of_a_false_tile_is_made_again_and_nobody_honest_loses() {
     // of its two audits the one that found the lie, as it had vouched for the false tile.
     let worker = table.farm.worker(WorkerId(1)).unwrap();
     let (stand, audits, made_up) = (2 * 640 + (640 - 32), 640, 2 * (640 - 32));
-    assert_eq!(worker.held.0 + worker.payable.0, stand + audits + made_up);
+    let earned = worker.held.0 + worker.probation.0 + worker.payable.0;
+    assert_eq!(earned, stand + audits + made_up);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod appeals;
 mod chains;
 mod models;
 mod money;
+mod probation;
 mod receipt;
 mod seals;
 mod stakes;

@@ -143,7 +143,8 @@ fn a_royalty_goes_as_the_pay_of_its_tile() {
     assert_eq!(job.licence, Some(licence));
     assert_eq!(table.farm.balance(AccountId(0)).unwrap().available.0, 1_000_000_000 - 3 * 960);
     let worker = table.farm.worker(WorkerId(0)).unwrap();
-    assert_eq!((worker.held.0, worker.payable.0), (2 * 640, 608), "the farm's fee is the worker's");
+    let own = (worker.held.0, worker.probation.0);
+    assert_eq!(own, (2 * 640, 608), "the farm's fee is the worker's");
 }
 
 #[test]

@@ -51,7 +51,12 @@ fn a_key_goes_with_each_lease_and_nowhere_else() {
 fn a_key_is_kept_until_nothing_of_its_job_can_be_computed_again() {
     let seals = |rest: &str| story(&format!("{AUDITED}{rest}")).farm.seals();
     assert_eq!(seals("").into_iter().collect::<Vec<_>>(), [Digest::of(b"seal")]);
-    assert_eq!(seals("wait 7300000 -> ok").len(), 0);
+    // As long as its tile is to be looked at again, which is until its worker has left.
+    assert_eq!(seals("wait 7300000 -> ok").len(), 1);
+    assert_eq!(seals("wait 1210000000 -> ok").len(), 0);
+    let staked = AUDITED.replacen("submit", "stake W0 1920 by=A1 -> staked 1920\nsubmit", 1);
+    let staked = format!("top-up A1 1 -> 1000000\n{staked}wait 7300000 -> ok");
+    assert_eq!(story(&staked).farm.seals().len(), 0);
     let open = "submit A0 tiles=1 sealed cap=10 -> J0: grant W0 J0/0\n";
     assert_eq!(story(&format!("{open} wait 1 -> ok")).farm.seals().len(), 1);
     assert_eq!(story(&format!("{open} cancel J0 -> ok: revoke W0 J0/0")).farm.seals().len(), 0);

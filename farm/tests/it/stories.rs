@@ -70,7 +70,7 @@ fn a_newcomers_tile_is_computed_twice_and_then_paid() {
          wait 61000 -> ok",
     );
     let worker = table.farm.worker(WorkerId(0)).unwrap();
-    assert_eq!((worker.tiles_clean, worker.held.0, worker.payable.0), (1, 0, 640 - 32));
+    assert_eq!((worker.tiles_clean, worker.held.0, worker.probation.0), (1, 0, 640 - 32));
     assert_eq!(table.farm.job(JobId(0)).unwrap().state, JobState::Done);
 }
 
@@ -237,7 +237,7 @@ fn who_vouches_for_a_whole_tile_is_paid_once_that_is_final() {
          report W1 J0/0 as=lie -> settled: settle W0 J0/0";
     let money = |table: &crate::table::Table, worker| {
         let worker = table.farm.worker(WorkerId(worker)).unwrap();
-        (worker.held.0, worker.payable.0)
+        (worker.held.0, worker.probation.0 + worker.payable.0)
     };
     let table = story(begun);
     assert_eq!((money(&table, 0), money(&table, 1)), ((640, 0), (640, 0)));
@@ -245,7 +245,8 @@ fn who_vouches_for_a_whole_tile_is_paid_once_that_is_final() {
         "{begun}
 wait 61000 -> ok: revoke W0 J0/1, grant W1 J0/1"
     ));
-    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 640 - 32), (0, 640)));
+    // Final for its job, and to be looked at again once there is more to lose.
+    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 640 - 32), (640, 0)));
     let found_out = format!(
         "{begun}
          report W0 J0/1 as=lie -> kept: deliver J0/1, store J0 frame 1, grant W1 J0/1
@@ -265,9 +266,10 @@ wait 61000 -> ok: revoke W0 J0/1, grant W1 J0/1"
          report W3 J0/0 -> settled: settle W2 J0/0
          wait 61000 -> ok: revoke W2 J0/1, grant W3 J0/1"
     ));
-    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 0), (0, 0)));
+    // Neither is paid; the accomplice waits as long as the tile is to be looked at again.
+    assert_eq!((money(&table, 0), money(&table, 1)), ((0, 0), (640, 0)));
     // Two found the lie, and W3 vouched for the tile that stands.
-    assert_eq!((money(&table, 2), money(&table, 3)), ((0, 2 * 640 - 32), (0, 2 * 640)));
+    assert_eq!((money(&table, 2), money(&table, 3)), ((0, 2 * 640 - 32), (640, 640)));
     let told = story(&format!(
         "{found_out}
 cancel J0 -> ok: revoke W2 J0/1, revoke W2 J0/0"
@@ -408,7 +410,7 @@ fn a_tile_is_looked_at_as_often_as_those_who_vouched_for_it_turn_out_liars() {
          report W1 J0/1 -> settled",
     );
     let worker = table.farm.worker(WorkerId(0)).unwrap();
-    assert_eq!((worker.tiles_clean, worker.held.0, worker.payable.0), (2, 0, 2 * (640 - 32)));
+    assert_eq!((worker.tiles_clean, worker.held.0, worker.probation.0), (2, 0, 2 * (640 - 32)));
 }
 
 /// A claim is accepted against W1's word and then tries W2, which has something in common with W1.
@@ -419,6 +421,8 @@ fn a_ringer_knows_nothing_of_what_a_liar_had_said() {
         let table = story(&format!(
             "connect W0 owner=A1 -> W0
              connect W1 owner=A2 group=x -> W1
+             top-up A1 1 -> 1000000
+             stake W0 1920 by=A1 -> staked 1920
              secret {} -> ok
              submit A0 tiles=1 -> J0: grant W0 J0/0
              report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
@@ -449,6 +453,8 @@ fn on_another_device_a_worker_begins_anew() {
              top-up audits 1 -> 1000000
              connect W0 owner=A1 -> W0
              connect W1 owner=A2 -> W1
+             top-up A1 1 -> 1000000
+             stake W0 1920 by=A1 -> staked 1920
              submit A0 tiles=1 cap=100 -> J0: grant W0 J0/0
              report W0 J0/0 -> kept: deliver J0/0, store J0 frame 1, grant W1 J0/0
              report W1 J0/0 -> settled: settle W0 J0/0

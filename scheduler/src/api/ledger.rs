@@ -5,7 +5,7 @@ use crate::receipt::Order;
 use crate::tiles::{self, TILE};
 use farm::Reject;
 use farm::entry::{Book, Entry, Fact};
-use farm::id::AccountId;
+use farm::id::{AccountId, WorkerId};
 use farm::time::Time;
 use proto::{convert, v1};
 use std::collections::BTreeSet;
@@ -18,15 +18,17 @@ const BUNDLES_PER_PAGE: u64 = 4096;
 /// Parts of a receipt that may wait for their reader.
 const PARTS_WAITING_MAX: usize = 4;
 
+/// The books of a worker.
+const OF_WORKERS: [fn(WorkerId) -> Book; 4] =
+    [Book::Held, Book::Probation, Book::Payable, Book::Stake];
+
 /// The books of an account: its own, its jobs' and its workers'.
 async fn books(api: &Api, account: AccountId) -> Result<BTreeSet<Book>, Status> {
     api.read(move |farm| {
         let jobs = farm.jobs(Some(account), None, usize::MAX);
         let workers = farm.workers(Some(account), None, usize::MAX);
         let jobs = jobs.into_iter().map(|view| Book::Hold(view.job));
-        let workers = workers
-            .into_iter()
-            .flat_map(|view| [Book::Held, Book::Payable, Book::Stake].map(|of| of(view.worker)));
+        let workers = workers.into_iter().flat_map(|view| OF_WORKERS.map(|of| of(view.worker)));
         let own = [Book::Available, Book::Deposit, Book::Bond, Book::RoyaltyHeld, Book::Royalty];
         jobs.chain(workers).chain(own.map(|of| of(account))).collect()
     })
@@ -103,6 +105,7 @@ impl v1::ledger_server::Ledger for Api {
             bond: balance.bond.0,
             royalties_held: balance.royalties_held.0,
             royalties: balance.royalties.0,
+            probation: balance.probation.0,
         }))
     }
 

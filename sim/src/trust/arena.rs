@@ -55,6 +55,8 @@ pub struct Counts {
     pub tile_units: u64,
     /// Micro-credits that the ring was paid for saying what the forger said.
     pub vouching_pay: u64,
+    /// Micro-credits that the watched worker got for audits that it computed.
+    pub audit_pay: u64,
 }
 
 /// Effects, and the log's counts.
@@ -63,6 +65,8 @@ struct Tally<'a> {
     counts: &'a mut Counts,
     ring: &'a BTreeSet<WorkerId>,
     forged: &'a BTreeMap<(JobId, u64), Arc<Work>>,
+    /// Leases of audits.
+    audits: &'a mut BTreeSet<LeaseId>,
 }
 
 impl Effects for Tally<'_> {
@@ -77,6 +81,13 @@ impl Effects for Tally<'_> {
                 self.counts.audit_units += units;
             }
             Fact::Committed { units, .. } => self.counts.tile_units += units,
+            Fact::Leased { lease, audit: Some(_), .. } => drop(self.audits.insert(lease)),
+            Fact::Transfer {
+                credit: Book::Payable(FORGER) | Book::Held(FORGER),
+                amount,
+                reason: Reason::Audit(..),
+                ..
+            } => self.counts.audit_pay += amount.0,
             Fact::Transfer {
                 credit: Book::Payable(worker),
                 amount,
@@ -145,10 +156,10 @@ pub struct Arena {
     /// Forged tiles, and what was answered for each lease.
     forged: BTreeMap<(JobId, u64), Arc<Work>>,
     answered: BTreeMap<LeaseId, Arc<Work>>,
-    /// Tiles that somebody has reported: whoever is given one of them audits it.
-    reported: BTreeSet<(JobId, u64)>,
+    /// Leases of audits.
+    audits: BTreeSet<LeaseId>,
     /// Leaves of a tile that are forged from now on.
-    forges: usize,
+    pub forges: usize,
     samples: u32,
     chance: Chance,
 }
@@ -165,7 +176,7 @@ impl Arena {
             lie: None,
             forged: BTreeMap::new(),
             answered: BTreeMap::new(),
-            reported: BTreeSet::new(),
+            audits: BTreeSet::new(),
             forges: 0,
             samples: SAMPLES,
             chance: Chance::new(seed),
@@ -228,13 +239,14 @@ impl Arena {
     /// Honest workers that are out.
     pub fn wronged(&self) -> u64 {
         let workers = self.farm.workers(None, None, usize::MAX).into_iter();
-        let liar = |id| id == FORGER && self.forges > 0 || self.ring.contains(&id);
+        let liar = |id| id == FORGER && self.counts.forged > 0 || self.ring.contains(&id);
         workers.filter(|worker| worker.refuted && !liar(worker.worker)).count() as u64
     }
 
     /// Micro-credits that a worker holds back and may take out.
     fn earnings(&self, worker: WorkerId) -> u64 {
-        self.farm.worker(worker).map_or(0, |worker| worker.held.0 + worker.payable.0)
+        let worker = self.farm.worker(worker);
+        worker.map_or(0, |worker| worker.held.0 + worker.probation.0 + worker.payable.0)
     }
 
     pub fn forger_earnings(&self) -> u64 {
@@ -250,10 +262,20 @@ impl Arena {
         Ok(())
     }
 
-    /// Nobody does anything until all pay is final.
+    /// Nobody does anything until all tiles are final for their jobs.
     pub fn rest(&mut self) -> anyhow::Result<()> {
-        self.at += limit::MATURITY_MS * MILLISECOND;
-        self.apply(Command::Tick).map(drop)
+        self.sleep(limit::MATURITY_MS)
+    }
+
+    /// Nobody does anything for so long that all have left, and what is theirs is theirs.
+    pub fn leave(&mut self) -> anyhow::Result<()> {
+        self.sleep(limit::LEFT_MS)
+    }
+
+    fn sleep(&mut self, ms: u64) -> anyhow::Result<()> {
+        self.at += ms * MILLISECOND;
+        self.apply(Command::Tick)?;
+        self.drive()
     }
 
     /// From now on the ring says one false thing of honest tiles.
@@ -292,26 +314,32 @@ impl Arena {
             watermark: false,
         };
         self.apply(Command::Submit(Box::new(submit)))?;
+        self.drive()
+    }
+
+    /// Everybody answers until nobody owes anything, or the forger is found out.
+    fn drive(&mut self) -> anyhow::Result<()> {
         while let Some(command) = self.owed.pop_front() {
             self.apply(command)?;
-            if self.forges > 0 && self.is_refuted(FORGER) {
+            if self.counts.forged > 0 && self.is_refuted(FORGER) {
                 break;
             }
         }
         self.answered.clear();
-        self.reported.clear();
+        self.audits.clear();
         Ok(())
     }
 
     fn apply(&mut self, command: Command) -> anyhow::Result<Reply> {
         self.at += MILLISECOND;
-        let Self { counts, ring, forged, .. } = self;
-        let mut tally = Tally { effects: Vec::new(), counts, ring, forged };
+        let Self { counts, ring, forged, audits, .. } = self;
+        let mut tally = Tally { effects: Vec::new(), counts, ring, forged, audits };
         let reply = self.farm.apply(Time(self.at), command, &mut tally)?;
         for effect in tally.effects {
             match effect {
                 Effect::Grant { worker, lease, job, tile, leaves, .. } => {
-                    let work = self.compute(worker, (job, tile), &leaves);
+                    let audits = self.audits.contains(&lease);
+                    let work = self.compute(worker, (job, tile), audits);
                     let outcome = work.outcome(&leaves);
                     self.answered.insert(lease, work);
                     self.owed.push_back(Command::Report { worker, lease, outcome });
@@ -321,12 +349,10 @@ impl Arena {
                     let openings = work.open(&leaves);
                     self.owed.push_back(Command::Open { worker, lease, openings });
                 }
-                Effect::Deliver { job, tile, .. } => {
-                    self.reported.insert((job, tile));
-                }
                 // What it still owed is no longer wanted.
                 Effect::Revoke { lease, .. } => self.owed.retain(|owed| lease_of(owed) != lease),
                 Effect::Log(_)
+                | Effect::Deliver { .. }
                 | Effect::Settle { .. }
                 | Effect::Store { .. }
                 | Effect::JobChanged { .. } => {}
@@ -335,9 +361,9 @@ impl Arena {
         Ok(reply)
     }
 
-    /// The forger forges what it is given first; the ring says what the forger said.
-    fn compute(&mut self, worker: WorkerId, place: (JobId, u64), asked: &[u32]) -> Arc<Work> {
-        if worker == FORGER && asked.is_empty() && self.forges > 0 {
+    /// The forger forges its tiles; the ring says what the forger said, and computes its own.
+    fn compute(&mut self, worker: WorkerId, place: (JobId, u64), audits: bool) -> Arc<Work> {
+        if worker == FORGER && !audits && self.forges > 0 {
             let mut leaves = self.truth.leaves.clone();
             let mut left = self.forges as u64;
             for (at, leaf) in leaves.iter_mut().enumerate() {
@@ -351,9 +377,8 @@ impl Arena {
             self.counts.forged += 1;
         }
         let conspires = self.ring.contains(&worker);
-        let audits = !asked.is_empty() || self.reported.contains(&place);
         match self.forged.get(&place) {
-            Some(forged) if conspires || worker == FORGER => forged.clone(),
+            Some(forged) if conspires && audits || worker == FORGER => forged.clone(),
             None if conspires && audits => self.lie.clone().unwrap_or_else(|| self.truth.clone()),
             _ => self.truth.clone(),
         }

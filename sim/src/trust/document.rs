@@ -4,7 +4,7 @@
 use super::accuser::Accusations;
 use super::arena::{AUDITORS, Founded, LEAVES};
 use super::census::{self, Fate};
-use super::forger::Line;
+use super::forger::{Line, Plan};
 use super::scorer::{self, Manner};
 use crate::Conduct;
 use std::fmt::Write;
@@ -21,7 +21,13 @@ const COLLUDERS: [u32; 3] = [0, 8, 12];
 const AUDITS: u64 = 1_000_000;
 const WORLDS: u64 = 2_000;
 /// Tiles' pay that a newcomer's owner stakes.
-const STAKED: u64 = 2;
+const STAKED: u64 = 3;
+/// Workers that follow one plan each; and how long a newcomer works on until all that it may get
+/// is its own.
+const PLANNERS: u64 = 1_000;
+const TILES_TO_PAY: u32 = 13;
+/// Its first tiles, each of which is computed twice.
+const FIRST: u32 = 10;
 
 const BENCH: &str = "`cargo xtask bench trust`";
 const CHEATS: &str = "`cargo test -p cli --test it every_cheat_is_found_out`";
@@ -101,10 +107,59 @@ struct Figures {
     /// hundred of a newcomer.
     trusted: f64,
     newcomer: f64,
-    /// What a newcomer gains by one forged tile if it waits for its pay, without a stake and with
-    /// so many tiles' pay.
-    hit_and_run: f64,
+    plans: Plans,
+}
+
+/// What workers gain that forge one tile and wait for its pay, three tenths of the auditors on
+/// their side: the most, with an arbiter online or without.
+struct Plans {
+    /// By a newcomer's first tile, if it leaves then: without a stake and with one.
+    leaves: f64,
     staked: f64,
+    /// By any of its first, if it works on until it is paid, and which that is.
+    works_on: f64,
+    forged: u32,
+    /// By a trusted worker that waits until it is paid before it forges one, and the leaves of it.
+    patient: f64,
+    forges: usize,
+}
+
+impl Plans {
+    fn measure() -> anyhow::Result<Self> {
+        let least = f64::MIN;
+        let mut most = Self {
+            leaves: least,
+            staked: least,
+            works_on: least,
+            forged: 0,
+            patient: least,
+            forges: 0,
+        };
+        for arbiters in [1, 0] {
+            let newcomer = Founded::new(0, arbiters)?;
+            let gain = |forged, tiles, staked| {
+                let plan = Plan { forges: LEAVES, forged, tiles, staked };
+                newcomer.gain(plan, COLLUDERS[2], PLANNERS)
+            };
+            most.leaves = most.leaves.max(gain(1, 1, 0)?);
+            most.staked = most.staked.max(gain(1, 1, STAKED)?);
+            for forged in 1..=FIRST {
+                let gain = gain(forged, TILES_TO_PAY, 0)?;
+                if gain > most.works_on {
+                    (most.works_on, most.forged) = (gain, forged);
+                }
+            }
+            let trusted = Founded::new(STANDINGS[2], arbiters)?;
+            for forges in shares() {
+                let plan = Plan { forges, forged: 1, tiles: 1, staked: 0 };
+                let gain = trusted.gain(plan, COLLUDERS[2], PLANNERS)?;
+                if gain > most.patient {
+                    (most.patient, most.forges) = (gain, forges);
+                }
+            }
+        }
+        Ok(most)
+    }
 }
 
 /// Measures everything and prints the document.
@@ -139,19 +194,16 @@ fn lines_of(standing: u64, arbiters: u32) -> anyhow::Result<Vec<Line>> {
 impl Figures {
     fn measure() -> anyhow::Result<Self> {
         std::thread::scope(|scope| {
+            let plans = scope.spawn(Plans::measure);
             let others = scope.spawn(|| {
                 let accusations = [1, 0].map(|arbiters| {
                     Founded::new(2_000, arbiters)?.accusations(AUDITS, COLLUDERS[1])
                 });
                 let [with, without] = accusations;
-                let newcomers = Founded::new(0, 0)?;
-                let runs = FORGERS.0;
-                let thrown =
-                    [0, STAKED].map(|tiles| newcomers.hit_and_run(COLLUDERS[2], tiles, runs));
                 let newcomer = Founded::new(0, 1)?.redundancy(256, 100, 20)?;
                 let trusted = Founded::new(2_000, 1)?.redundancy(256, 2_000, 4)?;
                 let fates = census::count(0..WORLDS, &ACTORS.map(|(_, conduct)| conduct))?;
-                anyhow::Ok(([with?, without?], newcomer, trusted, fates, thrown))
+                anyhow::Ok(([with?, without?], newcomer, trusted, fates))
             });
             let mut lines = Vec::new();
             for arbiters in [1, 0] {
@@ -159,10 +211,11 @@ impl Figures {
                     lines.extend(lines_of(standing, arbiters)?);
                 }
             }
-            let others = others.join().map_err(|_| anyhow::anyhow!("a measurement panicked"))?;
-            let (accusations, newcomer, trusted, fates, [bare, staked]) = others?;
-            let (hit_and_run, staked) = (bare?, staked?);
-            Ok(Self { lines, accusations, fates, trusted, newcomer, hit_and_run, staked })
+            let panicked = |_| anyhow::anyhow!("a measurement panicked");
+            let (others, plans) = (others.join(), plans.join());
+            let (accusations, newcomer, trusted, fates) = others.map_err(panicked)??;
+            let plans = plans.map_err(panicked)??;
+            Ok(Self { lines, accusations, fates, trusted, newcomer, plans })
         })
     }
 
@@ -188,6 +241,8 @@ impl Figures {
             ("{audits}", without.audits.to_string()),
             ("{wronged}", without.wronged.to_string()),
             ("{lines}", self.every_line()),
+            ("{worst}", self.plans.forged.to_string()),
+            ("{share}", format!("{:.1}", self.plans.forges as f64 / 2.56)),
         ];
         let fill = |text: String, (mark, with): (&str, String)| text.replace(mark, with.trim_end());
         filled.into_iter().fold(include_str!("attacks.md").to_string(), fill)
@@ -253,8 +308,9 @@ impl Figures {
         let most = |what, figure: f64, bar| {
             (what, format!("{figure:.2} %"), format!("≤ {bar} %"), figure <= bar)
         };
+        let nothing = |what, gain: f64| (what, format!("{gain:.2}"), "≤ 0".into(), gain <= 0.0);
         let below = |what, gain: f64| (what, format!("{gain:.2}"), "< 0".into(), gain < 0.0);
-        let [with, _] = self.accusations;
+        let ([with, _], plans) = (self.accusations, &self.plans);
         let (heard, none) = (format!("{} in {}", with.wronged, with.audits), with.wronged == 0);
         let bars = [
             (
@@ -268,17 +324,17 @@ impl Figures {
             least("a quarter forged, 13 leaves or all of a newcomer's tile", rate(64, 0, 11), 98.0),
             least("a quarter forged, 4 leaves", rate(64, 0, 2_000), 68.0),
             below("greatest gain of any line with a standing, in pay for a tile", gain(false)),
-            (
-                "greatest gain of a newcomer that forges until it is found out",
-                format!("{:.2}", gain(true)),
-                "≤ 0".into(),
-                gain(true) <= 0.0,
+            nothing("greatest gain of a newcomer that forges until it is found out", gain(true)),
+            nothing("of one that forges its first tile, waits two hours and leaves", plans.leaves),
+            below("the same with three tiles' pay staked", plans.staked),
+            below(
+                "of one that forges any of its first ten tiles and works on until it is paid",
+                plans.works_on,
             ),
             below(
-                "gain of one that forges a tile and waits for its pay, 30 % colluding, no stake",
-                self.hit_and_run,
+                "of a trusted worker that waits for its pay, forges a tile and waits again",
+                plans.patient,
             ),
-            below("the same with two tiles' pay staked", self.staked),
             (
                 "honest workers found lying in so many audits, 20 % malicious, an arbiter online",
                 heard,

@@ -52,6 +52,16 @@ impl Line {
     }
 }
 
+/// Of how many tiles a worker forges which one, and so many of its leaves; it is honest besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub forges: usize,
+    pub forged: u32,
+    pub tiles: u32,
+    /// Tiles' pay that its owner stakes.
+    pub staked: u64,
+}
+
 impl Founded {
     /// Sends so many forgers; the first `runs` of them go on until they are caught.
     pub fn measure(
@@ -82,7 +92,7 @@ impl Founded {
                 arena.order(1)?;
             }
             let tiles = arena.counts.forged;
-            let kept = arena.forger_earnings() as f64 - before;
+            let kept = arena.forger_earnings() as f64 - before - arena.counts.audit_pay as f64;
             let ring = arena.counts.vouching_pay as f64;
             let saved = f64::from(tiles) * forges as f64 / LEAVES as f64;
             line.gain += ((kept + ring) / self.pay + saved - f64::from(tiles)) / runs as f64;
@@ -93,24 +103,32 @@ impl Founded {
         Ok(line)
     }
 
-    /// What a worker gains that forges one tile and does nothing more until its pay is final, with
-    /// so many tiles' pay staked: in pay for a tile, the mean.
-    pub fn hit_and_run(&self, colluders: u32, staked: u64, runs: u64) -> anyhow::Result<f64> {
-        let stake = (self.pay * staked as f64) as u64;
+    /// What a worker gains by a plan, with so many conspirators: in what a tile brings its worker,
+    /// the mean. It waits for its pay before it begins and after each tile, and leaves in the end.
+    pub fn gain(&self, plan: Plan, colluders: u32, runs: u64) -> anyhow::Result<f64> {
+        let tile = Amount(self.pay as u64).after_fee().0 as f64;
+        let stake = (tile * plan.staked as f64) as u64;
         let mut gain = 0.0;
         for run in 0..runs {
-            let mut arena = self.arena(run, LEAVES, colluders)?;
+            let mut arena = self.arena(run, 0, colluders)?;
+            arena.rest()?;
             if stake > 0 {
                 arena.stake(Amount(stake))?;
             }
-            let before = arena.forger_earnings();
-            arena.order(1)?;
-            arena.rest()?;
-            let kept = arena.forger_earnings() as f64 - before as f64;
+            let before = arena.forger_earnings() as f64;
+            let mut tiles = 0;
+            while tiles < plan.tiles && !arena.is_refuted(FORGER) {
+                tiles += 1;
+                arena.forges = if tiles == plan.forged { plan.forges } else { 0 };
+                arena.order(1)?;
+                arena.rest()?;
+            }
+            arena.leave()?;
             let lost = if arena.is_refuted(FORGER) { stake } else { 0 };
-            let ring = arena.counts.vouching_pay;
-            // The work that it saved is what honest work would have brought.
-            gain += (kept + ring as f64 - lost as f64) / self.pay;
+            let ring = arena.counts.vouching_pay as f64;
+            let kept = arena.forger_earnings() as f64 - before - arena.counts.audit_pay as f64;
+            let saved = plan.forges as f64 / LEAVES as f64;
+            gain += (kept + ring - lost as f64) / tile + saved - f64::from(tiles);
         }
         Ok(gain / runs as f64)
     }
@@ -149,13 +167,32 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gains_by_being_thrown_away_unless_it_gets_away_and_then_a_stake_outweighs_it() {
+    fn a_newcomer_gains_by_no_forged_tile_wherever_it_stands_among_its_first() {
         for arbiters in [0, 1] {
             let founded = Founded::new(0, arbiters).unwrap();
             let line = founded.measure(LEAVES, 12, (200, 200)).unwrap();
-            assert_eq!(line.gain, 0.0, "neither worked nor was paid");
-            let [bare, staked] = [0, 2].map(|tiles| founded.hit_and_run(12, tiles, 200).unwrap());
-            assert!(bare > 0.2 && staked < -0.2, "{bare}, {staked}");
+            assert!(line.gain <= 0.0, "until it is found out: {}", line.gain);
+            let gain = |forged, tiles, staked| {
+                let plan = Plan { forges: LEAVES, forged, tiles, staked };
+                founded.gain(plan, 12, 200).unwrap()
+            };
+            assert_eq!(gain(1, 1, 0), 0.0, "who leaves has neither worked nor is paid");
+            for forged in [1, 2, 4, 5, 10] {
+                let gain = gain(forged, 13, 0);
+                println!("{arbiters} arbiters, {forged} forged: {gain}");
+                assert!(gain < -0.3, "tile {forged}: {gain}");
+            }
+            assert!(gain(1, 1, 3) < -0.3, "a stake is lost");
+        }
+    }
+
+    #[test]
+    fn a_trusted_worker_that_has_its_pay_has_still_enough_to_lose() {
+        for (arbiters, forges) in [(0, LEAVES), (1, LEAVES), (0, 4)] {
+            let founded = Founded::new(300, arbiters).unwrap();
+            let gain = founded.gain(Plan { forges, forged: 1, tiles: 1, staked: 0 }, 12, 300);
+            println!("{arbiters} arbiters, {forges}: {gain:?}");
+            assert!(gain.unwrap() < 0.0);
         }
     }
 

@@ -49,7 +49,9 @@ impl Case {
         let (bad, all) = (f64::from(self.colluders), f64::from(AUDITORS));
         let (first, both) = (bad / all, bad * (bad - 1.0) / (all * (all - 1.0)));
         let twice = f64::from(limit::TWICE_PARTS) / 1e6;
-        let ringer = f64::from(limit::RINGER_PARTS) / 1e6;
+        // Who has nothing to lose is looked at again later instead.
+        let parts = if self.standing == 0 { 0 } else { limit::RINGER_PARTS };
+        let ringer = f64::from(parts) / 1e6;
         if self.arbiters > 0 {
             let (once, two) = (1.0 - first, 1.0 - both);
             return self.touched() * (once + (twice + ringer) * (two - once));

@@ -5,7 +5,7 @@ use crate::actor::{Actor, Conduct, output_of, truth};
 use crate::model::needed;
 use anyhow::{Context, ensure};
 use farm::digest::Digest;
-use farm::entry::{Book, Fact, Reason};
+use farm::entry::{Book, Cause, Fact, Reason};
 use farm::id::{JobId, WorkerId};
 use farm::receipt::{Concern, Receipt};
 use farm::view::{JobState, JobView};
@@ -47,7 +47,8 @@ impl World {
         let seen = |actor: &Actor| {
             let worker = self.shell.farm.worker(actor.id?)?;
             let (conduct, lies) = (actor.conduct, actor.lies.len() as u64);
-            let earned = worker.held.0 + worker.payable.0 - self.made_good(worker.worker);
+            let all = worker.held.0 + worker.probation.0 + worker.payable.0;
+            let earned = all - self.made_good(worker.worker);
             Some(Seen { conduct, lies, refuted: worker.refuted, earned })
         };
         self.actors.iter().filter_map(seen).collect()
@@ -94,6 +95,11 @@ impl World {
             }),
             reinstated: said(|fact| matches!(fact, Fact::Reinstated { .. })),
             scored: said(|fact| matches!(fact, Fact::Transfer { reason: Reason::Scored(_), .. })),
+            looked: said(|fact| matches!(fact, Fact::ReviewOpened { cause: Cause::Unsecured, .. })),
+            released: said(|fact| {
+                matches!(fact, Fact::Transfer { reason: Reason::Released(..), .. })
+            }),
+            lapsed: said(|fact| matches!(fact, Fact::Transfer { reason: Reason::Lapsed(..), .. })),
             outdated: said(|fact| matches!(fact, Fact::Outdated { .. })),
             royalties: said(|fact| {
                 matches!(fact, Fact::Transfer { reason: Reason::Royalty(..), .. })

@@ -40,6 +40,10 @@ pub struct Summary {
     pub stakes_lost: u64,
     /// Accepted tiles that were made again since what they were made of was false.
     pub outdated: u64,
+    /// Reports with little to lose that were looked at again, and were paid or not.
+    pub looked: u64,
+    pub released: u64,
+    pub lapsed: u64,
     /// Royalties that were owed, and those that went back.
     pub royalties: u64,
     pub royalties_returned: u64,
