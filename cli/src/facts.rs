@@ -14,7 +14,7 @@ use worker::infer::network::{BLOCK, Network, units};
 /// Sides of tiles, in pixels of the output, whose work is said.
 const SIDES: [u32; 5] = [16, 32, 64, 128, 256];
 /// Sides of the images on which it is found out whether a tile needs all of an image.
-const TRIALS: [usize; 2] = [768, 1024];
+const TRIALS: [usize; 2] = [1024, 1280];
 /// Ways that a tile may lie on what a network makes smaller: so many blocks on.
 const OFFSETS: usize = 4;
 /// Names of inputs, and bytes of one.
@@ -148,7 +148,7 @@ impl Facts {
         spec.work_per_pixel = u32::try_from(per_pixel)
             .map_err(|_| BadInput("the model takes too much work for each place".into()))?;
         let note = format!("tiles of {tile_size} pixels; the work is what the model's owner says");
-        Ok(Sized { spec, work, bytes: 0, halo: 0, note })
+        Ok(Sized { spec, work, bytes: 0, piece: 0, halo: 0, note })
     }
 
     /// The most work units for a pixel of any tile, and at most those of a frame.

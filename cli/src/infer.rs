@@ -29,10 +29,15 @@ use worker::infer::picture;
 
 /// Side of a tile where nothing else is asked for.
 pub const TILE_DEFAULT: u32 = 256;
+/// What else is tried where such tiles compute much that their neighbours compute too.
+const TILES_LARGER: [u32; 2] = [512, 1024];
 /// The least that a spec takes; networks have no samples.
 pub const SAMPLES: u32 = 4;
-/// Beyond this share of needless work an image is better one tile.
-const OVERHEAD_MAX: u64 = 3;
+/// Work of all tiles that is accepted, in hundredths of the whole image's.
+const WORK_MAX: u64 = 150;
+/// What any device binds as one piece: `maxStorageBufferRange` is at least this (Vulkan 1.2,
+/// "Required Limits").
+const PIECE_MAX: u64 = 1 << 27;
 
 /// `girih infer`.
 pub async fn run(access: &Access, form: Form, what: Infer) -> anyhow::Result<Exit> {
@@ -294,6 +299,8 @@ pub struct Sized {
     pub work: u64,
     /// Memory of the largest tile.
     pub bytes: u64,
+    /// Bytes of its largest piece.
+    pub piece: u64,
     /// Pixels of the images that a tile needs around what it shows.
     pub halo: u32,
     pub note: String,
@@ -305,7 +312,8 @@ fn cut(network: &Network, mut spec: Spec, model: &Path) -> anyhow::Result<Sized>
     if !spec.is_valid() {
         return Err(BadUsage(farm::Reject::SpecInvalid.to_string()).into());
     }
-    let (mut work, mut work_per_pixel, mut bytes, mut halo) = (0_u64, 0, 0, 0);
+    let (mut work, mut work_per_pixel, mut halo) = (0_u64, 0, 0);
+    let (mut bytes, mut piece) = (0, 0);
     for tile in 0..spec.tiles_per_frame() {
         let tile = spec.tile(tile);
         let rectangle = [tile.x, tile.y, tile.width, tile.height];
@@ -317,11 +325,12 @@ fn cut(network: &Network, mut spec: Spec, model: &Path) -> anyhow::Result<Sized>
         work_per_pixel = own.div_ceil(pixels).max(work_per_pixel);
         work = work.saturating_add(own);
         bytes = plan.bytes(&network.program).max(bytes);
+        piece = plan.largest().max(piece);
         halo = network.halo(&plan, rectangle).max(halo);
     }
     spec.work_per_pixel = u32::try_from(work_per_pixel)
         .map_err(|_| BadInput("the model takes too much work for each place".into()))?;
-    Ok(Sized { spec, work, bytes, halo, note: String::new() })
+    Ok(Sized { spec, work, bytes, piece, halo, note: String::new() })
 }
 
 /// The order's sizes beside what `base` says, in tiles that waste little unless a side is given.
@@ -340,9 +349,16 @@ pub fn sized(
     let whole = units(whole.map_err(|error| unusable(model, error))?.work);
     let mut found = of_size(tile_size.unwrap_or(TILE_DEFAULT).next_multiple_of(BLOCK))?;
     let largest = width.max(height).next_multiple_of(BLOCK).min(limit::TILE_SIDE_MAX);
-    let wasteful = found.work > whole.saturating_mul(OVERHEAD_MAX);
-    if tile_size.is_none() && wasteful && found.spec.tile_size < largest {
-        found = of_size(largest)?;
+    for side in TILES_LARGER.map(|side| side.min(largest)) {
+        let is_enough = found.work.saturating_mul(100) <= whole.saturating_mul(WORK_MAX);
+        if tile_size.is_some() || is_enough || found.spec.tile_size >= side {
+            break;
+        }
+        let larger = of_size(side)?;
+        if larger.piece > PIECE_MAX.max(found.piece) {
+            break;
+        }
+        found = larger;
     }
     found.note = format!(
         "tiles of {} pixels: {} MiB of memory for one, {:.2} times the work of the whole image",
@@ -356,6 +372,27 @@ pub fn sized(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiles_of_large_frames_waste_little_and_fit_any_device() {
+        let base =
+            Spec { frame_first: 1, frame_last: 1, frame_step: 1, fps: 24, ..Spec::default() };
+        for (name, tile_size, most) in
+            [("spanx2_ch48.onnx", 512, 1.5), ("oidn_rt_hdr_alb_nrm.onnx", 512, 1.5)]
+        {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
+            let model = Model::read(&std::fs::read(&path).unwrap()).unwrap();
+            let network = Network::new(&model, 1920, 1080).unwrap();
+            let found = sized(&network, &base, None, &path).unwrap();
+            let [width, height] = network.size();
+            let whole = units(network.plan(0, 0, width, height).unwrap().work);
+            assert_eq!(found.spec.tile_size, tile_size, "{name}");
+            assert!(found.work as f64 <= whole as f64 * most, "{name}: {} of {whole}", found.work);
+            assert!(found.piece <= PIECE_MAX, "{name}: {}", found.piece);
+            let asked = sized(&network, &base, Some(64), &path).unwrap();
+            assert_eq!(asked.spec.tile_size, 64, "{name}");
+        }
+    }
 
     #[test]
     fn patterns_name_files() {

@@ -52,6 +52,11 @@ impl Plan {
         4 * (inputs + self.slot_words.iter().sum::<usize>()) as u64
     }
 
+    /// Bytes of the largest piece of memory.
+    pub fn largest(&self) -> u64 {
+        self.slot_words.iter().max().map_or(0, |words| 4 * *words as u64)
+    }
+
     /// The part of a whole tensor that the plan needs of an input.
     pub fn cut(&self, program: &Program, input: usize, words: &[u32]) -> Vec<u32> {
         let shape = program.shape(input);

@@ -9,7 +9,7 @@ use super::map::Map;
 use super::reduction::{Product, Reduction};
 use super::region::{Held, Region, Span, elements, whole};
 use super::resampling::{Gathering, Resampling};
-use super::tensor::{Tensor, Type, is_within};
+use super::tensor::{ELEMENTS_MAX, PARTED_MAX, Tensor, Type, is_within};
 use super::view::{Axis, View, divides, reshaped};
 use super::window::{Pool, Spread};
 use super::{map, twin};
@@ -230,7 +230,9 @@ impl Program {
         kind: Type,
         shape: &[usize],
     ) -> Result<usize, ModelError> {
-        if !is_within(shape) {
+        let known: Option<Vec<_>> =
+            inputs.iter().map(|input| self.values[*input].known.clone()).collect();
+        if !is_within(shape, if known.is_some() { ELEMENTS_MAX } else { PARTED_MAX }) {
             return Err(ModelError::new(format!(
                 "gives a tensor of {shape:?}, which is too large"
             )));
@@ -239,8 +241,6 @@ impl Program {
             let what = format!("is more than the {STEPS_MAX} steps that a program may have");
             return Err(ModelError::new(what));
         }
-        let known: Option<Vec<_>> =
-            inputs.iter().map(|input| self.values[*input].known.clone()).collect();
         if let Some(known) = known {
             let words = computed(&operation, &known, shape);
             return self.known(Tensor { kind, shape: shape.to_vec(), words });

@@ -7,8 +7,10 @@ use crate::render::exact::tame;
 
 /// Most dimensions of a tensor.
 pub const RANK_MAX: usize = 8;
-/// Most elements of a tensor.
+/// Most elements of a tensor that is held as a whole.
 pub const ELEMENTS_MAX: usize = 1 << 28;
+/// Most of one that only parts are computed of, as whole images are: kernels count in 31 bits.
+pub const PARTED_MAX: usize = 1 << 31;
 
 /// Types of elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,13 +119,13 @@ impl Tensor {
 /// Dimensions within the limits.
 pub fn shape_of(dims: &[i64]) -> Option<Vec<usize>> {
     let shape: Option<Vec<usize>> = dims.iter().map(|dim| usize::try_from(*dim).ok()).collect();
-    shape.filter(|shape| is_within(shape))
+    shape.filter(|shape| is_within(shape, ELEMENTS_MAX))
 }
 
-/// Whether a shape is within the limits.
-pub fn is_within(shape: &[usize]) -> bool {
+/// Whether a shape is within the limits, with so many elements at most.
+pub fn is_within(shape: &[usize], most: usize) -> bool {
     let product = shape.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
-    shape.len() <= RANK_MAX && product.is_some_and(|product| product <= ELEMENTS_MAX)
+    shape.len() <= RANK_MAX && product.is_some_and(|product| product <= most)
 }
 
 /// Steps of each dimension, row-major.

@@ -34,8 +34,8 @@ type Way<'a> = dyn FnMut(&Plan, &[(usize, Vec<u32>)]) -> Vec<u32> + 'a;
 fn drawn(network: &Network, image: &Image, rectangle: [usize; 4], run: &mut Way<'_>) -> Vec<f32> {
     let [x, y, width, height] = rectangle;
     let plan = network.plan(x, y, width, height).unwrap();
-    let images = [("image".to_owned(), Color::Srgb, image.clone())];
-    let inputs = network.inputs(&plan, &images).unwrap();
+    let name = network.program.inputs[0].0.clone();
+    let inputs = network.inputs(&plan, &[(name, Color::Srgb, image.clone())]).unwrap();
     let words = run(&plan, &inputs);
     network.written(&plan, &words, Color::Linear, rectangle)
 }
@@ -77,6 +77,34 @@ fn a_tile_needs_less_memory_and_work_than_the_image() {
     assert!(tile.work * 8 < whole.work, "{} of {}", tile.work, whole.work);
     let bytes = [&tile, &whole].map(|plan| plan.bytes(&network.program));
     assert!(bytes[0] * 8 < bytes[1], "{bytes:?}");
+}
+
+/// SPAN's tensors of this frame have 2^28.8 places each; a tile's fit anywhere.
+#[test]
+fn a_tile_of_a_frame_that_fits_no_memory_is_the_tile_of_a_small_one() {
+    let Some(device) = first() else { return };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/spanx2_ch48.onnx");
+    let bytes = std::fs::read(path).unwrap();
+    let mut runner = Runner::new(&device).unwrap();
+    let mut tile = |image: &Image, rectangle| {
+        let network = network(&bytes, image);
+        let weights = runner.load(&network.program).unwrap();
+        drawn(&network, image, rectangle, &mut |plan, inputs| {
+            let (program, output) = (&network.program, network.output);
+            runner.run(program, &weights, plan, output, inputs, &|| false).unwrap()
+        })
+    };
+    let large = image(2048, 1152);
+    let found = tile(&large, [3600, 2000, 32, 32]);
+    // The same place in what lies around it.
+    let [left, top, side] = [1752, 952, 112];
+    let Samples::Bytes(bytes) = &large.samples else { unreachable!("it is made of bytes") };
+    let rows = (top..top + side).map(|y| &bytes[(y * 2048 + left) * 3..][..side * 3]);
+    let samples = Samples::Bytes(rows.flatten().copied().collect());
+    let crop = Image { width: side as u32, height: side as u32, samples };
+    let due = tile(&crop, [3600 - 2 * left, 2000 - 2 * top, 32, 32]);
+    assert!(found == due);
+    assert!(found.iter().any(|value| *value != found[0]));
 }
 
 #[test]
