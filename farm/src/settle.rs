@@ -178,10 +178,11 @@ impl Farm {
 
     /// A tile is final for its job: the farm's fee is taken, a royalty is its owner's.
     fn make_final(&mut self, worker: WorkerId, at: usize, effects: &mut impl Effects) {
-        let Some(mut held) = self.held[worker.0 as usize].remove(at) else { return };
-        let HeldTile { job, tile, amount, royalty, unsecured, .. } = held;
-        if !unsecured {
-            self.settle_vouches((job, tile), Some(held.answer()), effects);
+        let held = &self.held[worker.0 as usize][at];
+        let HeldTile { job, tile, amount, royalty, unsecured, .. } = *held;
+        if !unsecured && self.vouched.contains_key(&(job, tile)) {
+            let answer = held.answer();
+            self.settle_vouches((job, tile), Some(answer), effects);
         }
         let (fee, rest) = (amount.fee(), amount.after_fee());
         let pays = !unsecured && self.ledger.secures(worker, limit::BEHIND + 1, rest);
@@ -196,9 +197,11 @@ impl Farm {
             self.transfer(from, to, amount, Reason::RoyaltyFinal(job, tile), effects);
         }
         self.round_fees.0 += fee.0;
-        if !pays {
+        if pays {
+            self.held[worker.0 as usize].remove(at);
+        } else {
+            let held = &mut self.held[worker.0 as usize][at];
             (held.settled, held.amount, held.royalty) = (true, rest, None);
-            self.held[worker.0 as usize].insert(at, held);
         }
         self.settle_tile(job, tile);
     }
