@@ -260,16 +260,18 @@ impl Farm {
     }
 
     /// Pays the auditors of a claim whose opinion was the truth and who were not paid before. Who
-    /// vouches for a whole tile is paid once the tile's pay is final: until then it may turn out
-    /// false, and nobody is to earn by forging what an accomplice vouches for.
+    /// says what a whole tile is, is paid once the tile's pay is final, or that of the one that is
+    /// computed in its place: until then it may turn out false, and nobody is to earn by forging
+    /// what an accomplice vouches for, or by outvoting the honest with one.
     pub(crate) fn pay_auditors(
         &mut self,
         claim: &mut Claim,
         place: (JobId, u64),
-        truth: Option<&Answer>,
+        (truth, reviewed): (Option<&Answer>, bool),
         effects: &mut impl Effects,
     ) {
-        let held_back = truth.is_none() && claim.is_vouched_for();
+        let afresh = !reviewed && self.jobs[place.0.0 as usize].is_open();
+        let held_back = claim.is_vouched_for() && (truth.is_none() || afresh);
         for opinion in &mut claim.opinions {
             if opinion.paid || opinion.contrary.as_ref() != truth {
                 continue;
@@ -278,7 +280,8 @@ impl Farm {
             let auditor = opinion.worker;
             let to = if held_back { Book::Held(auditor) } else { Book::Payable(auditor) };
             let amount = self.pay_auditor(to, place, claim.units_asked, effects);
-            if let Some(answer) = claim.answer.clone().filter(|_| held_back && amount.0 > 0) {
+            let answer = opinion.contrary.as_ref().or(claim.answer.as_ref());
+            if let Some(answer) = answer.cloned().filter(|_| held_back && amount.0 > 0) {
                 self.vouch(place, Vouch { auditor, answer, amount });
             }
         }

@@ -89,7 +89,7 @@ impl Farm {
             Role::Computing | Role::Audit(_) => return,
         };
         let units = claim.commitment.units;
-        self.pay_auditors(&mut claim, (job, tile), truth.as_ref(), effects);
+        self.pay_auditors(&mut claim, (job, tile), (truth.as_ref(), reviewed), effects);
         let lied = |opinion: &&Opinion<_>| opinion.contrary != truth;
         let liars = claim.opinions.iter().filter(lied).map(|opinion| opinion.worker);
         let mut liars: Vec<WorkerId> = liars.collect();

@@ -158,9 +158,11 @@ impl Claim {
         self.opinions.iter().any(|opinion| opinion.decides)
     }
 
-    /// Whether those who vouch for it are paid once its tile's pay is final.
-    fn is_vouched_for(&self) -> bool {
-        self.whole && !self.is_decided() && audit::judge(&self.opinions) == Verdict::Truth(None)
+    /// Whether those who say what it is are paid once its tile's pay is final: `afresh` says that
+    /// it is computed again if this is false.
+    fn is_vouched_for(&self, afresh: bool) -> bool {
+        let stands = audit::judge(&self.opinions) == Verdict::Truth(None);
+        self.whole && !self.is_decided() && (stands || afresh)
     }
 
     fn spoke_truth(&self, auditor: WorkerId) -> bool {

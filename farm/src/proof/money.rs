@@ -126,7 +126,8 @@ impl Books {
         demand(matches!(debit, Book::Audits | Book::Fees), "audits are paid by the farm")?;
         let rest = self.ledger.balance(Book::Audits);
         demand(debit == Book::Audits || rest.0 == 0, "fees pay only what the audits' pot cannot")?;
-        let price = self.job(job)?.price;
+        let found = self.job(job)?;
+        let (price, open) = (found.price, found.ended.is_none());
         let (Book::Payable(auditor) | Book::Held(auditor)) = credit else {
             return Err("an audit is paid to its auditor");
         };
@@ -137,6 +138,7 @@ impl Books {
         let slot =
             claims.map(|(_, _, slot)| *slot).find(|slot| self.slots.get(slot).is_some_and(owes));
         let slot = slot.and_then(|slot| self.slots.get_mut(&slot));
+        let afresh = slot.as_ref().is_some_and(|slot| open && !slot.review);
         let claim = slot.and_then(|slot| slot.claim.as_mut());
         let claim = claim.ok_or("the paid worker did not say the truth about it")?;
         let paid = claim.paid.entry(auditor).or_default();
@@ -144,10 +146,13 @@ impl Books {
         let most = due.min(self.ledger.balance(debit).0);
         demand(amount.0 == most, "not price times the question's work units")?;
         *paid += amount.0;
-        let vouches = claim.is_vouched_for();
+        let vouches = claim.is_vouched_for(afresh);
         let to = if vouches { Book::Held(auditor) } else { Book::Payable(auditor) };
         demand(credit == to, "who vouches for a whole tile is paid once that is final")?;
-        if let Some(answer) = claim.answer.filter(|_| vouches) {
+        let mut opinions = claim.opinions.iter();
+        let said = opinions.find(|opinion| opinion.worker == auditor);
+        let said = said.and_then(|opinion| opinion.contrary).or(claim.answer);
+        if let Some(answer) = said.filter(|_| vouches) {
             let by = self.vouched.entry((job, tile)).or_default();
             let same = |(worker, said, _): &&mut Vouch| (*worker, *said) == (auditor, answer);
             match by.iter_mut().find(same) {

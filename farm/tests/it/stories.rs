@@ -268,8 +268,8 @@ wait 61000 -> ok: revoke W0 J0/1, grant W1 J0/1"
     ));
     // Neither is paid; the accomplice waits as long as the tile is to be looked at again.
     assert_eq!((money(&table, 0), money(&table, 1)), ((0, 0), (640, 0)));
-    // Two found the lie, and W3 vouched for the tile that stands.
-    assert_eq!((money(&table, 2), money(&table, 3)), ((0, 2 * 640 - 32), (640, 640)));
+    // Two found the lie, and W3 vouched for the tile that stands; all that waits for a look at it.
+    assert_eq!((money(&table, 2), money(&table, 3)), ((640, 640 - 32), (2 * 640, 0)));
     let told = story(&format!(
         "{found_out}
 cancel J0 -> ok: revoke W2 J0/1, revoke W2 J0/0"
