@@ -180,7 +180,9 @@ impl Runner {
         let own = plan.slots[output];
         let slots = plan.slot_words.iter().enumerate().map(|(at, words)| {
             let bytes = if Some(at) == own { 4 } else { *words as u64 * 4 };
-            match self.prefers_texels {
+            // What is too large for texels has kernels read all as plain words.
+            let as_texels = bytes / 4 <= u64::from(self.device.info().texels_max);
+            match self.prefers_texels && as_texels {
                 true => Buffer::texels(&self.device, "a tensor", bytes),
                 false => Buffer::local(&self.device, "a tensor", bytes),
             }
